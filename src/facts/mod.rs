@@ -1,0 +1,430 @@
+//! What is known about a server: plain, serialisable structs, and one gatherer per source.
+//!
+//! Gathering is the only reading I/O of the engine. A source that could not be read leaves the
+//! reason behind ([`Source::Unread`]); no field ever reads as "fine" because nobody looked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::WireFacts;
+use crate::x509::chain::VerifyFault;
+use crate::x509::pem::Defect;
+use crate::x509::{Certificate, PrivateKey};
+
+pub mod gather;
+pub mod target;
+
+pub use target::Target;
+
+/// Everything that was found out. Saved as JSON it can be judged again anywhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Facts {
+    /// The version of this layout.
+    pub schema: u32,
+    /// When it was gathered, in seconds since 1970 UTC. Rules know no other clock.
+    pub at: i64,
+    pub target: Target,
+    /// The server's option files.
+    pub config: Source<ServerConfig>,
+    /// Key, certificate and CA on this host.
+    pub files: Source<ServerFiles>,
+    /// What a client sees from outside.
+    pub wire: Source<WireFacts>,
+    /// The server's own word, over SQL.
+    pub server: Source<ServerFacts>,
+    /// The last TLS and start-up lines of the error log.
+    pub log: Source<Vec<String>>,
+}
+
+impl Facts {
+    pub const SCHEMA: u32 = 1;
+}
+
+/// A source of facts: what it said, or why it said nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source<T> {
+    Read(T),
+    Unread(Unread),
+}
+
+/// Why a source was not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    pub kind: UnreadKind,
+    /// One sentence, made printable.
+    pub why: String,
+    /// What to do about it; empty where there is nothing to do.
+    pub advice: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnreadKind {
+    /// Nobody asked for it, or it does not exist for this target (files of a remote server).
+    NotAsked,
+    /// Nothing listens there: the server is down, or the address is wrong.
+    Unreachable,
+    /// Something answered and refused us.
+    Refused,
+    /// Anything else: a timeout, a broken answer, a file that cannot be read.
+    Failed,
+}
+
+impl<T> Source<T> {
+    pub fn unread(kind: UnreadKind, why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Unread(Unread { kind, why: why.into(), advice: advice.into() })
+    }
+
+    pub fn read(&self) -> Option<&T> {
+        match self {
+            Self::Read(facts) => Some(facts),
+            Self::Unread(_) => None,
+        }
+    }
+
+    pub fn reason(&self) -> Option<&Unread> {
+        match self {
+            Self::Read(_) => None,
+            Self::Unread(unread) => Some(unread),
+        }
+    }
+}
+
+/// Which family the server belongs to; the dialects differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flavor {
+    #[serde(rename = "MySQL")]
+    MySql,
+    #[serde(rename = "MariaDB")]
+    MariaDb,
+}
+
+impl Flavor {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MySql => "MySQL",
+            Self::MariaDb => "MariaDB",
+        }
+    }
+}
+
+/// A server's version: `10.11.19`, `9.7.4`, `26.7.0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version(pub u16, pub u16, pub u16);
+
+impl Version {
+    /// Reads `5.5.5-10.11.19-MariaDB-deb12`, `9.7.4`, `8.0.36-0ubuntu0`: the numbers, and whose.
+    pub fn parse(text: &str) -> Option<(Flavor, Self)> {
+        let flavor = if text.to_ascii_lowercase().contains("mariadb") {
+            Flavor::MariaDb
+        } else {
+            Flavor::MySql
+        };
+        // MariaDB up to 10.x says 5.5.5- first, so that old replicas take it for a MySQL.
+        let text = match flavor {
+            Flavor::MariaDb => text.strip_prefix("5.5.5-").unwrap_or(text),
+            Flavor::MySql => text,
+        };
+        let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+        let mut numbers = text[..end].split('.').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some((flavor, Self(next()?, next()?, next().unwrap_or(0))))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// The effective options of the server's option files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerConfig {
+    /// The file that was named, or the first of the search order that exists.
+    pub main_file: PathBuf,
+    /// Every file that was read, in order.
+    pub files: Vec<PathBuf>,
+    /// Option name with underscores, without `loose_`; the last value wins, as for the server.
+    pub options: BTreeMap<String, ConfigValue>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigValue {
+    /// Without quotes; `None` for an option without `=`.
+    pub value: Option<String>,
+    pub origin: Origin,
+}
+
+/// Where an option's effective value stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+impl ServerConfig {
+    /// The value of an option that is set and not empty.
+    pub fn get(&self, option: &str) -> Option<&str> {
+        self.options.get(option)?.value.as_deref().filter(|value| !value.is_empty())
+    }
+
+    pub fn origin(&self, option: &str) -> Option<&Origin> {
+        self.options.get(option).map(|value| &value.origin)
+    }
+}
+
+/// The three files of the server's TLS, and what was found next to them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerFiles {
+    /// The user the server runs as, when known: who has to be able to read the files.
+    pub server_user: Option<String>,
+    pub key: Option<FileFacts<PrivateKey>>,
+    pub certificate: Option<FileFacts<Vec<Certificate>>>,
+    pub ca: Option<FileFacts<Vec<Certificate>>>,
+    /// For each certificate of the certificate file, which other of that file signed it.
+    pub signers: Vec<Option<usize>>,
+    /// The server's own certificate verified under `ssl_ca` and nothing else, dates aside;
+    /// `None` when either could not be read.
+    pub under_ca: Option<Result<(), VerifyFault>>,
+    /// Keys and certificates in the folders of the three files, for "it is over there".
+    pub nearby: Vec<Nearby>,
+}
+
+impl ServerFiles {
+    /// The certificates of the certificate file; empty when it cannot be used.
+    pub fn certificates(&self) -> &[Certificate] {
+        self.certificate
+            .as_ref()
+            .and_then(|file| file.content.as_ref().ok())
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The certificates of the CA file; empty when it cannot be used.
+    pub fn ca_certificates(&self) -> &[Certificate] {
+        self.ca.as_ref().and_then(|file| file.content.as_ref().ok()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn private_key(&self) -> Option<&PrivateKey> {
+        self.key.as_ref().and_then(|file| file.content.as_ref().ok())
+    }
+
+    /// Which of [`Self::certificates`] is the server's own.
+    pub fn leaf_index(&self) -> Option<usize> {
+        let key = self.private_key().map(|key| &key.public);
+        crate::x509::chain::leaf(self.certificates(), key)
+    }
+
+    pub fn leaf(&self) -> Option<&Certificate> {
+        self.certificates().get(self.leaf_index()?)
+    }
+}
+
+/// One file that an option of the server names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFacts<T> {
+    /// `ssl_key`, `ssl_cert` or `ssl_ca`.
+    pub option: String,
+    /// Absolute: a relative value counts from the data folder, as for the server.
+    pub path: PathBuf,
+    /// Where the option is set; `None` when only the running server said so.
+    pub origin: Option<Origin>,
+    pub access: Option<Access>,
+    pub content: Result<T, Defect>,
+}
+
+/// Who owns a file, and whether the server's user may read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Permission bits, such as `0o640`.
+    pub mode: u32,
+    pub owner: String,
+    pub group: String,
+    pub readable: Readable,
+}
+
+impl Access {
+    /// `0640 root:mysql`
+    pub fn describe(&self) -> String {
+        format!("{:04o} {}:{}", self.mode & 0o7777, self.owner, self.group)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readable {
+    Yes,
+    /// The file or the parent folder that shuts the server's user out.
+    No {
+        blocked_at: PathBuf,
+    },
+    /// The server's user is not known.
+    Unknown,
+}
+
+/// A key or certificate lying near the server's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nearby {
+    pub path: PathBuf,
+    pub holds: Holds,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    Key(PrivateKey),
+    Certificates(Vec<Certificate>),
+}
+
+/// What the server says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    pub flavor: Flavor,
+    pub version: Version,
+    /// `@@version` and `@@version_comment`, made printable.
+    pub version_text: String,
+    /// `OpenSSL 3.0.19 27 Jan 2026`, `YaSSL 2.3.7`; `None` where no variable tells.
+    pub tls_library: Option<String>,
+    /// `CURRENT_USER()`: the account that answered, which need not be the one typed.
+    pub current_user: String,
+    pub session: Session,
+    /// System variables that matter, by lower-case name. A variable this server lacks is absent.
+    pub variables: BTreeMap<String, String>,
+    /// Status variables that matter, by their own spelling.
+    pub status: BTreeMap<String, String>,
+    pub accounts: Source<Vec<Account>>,
+    /// Other people's sessions, with how they are connected.
+    pub sessions: Source<Vec<OtherSession>>,
+}
+
+impl ServerFacts {
+    /// A variable that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub fn is_on(&self, name: &str) -> bool {
+        self.variable(name).is_some_and(|value| matches!(value, "ON" | "1" | "YES" | "TRUE"))
+    }
+}
+
+/// How mytls itself is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub over: Transport,
+    /// `Ssl_cipher` of the session; empty without TLS.
+    pub cipher: String,
+    /// `Ssl_version` of the session; empty without TLS.
+    pub tls_version: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    Socket,
+    Tcp,
+}
+
+/// An account: a name and the hosts it may come from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountName {
+    pub user: String,
+    pub host: String,
+}
+
+impl AccountName {
+    pub fn new(user: impl Into<String>, host: impl Into<String>) -> Self {
+        Self { user: user.into(), host: host.into() }
+    }
+
+    /// Whether it can be used only from the server's own host.
+    pub fn is_local(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+    }
+}
+
+/// `app@10.0.%`, made printable: for people. Statements quote it themselves.
+impl std::fmt::Display for AccountName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use crate::printable::printable;
+        write!(f, "{}@{}", printable(&self.user), printable(&self.host))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub name: AccountName,
+    pub require: Require,
+    pub plugin: String,
+    pub locked: bool,
+}
+
+/// What an account REQUIREs of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Require {
+    #[default]
+    None,
+    Ssl,
+    X509,
+    /// Empty strings mean that this part is not asked for.
+    Specified {
+        subject: String,
+        issuer: String,
+        cipher: String,
+    },
+}
+
+impl Require {
+    /// Short, for a column: `NONE`, `SSL`, `X509`, `SUBJECT + ISSUER`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::None => "NONE".to_owned(),
+            Self::Ssl => "SSL".to_owned(),
+            Self::X509 => "X509".to_owned(),
+            Self::Specified { subject, issuer, cipher } => {
+                let parts = [("SUBJECT", subject), ("ISSUER", issuer), ("CIPHER", cipher)];
+                let asked = parts.iter().filter(|(_, value)| !value.is_empty());
+                asked.map(|(name, _)| *name).collect::<Vec<_>>().join(" + ")
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherSession {
+    pub id: u64,
+    pub user: String,
+    /// Host or address, without the port.
+    pub host: String,
+    /// `TCP/IP`, `SSL/TLS`, `Socket`, as `performance_schema.threads` says.
+    pub connection_type: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_every_kind_are_read() {
+        let parse = |text| Version::parse(text).unwrap();
+        assert_eq!(parse("5.5.5-10.11.19-MariaDB-deb12"), (Flavor::MariaDb, Version(10, 11, 19)));
+        assert_eq!(parse("11.8.6-MariaDB"), (Flavor::MariaDb, Version(11, 8, 6)));
+        assert_eq!(parse("9.7.4"), (Flavor::MySql, Version(9, 7, 4)));
+        assert_eq!(parse("26.7.0"), (Flavor::MySql, Version(26, 7, 0)));
+        assert_eq!(parse("5.6.24-log"), (Flavor::MySql, Version(5, 6, 24)));
+        assert_eq!(Version::parse("SSH-2.0"), None);
+        assert!(Version(26, 7, 0) > Version(9, 7, 4) && Version(9, 7, 4) > Version(8, 0, 28));
+    }
+}

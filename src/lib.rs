@@ -1,0 +1,15 @@
+//! mytls takes a MySQL or MariaDB server to TLS that is proven, step by step.
+//!
+//! The data flows in one direction: a target is *gathered* into [`facts`], facts are judged by
+//! [`rules`] into findings, findings are shown; a remedy is applied, and the real server is asked
+//! for the proof. Only gathering and applying touch the world; everything between is pure.
+
+pub mod apply;
+pub mod checklist;
+pub mod facts;
+pub mod printable;
+pub mod remedy;
+pub mod rules;
+pub mod secret;
+pub mod wire;
+pub mod x509;

@@ -1,0 +1,60 @@
+//! The MySQL protocol up to login, over our own TLS stream.
+//!
+//! This shows what a client really meets: what the greeting offers, which certificates are
+//! presented, and whether they hold under exactly the CA given. Logins made here prove what an
+//! account requires. The only query it ever sends asks which account answered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Flavor, Version};
+use crate::x509::Certificate;
+use crate::x509::chain::VerifyFault;
+
+/// What a client sees from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WireFacts {
+    /// As it was asked for.
+    pub host: String,
+    pub port: u16,
+    pub greeting: Greeting,
+    pub tls: TlsOffer,
+}
+
+/// The first packet a server sends (Protocol::HandshakeV10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Greeting {
+    /// The version text as sent, made printable.
+    pub version_text: String,
+    pub flavor: Flavor,
+    /// `None` when the text holds no version.
+    pub version: Option<Version>,
+    /// Whether the server says that it speaks TLS (`CLIENT_SSL`).
+    pub offers_tls: bool,
+    pub auth_plugin: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsOffer {
+    /// The greeting lacks `CLIENT_SSL`.
+    NotOffered,
+    /// It was offered, and the handshake failed.
+    Failed {
+        reason: String,
+    },
+    Established(Handshake),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handshake {
+    /// `TLSv1.3`
+    pub version: String,
+    /// OpenSSL's name of the cipher suite.
+    pub cipher: String,
+    /// As the server sent it, leaf first.
+    pub chain: Vec<Certificate>,
+    /// Every fault under exactly the CA given; empty when it is trusted, `None` without a CA.
+    pub faults: Option<Vec<VerifyFault>>,
+    /// Whether the leaf is for the host that was asked for.
+    pub name_matches: bool,
+}
