@@ -6,10 +6,12 @@
 
 pub mod apply;
 pub mod checklist;
+pub mod cli;
 pub mod facts;
 pub mod printable;
 pub mod prove;
 pub mod remedy;
+pub mod report;
 pub mod rules;
 pub mod secret;
 pub mod wire;
