@@ -5,11 +5,14 @@
 //! for the proof. Only gathering and applying touch the world; everything between is pure.
 
 pub mod apply;
+pub mod ca;
 pub mod checklist;
+pub mod disk;
 pub mod facts;
 pub mod printable;
 pub mod remedy;
 pub mod rules;
+pub mod sandbox;
 pub mod secret;
 pub mod wire;
 pub mod x509;
