@@ -5,8 +5,10 @@
 //! for the proof. Only gathering and applying touch the world; everything between is pure.
 
 pub mod apply;
+pub mod ca;
 pub mod checklist;
 pub mod cli;
+pub mod disk;
 pub mod facts;
 pub mod printable;
 pub mod prove;
