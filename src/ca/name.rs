@@ -103,7 +103,7 @@ impl Subject {
     }
 
     /// The same name again, read from a certificate.
-    pub(super) fn from_openssl(name: &X509NameRef) -> Result<Self, CaError> {
+    pub(crate) fn from_openssl(name: &X509NameRef) -> Result<Self, CaError> {
         const UTF8: u8 = 0x0c;
         const PRINTABLE: u8 = 0x13;
         const IA5: u8 = 0x16;
