@@ -103,6 +103,8 @@ pub enum SandboxError {
     Sql { statement: String, why: String },
     #[error("no port could be had on 127.0.0.1: {0}")]
     Port(std::io::Error),
+    #[error("signals cannot be waited for: {0}")]
+    Signals(std::io::Error),
     #[error("the sandbox has ended")]
     Ended,
     #[error(transparent)]
@@ -291,8 +293,8 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, days } => {
-                pki.issue_server(*key, *by, *subject, *days)
+            Change::IssueServer { key, by, subject, authority_key, days } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days)
             }
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {
