@@ -7,12 +7,14 @@
 pub mod apply;
 pub mod ca;
 pub mod checklist;
+pub mod cli;
 pub mod disk;
 pub mod facts;
 pub mod printable;
+pub mod prove;
 pub mod remedy;
+pub mod report;
 pub mod rules;
-pub mod sandbox;
 pub mod secret;
 pub mod wire;
 pub mod x509;
