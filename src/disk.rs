@@ -303,7 +303,8 @@ fn target_of(path: &Path) -> Result<PathBuf, DiskError> {
     Err(fault(&path, io::Error::other("the link leads in a circle; name the file itself")))
 }
 
-fn folder_of(path: &Path) -> Result<PathBuf, DiskError> {
+/// The folder that a file is in or is to be in; it has to exist.
+pub fn folder_of(path: &Path) -> Result<PathBuf, DiskError> {
     let folder = match path.parent() {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
@@ -443,7 +444,7 @@ mod tests {
         fs::write(folder.path().join("my.cnf"), b"old").unwrap();
         let test = std::env::current_exe().unwrap();
         let run = std::process::Command::new("sh")
-            .args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" --quiet half_way"#])
+            .args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" --exact disk::tests::a_write_that_ends_half_way_leaves_the_old_file_and_nothing_else"#])
             .arg(test)
             .env(FOLDER, folder.path())
             .output()

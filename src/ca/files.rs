@@ -36,8 +36,17 @@ pub fn write_server(folder: &Path, issued: &Issued) -> Result<Vec<Written>, CaEr
 }
 
 /// Replaces the files of a server, each with its owner and mode, but never leaves a key that
-/// everybody may read. Should one fail, those before it are as they were.
+/// everybody may read; folders that are missing are made, for their owner alone. Should one file
+/// fail, those before it are as they were.
 pub fn replace_server(files: &ServerFiles, issued: &Issued) -> Result<Vec<Written>, CaError> {
+    for path in [Some(&files.key), Some(&files.certificate), files.ca.as_ref()] {
+        match path.and_then(|path| path.parent()) {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+                disk::create_private_dir(folder)?;
+            }
+            _ => {}
+        }
+    }
     let (key, certificate) = (issued.key_pem()?, issued.certificate_pem()?);
     let ca = issued.ca_pem()?;
     let key_meta = meta(&files.key, 0o640)?;
@@ -93,9 +102,8 @@ fn meta(path: &Path, mode: u32) -> Result<Meta, DiskError> {
     if !nix::unistd::Uid::effective().is_root() {
         return Ok(Meta::mode(mode & 0o644));
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let folder =
-        std::fs::metadata(folder).map_err(|_| DiskError::NoFolder { path: folder.to_owned() })?;
+    let folder = disk::folder_of(path)?;
+    let folder = std::fs::metadata(&folder).map_err(|error| DiskError::new(&folder, error))?;
     Ok(Meta { mode, owner: Some(Owner { uid: folder.uid(), gid: folder.gid() }) })
 }
 
@@ -124,7 +132,6 @@ mod tests {
     fn a_servers_files_keep_their_modes_and_a_key_is_nobody_elses() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("ca")).unwrap();
         let files = files(folder.path());
         for (path, mode) in [(&files.certificate, 0o640), (&files.key, 0o644)] {
             fs::write(path, b"old").unwrap();
@@ -135,12 +142,13 @@ mod tests {
         assert_eq!(written.len(), 3, "the CA's file is new");
         assert_eq!(Meta::of(&files.certificate).unwrap().mode, 0o640);
         assert_eq!(Meta::of(&files.key).unwrap().mode, 0o640, "0644 before");
+        assert_eq!(Meta::of(&folder.path().join("ca")).unwrap().mode, 0o700, "made for it");
     }
 
     #[test]
     fn a_failure_half_way_puts_the_old_pair_back() {
         let folder = tempfile::tempdir().unwrap();
-        let files = files(folder.path()); // there is no folder for the CA's file
+        let files = files(folder.path());
         fs::write(&files.key, b"old key").unwrap();
         let error = replace_server(
             &ServerFiles { ca: None, certificate: folder.path().into(), ..files.clone() },

@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::pem;
 use super::{
-    files,
     Authority, AuthoritySpec, CaError, ClientSpec, Issued, KeyKind, PlainName, San, ServerSpec,
-    Validity,
+    Validity, files,
 };
 use crate::disk::{self, Meta};
 use crate::secret::Secret;

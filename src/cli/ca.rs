@@ -1,12 +1,14 @@
 //! `mytls ca`: a private CA from the command line.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::{Failure, print};
 use crate::ca::files::{ServerFiles, Written, replace_server, write_client, write_server};
 use crate::ca::{AuthoritySpec, CaError, Entry, Issued, KeyKind, PlainName, San, Store, Validity};
 use crate::printable::printable;
@@ -14,6 +16,7 @@ use crate::secret::Secret;
 use crate::x509::OneLine;
 
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 pub struct CaArgs {
     #[command(subcommand)]
     command: CaCommand,
@@ -23,25 +26,33 @@ pub struct CaArgs {
 enum CaCommand {
     /// Make a CA in a folder of its own
     #[command(
+        disable_help_flag = true,
         after_help = "Example:\n  mytls ca create --ca-dir ~/db-ca --name 'Example Database CA'\n\n\
         A folder that holds a CA of this name already is left as it is."
     )]
     Create(CreateArgs),
     /// Issue a certificate for a server
-    #[command(after_help = "Examples:\n  \
+    #[command(
+        disable_help_flag = true,
+        after_help = "Examples:\n  \
         mytls ca server --ca-dir ~/db-ca --san db1.example.org,10.0.0.5 --out db1\n  \
         mytls ca server --ca-dir ~/db-ca --san db1.example.org \\\n      \
         --cert-file /etc/mysql/tls/server-cert.pem --key-file /etc/mysql/tls/server-key.pem\n\n\
-        What the files held before is kept beside them as NAME.bak-TIME.")]
+        What the files held before is kept beside them as NAME.bak-TIME."
+    )]
     Server(ServerArgs),
     /// Issue a certificate for an account
     #[command(
+        disable_help_flag = true,
         after_help = "Example:\n  mytls ca client --ca-dir ~/db-ca --user app --out app-tls\n\n\
         The printed subject and issuer are what REQUIRE of the account compares."
     )]
     Client(ClientArgs),
     /// List what was issued
-    #[command(after_help = "Example:\n  mytls ca list --ca-dir ~/db-ca --format json")]
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  mytls ca list --ca-dir ~/db-ca --format json"
+    )]
     List(ListArgs),
 }
 
@@ -133,17 +144,18 @@ enum ListFormat {
 }
 
 /// Does what was asked and prints what was done. Whatever was there before is still there.
-pub fn run(args: CaArgs) -> Result<ExitCode, CaError> {
-    match args.command {
-        CaCommand::Create(args) => create(&args)?,
-        CaCommand::Server(args) => server(args)?,
-        CaCommand::Client(args) => client(&args)?,
-        CaCommand::List(args) => list(&args)?,
-    }
+pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
+    let done = match &args.command {
+        CaCommand::Create(args) => create(args),
+        CaCommand::Server(args) => server(args),
+        CaCommand::Client(args) => client(args),
+        CaCommand::List(args) => list(args),
+    };
+    print(&done.map_err(|error| Failure::usage(error.to_string()))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn create(args: &CreateArgs) -> Result<(), CaError> {
+fn create(args: &CreateArgs) -> Result<String, CaError> {
     let validity = Validity::Days(args.days);
     let spec = AuthoritySpec { key: args.key, validity, ..AuthoritySpec::named(&args.name) };
     let dir = shown(&args.ca_dir);
@@ -158,91 +170,94 @@ fn create(args: &CreateArgs) -> Result<(), CaError> {
         if !same && !args.if_missing {
             return Err(CaError::StoreExists { dir: args.ca_dir.clone(), name });
         }
-        println!("there is a CA in {dir} already: {name}; nothing was changed");
-        return Ok(());
+        return Ok(format!("there is a CA in {dir} already: {name}; nothing was changed\n"));
     }
     let store = Store::create(&args.ca_dir, &spec)?;
-    let made = store.authority().summary();
-    println!(
-        "made the CA {} ({}), valid until {}",
-        args.name,
-        args.key.describe(),
-        day(made.not_after)
-    );
-    println!("  {dir}/{}       give this to every server and client", Store::CA_FILE);
-    println!("  {dir}/{}   give this to nobody; keep a copy in a safe place", Store::KEY_FILE);
-    Ok(())
+    let until = day(store.authority().summary().not_after);
+    let (name, key) = (&args.name, args.key.describe());
+    Ok(format!(
+        "made the CA {name} ({key}), valid until {until}\n  \
+         {dir}/{}       give this to every server and client\n  \
+         {dir}/{}   give this to nobody; keep a copy in a safe place\n",
+        Store::CA_FILE,
+        Store::KEY_FILE
+    ))
 }
 
-fn server(args: ServerArgs) -> Result<(), CaError> {
+fn server(args: &ServerArgs) -> Result<String, CaError> {
     let store = open(&args.ca_dir)?;
     if let Some(out) = &args.out {
         crate::disk::create_private_dir(out)?;
     }
     let issued = store.issue_server(&args.san, args.key, Validity::Days(args.days))?;
-    let written = match (args.out, args.cert_file, args.key_file) {
+    let written = match (&args.out, args.cert_file.clone(), args.key_file.clone()) {
         (_, Some(certificate), Some(key)) => {
-            replace_server(&ServerFiles { certificate, key, ca: args.ca_file }, &issued)?
+            let ca = args.ca_file.clone();
+            replace_server(&ServerFiles { certificate, key, ca }, &issued)?
         }
-        (out, ..) => write_server(&out.unwrap_or_default(), &issued)?,
+        // the parser lets nothing else through
+        (out, ..) => write_server(&out.clone().unwrap_or_default(), &issued)?,
     };
     let hosts: Vec<String> = args.san.iter().map(San::to_string).collect();
-    report("server", &hosts.join(", "), args.key, &issued, &written);
-    Ok(())
+    Ok(report("server", &hosts.join(", "), args.key, &issued, &written))
 }
 
-fn client(args: &ClientArgs) -> Result<(), CaError> {
+fn client(args: &ClientArgs) -> Result<String, CaError> {
     let store = open(&args.ca_dir)?;
     crate::disk::create_private_dir(&args.out)?;
     let issued = store.issue_client(&args.user, args.key, Validity::Days(args.days))?;
     let written = write_client(&args.out, &issued)?;
-    report("client", args.user.as_str(), args.key, &issued, &written);
+    let report = report("client", args.user.as_str(), args.key, &issued, &written);
     let summary = issued.summary();
-    println!("  subject  {}", summary.subject.oneline(OneLine::OpenSsl3));
-    println!("  issuer   {}", summary.issuer.oneline(OneLine::OpenSsl3));
-    Ok(())
+    Ok(format!(
+        "{report}  subject  {}\n  issuer   {}\n",
+        summary.subject.oneline(OneLine::OpenSsl3),
+        summary.issuer.oneline(OneLine::OpenSsl3)
+    ))
 }
 
-fn list(args: &ListArgs) -> Result<(), CaError> {
+fn list(args: &ListArgs) -> Result<String, CaError> {
     let entries = open(&args.ca_dir)?.list()?;
     if args.format == ListFormat::Json {
         // plain strings and numbers: there is nothing in it that could not be written
-        println!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default());
-        return Ok(());
+        return Ok(serde_json::to_string_pretty(&entries).unwrap_or_default() + "\n");
     }
     if entries.is_empty() {
-        println!("nothing was issued yet");
-        return Ok(());
+        return Ok("nothing was issued yet\n".to_owned());
     }
     let names = |entry: &Entry| printable(&entry.names.join(", ")).into_owned();
     let width = entries.iter().map(|entry| names(entry).chars().count()).max().unwrap_or(0);
     let width = width.clamp("for".len(), 40);
-    println!("{:<6}  {:<width$}  {:<10}  serial", "kind", "for", "until");
+    let mut text = format!("{:<6}  {:<width$}  {:<10}  serial\n", "kind", "for", "until");
     for entry in &entries {
-        let until = day(entry.not_after);
-        println!("{:<6}  {:<width$}  {until}  {}", entry.kind.name(), names(entry), entry.serial);
+        let (kind, until) = (entry.kind.name(), day(entry.not_after));
+        // writing to a String cannot fail
+        let _ = writeln!(text, "{kind:<6}  {:<width$}  {until}  {}", names(entry), entry.serial);
     }
-    Ok(())
+    Ok(text)
 }
 
 /// Opens the CA, with the passphrase from the environment if its key has one.
-fn open(dir: &std::path::Path) -> Result<Store, CaError> {
+fn open(dir: &Path) -> Result<Store, CaError> {
     let passphrase = std::env::var("MYTLS_CA_PASSPHRASE").ok().map(Secret::new);
     Store::open_with(dir, passphrase.as_ref())
 }
 
-fn report(role: &str, whom: &str, key: KeyKind, issued: &Issued, written: &[Written]) {
-    let until = day(issued.summary().not_after);
-    println!("issued a {role} certificate for {whom} ({}), valid until {until}", key.describe());
+fn report(role: &str, whom: &str, key: KeyKind, issued: &Issued, written: &[Written]) -> String {
+    let (key, until) = (key.describe(), day(issued.summary().not_after));
+    let mut text = format!("issued a {role} certificate for {whom} ({key}), valid until {until}\n");
     for file in written {
-        match &file.backup {
-            Some(backup) => println!("  {} (before: {})", shown(&file.path), shown(backup)),
-            None => println!("  {}", shown(&file.path)),
-        }
+        let path = shown(&file.path);
+        // writing to a String cannot fail
+        let _ = match &file.backup {
+            Some(backup) => writeln!(text, "  {path} (before: {})", shown(backup)),
+            None => writeln!(text, "  {path}"),
+        };
     }
+    text
 }
 
-fn shown(path: &std::path::Path) -> String {
+fn shown(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }
 

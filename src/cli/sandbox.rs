@@ -1,6 +1,6 @@
 //! `mytls sandbox`: a throwaway server to try things on.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,13 +8,17 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::{Failure, print};
 use crate::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
 
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  mytls sandbox --fault mismatched-key\n  \
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls sandbox --fault mismatched-key\n  \
     mytls sandbox --fault no-tls --headless\n  mytls sandbox --list\n\n\
     The server is a real one, started as an unprivileged user in a private folder on a free\n\
-    port. When the sandbox ends, nothing is left of it.")]
+    port. When the sandbox ends, nothing is left of it."
+)]
 pub struct SandboxArgs {
     /// What is wrong with the server
     #[arg(long, value_name = "NAME", default_value = "none")]
@@ -34,13 +38,12 @@ pub struct SandboxArgs {
 }
 
 /// Prints name and title of every fault.
-pub fn list() -> ExitCode {
+pub fn list() -> Result<ExitCode, Failure> {
     let faults = Fault::all();
     let width = faults.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
-    for fault in &faults {
-        println!("{:<width$}  {}", fault.name, fault.title);
-    }
-    ExitCode::SUCCESS
+    let line = |fault: &Fault| format!("{:<width$}  {}\n", fault.name, fault.title);
+    print(&faults.iter().map(line).collect::<String>())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Starts the sandbox that was asked for; says on a terminal what it does meanwhile.
@@ -60,19 +63,28 @@ pub fn start(args: &SandboxArgs) -> Result<Sandbox, SandboxError> {
 }
 
 /// Starts the sandbox, prints how to reach it, and waits for SIGINT, SIGTERM or SIGHUP.
-pub fn run_headless(args: &SandboxArgs) -> Result<ExitCode, SandboxError> {
+pub fn run_headless(args: &SandboxArgs) -> Result<ExitCode, Failure> {
     // Before the server starts, so that from then on a signal ends it with us.
-    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]);
-    let mut signals = signals.map_err(SandboxError::Signals)?;
-    let sandbox = start(args)?;
-    print!("{}", how_to_connect(&sandbox));
-    let _ = io::stdout().flush(); // whoever closed it does not want to know
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::not_examined(format!("signals cannot be waited for: {error}")))?;
+    let sandbox = start(args).map_err(|error| failure(&error))?;
+    print(&how_to_connect(&sandbox))?;
     signals.forever().next();
     sandbox.stop();
     if args.keep {
-        println!("the folder stays: {}", sandbox.dir().display());
+        print(&format!("the folder stays: {}\n", sandbox.dir().display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was typed wrong is bad usage; the rest is a sandbox that could not be had.
+pub fn failure(error: &SandboxError) -> Failure {
+    match error {
+        SandboxError::NoSuchFault { .. }
+        | SandboxError::NotForThisServer { .. }
+        | SandboxError::BadServer { .. } => Failure::usage(error.to_string()),
+        _ => Failure::not_examined(error.to_string()),
+    }
 }
 
 /// The commands that reach the sandbox, with its real paths and port.
@@ -98,7 +110,8 @@ pub fn how_to_connect(sandbox: &Sandbox) -> String {
     }
     text += &format!(
         "  mytls check --defaults-file {dir}/client.cnf -h 127.0.0.1 -P {port} \\\n      \
-         -S {dir}/run/mysqld.sock --ssl-ca {dir}/client/ca.pem --server-config {dir}/my.cnf\n\n\
+         -S {dir}/run/mysqld.sock --ssl-ca {dir}/client/ca.pem \\\n      \
+         --server-config {dir}/my.cnf --ca-dir {dir}/ca\n\n\
          Ctrl-C ends it.\n"
     );
     text

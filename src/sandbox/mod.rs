@@ -103,8 +103,6 @@ pub enum SandboxError {
     Sql { statement: String, why: String },
     #[error("no port could be had on 127.0.0.1: {0}")]
     Port(std::io::Error),
-    #[error("signals cannot be waited for: {0}")]
-    Signals(std::io::Error),
     #[error("the sandbox has ended")]
     Ended,
     #[error(transparent)]
