@@ -127,6 +127,9 @@ impl Program {
                 command
             }
         };
+        // Two installations at once must not meet in /tmp: the names of their temporary tables are
+        // made of the process number and the connection's, and both may be the same.
+        command.arg(with_path("--tmpdir=", data));
         command.arg(with_path("--datadir=", data)).current_dir(data);
         let from = length(log);
         let process = Process::start(&command, log, user)?;
