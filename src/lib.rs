@@ -11,5 +11,6 @@ pub mod printable;
 pub mod remedy;
 pub mod rules;
 pub mod secret;
+pub mod tui;
 pub mod wire;
 pub mod x509;

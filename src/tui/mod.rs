@@ -1,0 +1,2 @@
+//! The wizard: the same checklist, walked in a terminal.
+pub mod engine;
