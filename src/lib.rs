@@ -8,6 +8,7 @@ pub mod apply;
 pub mod checklist;
 pub mod facts;
 pub mod printable;
+pub mod prove;
 pub mod remedy;
 pub mod rules;
 pub mod secret;

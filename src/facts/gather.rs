@@ -1,8 +1,27 @@
 //! Reading all sources of one target.
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Facts, Target};
+use openssl::x509::X509;
+
+use super::files::Sought;
+use super::session::{Route, Tls};
+use super::{
+    Facts, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, Unread, UnreadKind,
+};
+use crate::printable::printable;
+use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
+use crate::x509::{Certificate, pem};
+
+/// Where the families' packages put the socket.
+const SOCKETS: [&str; 4] = [
+    "/run/mysqld/mysqld.sock",
+    "/var/run/mysqld/mysqld.sock",
+    "/var/lib/mysql/mysql.sock",
+    "/tmp/mysql.sock",
+];
 
 /// One thing that gathering does, for the eye of whoever waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +56,319 @@ impl Cancel {
 /// Reads everything there is to read about the target. Never fails: what could not be read says
 /// so in the facts. Takes at most about half a minute, whatever the other end does.
 pub fn gather(target: &Target, cancel: &Cancel, progress: &mut dyn FnMut(Progress)) -> Facts {
-    let _ = (target, cancel, progress);
-    unimplemented!()
+    let mut gathering = Gathering { target: target.clone(), cancel, progress };
+    gathering.target.ca_dir = target.ca_dir.clone().or_else(|| default_ca_dir(target));
+    gathering.run()
+}
+
+/// One folder a server, in the user's data folder.
+fn default_ca_dir(target: &Target) -> Option<PathBuf> {
+    let project = directories::ProjectDirs::from("", "", "mytls")?;
+    let host = target.host.as_deref().unwrap_or("localhost");
+    let host: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    Some(project.data_dir().join("ca").join(format!("{host}-{}", target.port())))
+}
+
+struct Gathering<'a> {
+    target: Target,
+    cancel: &'a Cancel,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+impl Gathering<'_> {
+    fn run(mut self) -> Facts {
+        let target = &self.target;
+        let mut local = !target.is_tcp() || target.server_config.is_some() || target.socket.is_some();
+        let mut config = self.config(local);
+        let socket = self.socket(&config);
+
+        let mut server = match socket {
+            Some(socket) => self.log_in(&Route::Socket(socket), Transport::Socket),
+            None if self.target.is_tcp() => not_asked("the wire is looked at first"),
+            None => Source::unread(
+                UnreadKind::Unreachable,
+                format!("no server socket at {}", SOCKETS.join(", ")),
+                "name the socket with -S, or host and port with -h and -P; for a server that is \
+                 down, name its option file with --server-config",
+            ),
+        };
+        let mut files = self.files(local, &config, &server);
+        let wire = self.wire(&config, &server, files.read());
+        if server.reason().is_some_and(|unread| unread.kind == UnreadKind::NotAsked) {
+            server = self.log_in_over_tcp(&wire);
+            let here = server.read().is_some_and(|server| self.is_this_host(server));
+            if here && !local {
+                local = true;
+                config = self.config(local);
+            }
+            if local {
+                files = self.files(local, &config, &server);
+            }
+        }
+        let log = self.log(local, &config, &server, &wire);
+        Facts { schema: Facts::SCHEMA, at: now(), target: self.target, config, files, wire, server, log }
+    }
+
+    fn stage<T>(&mut self, stage: &'static str, work: impl FnOnce(&Target) -> Source<T>, done: impl FnOnce(&T) -> String) -> Source<T> {
+        if self.cancel.is_cancelled() {
+            return not_asked("cancelled");
+        }
+        (self.progress)(Progress { stage, state: ProgressState::Started });
+        let source = work(&self.target);
+        let state = match &source {
+            Source::Read(facts) => ProgressState::Done(done(facts)),
+            Source::Unread(unread) => ProgressState::Failed(unread.why.clone()),
+        };
+        (self.progress)(Progress { stage, state });
+        source
+    }
+
+    fn config(&mut self, local: bool) -> Source<ServerConfig> {
+        if !local {
+            return not_asked("the server's option files are not on this host");
+        }
+        self.stage(
+            "read the server's options",
+            |target| {
+                super::config::read(target.server_config.as_deref()).map_or_else(
+                    |why| {
+                        let advice = "name the server's option file with --server-config";
+                        Source::unread(UnreadKind::Failed, why, advice)
+                    },
+                    Source::Read,
+                )
+            },
+            |config| config.main_file.display().to_string(),
+        )
+    }
+
+    /// The socket to log in over; `None` for a server across the network.
+    fn socket(&self, config: &Source<ServerConfig>) -> Option<PathBuf> {
+        if let Some(socket) = &self.target.socket {
+            return Some(socket.clone());
+        }
+        if self.target.is_tcp() {
+            return None;
+        }
+        let configured = config.read().and_then(|config| config.get("socket")).map(PathBuf::from);
+        configured.or_else(|| SOCKETS.iter().map(PathBuf::from).find(|socket| socket.exists()))
+    }
+
+    fn log_in(&mut self, route: &Route, over: Transport) -> Source<ServerFacts> {
+        self.stage(
+            "log in",
+            |target| {
+                let mut conn = match super::session::open(target, route) {
+                    Ok(conn) => conn,
+                    Err(error) => return Source::unread(error.kind(), error.to_string(), error.advice()),
+                };
+                super::server::read(&mut conn, over).map_or_else(
+                    |error| {
+                        let why = format!("the server stopped answering: {}", printable(&error.to_string()));
+                        Source::unread(UnreadKind::Failed, why, "try again, and read its error log")
+                    },
+                    Source::Read,
+                )
+            },
+            |server| format!("{} {} as {}", server.flavor.name(), server.version, server.current_user),
+        )
+    }
+
+    /// Over TCP only to a server that was verified just now, unless the user said otherwise.
+    fn log_in_over_tcp(&mut self, wire: &Source<WireFacts>) -> Source<ServerFacts> {
+        let wire = match wire {
+            Source::Read(wire) => wire,
+            Source::Unread(unread) => return Source::Unread(unread.clone()),
+        };
+        let tls = match (&wire.tls, self.target.insecure_login) {
+            (TlsOffer::Established(handshake), insecure) => {
+                let own_ca = self.target.ssl_ca.is_some();
+                let trusted = handshake.faults.as_ref().is_some_and(Vec::is_empty);
+                // As VERIFY_CA for a CA of one's own; the system's CAs vouch for names only.
+                match trusted && (own_ca || handshake.name_matches) {
+                    true => Tls::Verified,
+                    false if insecure => Tls::Unverified,
+                    false => return unverified(),
+                }
+            }
+            (TlsOffer::Failed { .. } | TlsOffer::NotOffered, true) => Tls::Off,
+            (TlsOffer::Failed { .. }, false) => {
+                return Source::unread(
+                    UnreadKind::Refused,
+                    "not logged in, because the TLS handshake with the server failed",
+                    "log in on the server itself with -S",
+                );
+            }
+            (TlsOffer::NotOffered, false) => {
+                return Source::unread(
+                    UnreadKind::Refused,
+                    "not logged in, because the server offers no TLS and the session would travel in the clear",
+                    "log in on the server itself with -S, or accept the risk with --insecure-login",
+                );
+            }
+        };
+        let route = Route::Tcp { host: wire.host.clone(), port: wire.port, tls };
+        self.log_in(&route, Transport::Tcp)
+    }
+
+    fn is_this_host(&self, server: &ServerFacts) -> bool {
+        let host = self.target.host.as_deref().and_then(|host| host.parse::<IpAddr>().ok());
+        let ours = nix::unistd::gethostname().ok();
+        // A loopback address may be the end of a tunnel: the server must say that it is here.
+        host.is_some_and(|ip| ip.is_loopback())
+            && ours.is_some_and(|ours| server.variable("hostname") == ours.to_str())
+            && server.variable("datadir").is_some_and(|folder| Path::new(folder).exists())
+    }
+
+    fn files(
+        &mut self,
+        local: bool,
+        config: &Source<ServerConfig>,
+        server: &Source<ServerFacts>,
+    ) -> Source<ServerFiles> {
+        if !local {
+            return not_asked("the server's files are not on this host");
+        }
+        let server = server.read();
+        if server.is_none() && config.read().is_none() {
+            return not_asked("neither the server nor an option file says which files are meant");
+        }
+        let configured = |option: &str| config.read().and_then(|config| config.get(option));
+        let data_folder = server.and_then(|server| server.variable("datadir"));
+        let data_folder = data_folder.or(configured("datadir")).map(PathBuf::from);
+        let mut sought = Sought::new(
+            |option| server.and_then(|server| server.variable(option)).map(str::to_owned),
+            server.is_some(),
+            config.read(),
+            data_folder.as_deref(),
+        );
+        sought.ca_dir = self.target.ca_dir.clone();
+        self.stage(
+            "read key, certificate and CA",
+            |_| Source::Read(super::files::read(&sought)),
+            |files| {
+                let named = [files.key.is_some(), files.certificate.is_some(), files.ca.is_some()];
+                format!("{} files", named.iter().filter(|there| **there).count())
+            },
+        )
+    }
+
+    fn wire(
+        &mut self,
+        config: &Source<ServerConfig>,
+        server: &Source<ServerFacts>,
+        files: Option<&ServerFiles>,
+    ) -> Source<WireFacts> {
+        let variable = |name: &str| {
+            let running = server.read().and_then(|server| server.variable(name));
+            running.or_else(|| config.read().and_then(|config| config.get(name))).map(str::to_owned)
+        };
+        if server.read().is_some_and(|server| server.is_on("skip_networking")) {
+            return not_asked("the server does not listen on the network (skip_networking)");
+        }
+        let bound = variable("bind_address").and_then(|address| address.parse::<IpAddr>().ok());
+        let bound = bound.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
+        let host = self.target.host.clone().filter(|_| self.target.is_tcp());
+        let host = host.or(bound).unwrap_or_else(|| "127.0.0.1".to_owned());
+        let port = self.target.port.or_else(|| variable("port")?.parse().ok());
+        let endpoint = Endpoint::new(host, port.unwrap_or(Target::DEFAULT_PORT));
+        let trust = match self.trust(files) {
+            Ok(trust) => trust,
+            Err(unread) => return Source::Unread(unread),
+        };
+        let own_ca = matches!(trust, Trust::Only(_));
+        self.stage(
+            "look at it from outside",
+            |target| match wire::probe(&endpoint, &trust, Limits::default(), &mut |_| {}) {
+                Ok(mut wire) => {
+                    // The system's CAs were asked for the login below; they judge no private CA.
+                    if let (TlsOffer::Established(handshake), false) = (&mut wire.tls, own_ca) {
+                        let public = handshake.faults.as_ref().is_some_and(Vec::is_empty);
+                        if !public && target.ssl_ca.is_none() {
+                            handshake.faults = None;
+                        }
+                    }
+                    Source::Read(wire)
+                }
+                Err(error) => {
+                    let kind = match error.is_unreachable() {
+                        true => UnreadKind::Unreachable,
+                        false => UnreadKind::Failed,
+                    };
+                    Source::unread(kind, error.why(), error.advice())
+                }
+            },
+            |wire| match &wire.tls {
+                TlsOffer::Established(handshake) => handshake.version.clone(),
+                TlsOffer::NotOffered => "no TLS".to_owned(),
+                TlsOffer::Failed { .. } => "the handshake fails".to_owned(),
+            },
+        )
+    }
+
+    /// Exactly the CA given; without one, the server's own `ssl_ca`; else the system's.
+    fn trust(&self, files: Option<&ServerFiles>) -> Result<Trust, Unread> {
+        if let Some(path) = &self.target.ssl_ca {
+            let given = super::files::bytes(path).and_then(|bytes| pem::certificates(&bytes));
+            return given.map(Trust::Only).map_err(|defect| Unread {
+                kind: UnreadKind::Failed,
+                why: format!("the CA {} cannot be used: {defect}", printable(&path.display().to_string())),
+                advice: "give a PEM file with the CA's certificate to --ssl-ca".to_owned(),
+            });
+        }
+        let of_server: Vec<X509> = files
+            .map(|files| files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect())
+            .unwrap_or_default();
+        Ok(if of_server.is_empty() { Trust::System } else { Trust::Only(of_server) })
+    }
+
+    /// Only where something is wrong, and the log is here.
+    fn log(
+        &mut self,
+        local: bool,
+        config: &Source<ServerConfig>,
+        server: &Source<ServerFacts>,
+        wire: &Source<WireFacts>,
+    ) -> Source<Vec<String>> {
+        let well = wire.read().is_some_and(|wire| matches!(wire.tls, TlsOffer::Established(_)));
+        if well {
+            return not_asked("TLS works, so its error log was not read");
+        }
+        let value = |name: &str| {
+            let running = server.read().and_then(|server| server.variable(name));
+            running.or_else(|| config.read().and_then(|config| config.get(name))).map(str::to_owned)
+        };
+        let path = value("log_error").filter(|path| path != "stderr");
+        let (true, Some(path)) = (local, path) else {
+            return not_asked("it is not known where the server writes its error log");
+        };
+        let path = PathBuf::from(value("datadir").unwrap_or_default()).join(path);
+        self.stage(
+            "read the error log",
+            |_| match super::log::read(&path) {
+                Ok(lines) => Source::Read(lines),
+                Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root or as the server's user"),
+            },
+            |lines| format!("{} telling lines", lines.len()),
+        )
+    }
+}
+
+fn unverified() -> Source<ServerFacts> {
+    Source::unread(
+        UnreadKind::Refused,
+        "not logged in, because nobody vouches for the server: its certificate does not verify",
+        "give its CA with --ssl-ca, log in on the server itself with -S, or accept the risk with --insecure-login",
+    )
+}
+
+fn not_asked<T>(why: &str) -> Source<T> {
+    Source::unread(UnreadKind::NotAsked, why, "")
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    i64::try_from(since).unwrap_or(i64::MAX)
 }

@@ -8,12 +8,17 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::WireFacts;
+use crate::wire::{Handshake, TlsOffer, WireFacts};
 use crate::x509::chain::VerifyFault;
 use crate::x509::pem::Defect;
 use crate::x509::{Certificate, PrivateKey};
 
+pub mod config;
+pub mod files;
 pub mod gather;
+pub mod log;
+pub mod server;
+pub mod session;
 pub mod target;
 
 pub use target::Target;
@@ -40,6 +45,27 @@ pub struct Facts {
 
 impl Facts {
     pub const SCHEMA: u32 = 1;
+
+    /// The server's own certificate: from its file, or as it was presented.
+    pub fn served_leaf(&self) -> Option<&Certificate> {
+        let from_file = self.files.read().and_then(ServerFiles::leaf);
+        from_file.or_else(|| self.handshake()?.chain.first())
+    }
+
+    /// The TLS handshake, where one came about.
+    pub fn handshake(&self) -> Option<&Handshake> {
+        match &self.wire.read()?.tls {
+            TlsOffer::Established(handshake) => Some(handshake),
+            TlsOffer::NotOffered | TlsOffer::Failed { .. } => None,
+        }
+    }
+
+    /// Whether the server is known to be up: it answered on one of the two ways.
+    pub fn is_running(&self) -> bool {
+        self.server.read().is_some()
+            || self.wire.read().is_some()
+            || self.server.reason().is_some_and(|unread| unread.kind == UnreadKind::Refused)
+    }
 }
 
 /// A source of facts: what it said, or why it said nothing.
@@ -200,6 +226,8 @@ pub struct ServerFiles {
     pub under_ca: Option<Result<(), VerifyFault>>,
     /// Keys and certificates in the folders of the three files, for "it is over there".
     pub nearby: Vec<Nearby>,
+    /// The private CA that mytls keeps for this server.
+    pub own_ca: Option<OwnCa>,
 }
 
 impl ServerFiles {
@@ -229,6 +257,13 @@ impl ServerFiles {
     pub fn leaf(&self) -> Option<&Certificate> {
         self.certificates().get(self.leaf_index()?)
     }
+}
+
+/// A private CA in a folder of mytls, whose key is there too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnCa {
+    pub dir: PathBuf,
+    pub certificate: Certificate,
 }
 
 /// One file that an option of the server names.

@@ -2,7 +2,15 @@
 //!
 //! Everything here is text that works as it stands, with real names filled in. Nothing is run.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
+
+pub mod certificates;
+pub mod chain_file;
+pub mod config;
+pub mod shell;
+pub mod statement;
 
 /// One way to make a finding go away: its actions, taken in order, do it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,9 +30,55 @@ pub struct Action {
     pub kind: ActionKind,
     /// The file that is written (`config`: appended to; `file`: replaced).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<std::path::PathBuf>,
+    pub file: Option<PathBuf>,
     pub text: String,
     pub effect: Effect,
+}
+
+impl Remedy {
+    pub fn new(title: impl Into<String>, actions: Vec<Action>) -> Self {
+        Self { title: title.into(), actions, note: String::new() }
+    }
+
+    #[must_use]
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// The most that the server needs after any of the actions.
+    pub fn effect(&self) -> Effect {
+        self.actions.iter().map(|action| action.effect).max().unwrap_or_default()
+    }
+}
+
+impl Action {
+    /// A command for a shell on the server's host.
+    pub fn shell(text: impl Into<String>, effect: Effect) -> Self {
+        let (place, kind) = (Place::ServerHost, ActionKind::Shell);
+        Self { place, kind, file: None, text: text.into(), effect }
+    }
+
+    /// A statement for the server, with its closing semicolon.
+    pub fn sql(text: impl Into<String>) -> Self {
+        let (place, kind) = (Place::ServerSql, ActionKind::Sql);
+        Self { place, kind, file: None, text: text.into(), effect: Effect::None }
+    }
+
+    /// Lines for the end of an option file; where an option is set twice, the last wins.
+    pub fn config(file: &Path, options: &[(&str, &str)]) -> Self {
+        let (place, kind) = (Place::ServerHost, ActionKind::Config);
+        let lines =
+            options.iter().map(|(name, value)| format!("{name} = {}\n", config::quote(value)));
+        let text = format!("[mysqld]\n{}", lines.collect::<String>());
+        Self { place, kind, file: Some(file.to_owned()), text, effect: Effect::Restart }
+    }
+
+    /// The whole content of a file.
+    pub fn file(file: &Path, text: impl Into<String>, effect: Effect) -> Self {
+        let (place, kind) = (Place::ServerHost, ActionKind::File);
+        Self { place, kind, file: Some(file.to_owned()), text: text.into(), effect }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,8 +2,72 @@
 
 use serde::Serialize;
 
-use crate::facts::Facts;
+use crate::facts::{Facts, FileFacts, ServerFiles, Unread};
+use crate::printable::printable;
 use crate::remedy::Remedy;
+
+mod accounts;
+mod chain;
+mod encryption;
+mod key;
+mod server;
+#[cfg(test)]
+pub mod testing;
+
+/// Every rule, in the order in which it is shown.
+pub static ALL: &[&Rule] = &[
+    &server::not_running::SERVER_NOT_RUNNING,
+    &key::key_unusable::KEY_UNUSABLE,
+    &key::key_unreadable::KEY_UNREADABLE,
+    &key::key_encrypted::KEY_ENCRYPTED,
+    &key::key_mismatch::KEY_MISMATCH,
+    &key::certificate_unusable::CERTIFICATE_UNUSABLE,
+    &key::certificate_expired::CERTIFICATE_EXPIRED,
+    &key::certificate_expiring::CERTIFICATE_EXPIRING,
+    &chain::ca_unusable::CA_UNUSABLE,
+    &chain::wrong_order::CHAIN_WRONG_ORDER,
+    &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
+    &chain::ca_mismatch::CA_MISMATCH,
+    &chain::incomplete::CHAIN_INCOMPLETE,
+    &encryption::tls_off::TLS_OFF,
+    &encryption::certificate_not_loaded::CERTIFICATE_NOT_LOADED,
+    &encryption::session_not_encrypted::SESSION_NOT_ENCRYPTED,
+    &encryption::transport_not_enforced::TRANSPORT_NOT_ENFORCED,
+    &accounts::without_require::ACCOUNT_WITHOUT_REQUIRE,
+];
+
+/// The rule of this id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    ALL.iter().find(|rule| rule.id == id).copied()
+}
+
+/// A rule as one static: its doc comment is the rustdoc and what `mytls explain` prints.
+macro_rules! rule {
+    (
+        $(#[doc = $doc:expr])+
+        $vis:vis static $name:ident = {
+            id: $id:literal,
+            step: $step:ident,
+            severity: $severity:ident,
+            passes_as: $passes_as:literal,
+            explained_by: [$($cause:literal),* $(,)?],
+        }
+        $judge:expr
+    ) => {
+        $(#[doc = $doc])+
+        $vis static $name: $crate::rules::Rule = $crate::rules::Rule {
+            id: $id,
+            step: $crate::rules::Step::$step,
+            severity: $crate::rules::Severity::$severity,
+            passes_as: $passes_as,
+            explained_by: &[$($cause),*],
+            doc: concat!($($doc, "\n",)+),
+            file: file!(),
+            judge: $judge,
+        };
+    };
+}
+use rule;
 
 /// A step of the checklist, in the order in which it is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -15,6 +79,106 @@ pub enum Step {
     Encryption,
     Accounts,
     Report,
+}
+
+impl Rule {
+    /// The text of one `## heading` of the explanation, with its line breaks.
+    pub fn section(&self, heading: &str) -> Option<String> {
+        let lines = self.doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line));
+        let body: Vec<&str> = lines
+            .skip_while(|line| line.strip_prefix("## ") != Some(heading))
+            .skip(1)
+            .take_while(|line| !line.starts_with("## "))
+            .collect();
+        let body = body.join("\n").trim().to_owned();
+        (!body.is_empty()).then_some(body)
+    }
+
+    /// The sections every explanation has, in order.
+    pub const SECTIONS: [&'static str; 4] =
+        ["What it checks", "Why it matters", "How to fix", "Source"];
+
+    /// A finding of this rule, at its own severity.
+    fn finding(&self, title: impl Into<String>, cause: impl Into<String>) -> Finding {
+        Finding {
+            rule: self.id,
+            step: self.step,
+            severity: self.severity,
+            title: title.into(),
+            evidence: Vec::new(),
+            cause: cause.into(),
+            remedies: Vec::new(),
+            because_of: None,
+        }
+    }
+}
+
+impl Finding {
+    /// Adds a line of evidence; the value is made printable.
+    #[must_use]
+    fn saw(mut self, label: &str, value: impl AsRef<str>) -> Self {
+        let value = printable(value.as_ref()).into_owned();
+        self.evidence.push(Evidence { label: label.to_owned(), value });
+        self
+    }
+
+    #[must_use]
+    fn remedy(mut self, remedy: impl IntoIterator<Item = Remedy>) -> Self {
+        self.remedies.extend(remedy);
+        self
+    }
+
+    #[must_use]
+    fn at(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+}
+
+impl Answer {
+    fn fail(finding: Finding) -> Self {
+        Self::Fail(vec![finding])
+    }
+
+    fn pass() -> Self {
+        Self::Pass(String::new())
+    }
+
+    fn unknown(unread: &Unread) -> Self {
+        let advice =
+            if unread.advice.is_empty() { String::new() } else { format!("; {}", unread.advice) };
+        Self::Unknown(format!("{}{advice}", unread.why))
+    }
+
+    fn not_applicable(why: &str) -> Self {
+        Self::NotApplicable(why.to_owned())
+    }
+}
+
+/// Where an option is set, or at least which file it names: `/etc/mysql/server.pem  my.cnf:13`.
+fn place<T>(file: &FileFacts<T>) -> String {
+    let path = file.path.display();
+    match &file.origin {
+        Some(origin) => {
+            let name = origin.file.file_name().unwrap_or_default().to_string_lossy();
+            format!("{path}  ({} in {name}:{})", file.option, origin.line)
+        }
+        None => path.to_string(),
+    }
+}
+
+/// The server's files, or the answer that says why there are none to look at.
+fn files(facts: &Facts) -> Result<&ServerFiles, Answer> {
+    facts.files.read().ok_or_else(|| match facts.files.reason() {
+        Some(unread) => Answer::unknown(unread),
+        None => Answer::not_applicable("no files"),
+    })
+}
+
+/// `2026-11-22`
+fn day(seconds: i64) -> String {
+    let date = time::OffsetDateTime::from_unix_timestamp(seconds).map(time::OffsetDateTime::date);
+    date.map_or_else(|_| format!("{seconds} s since 1970"), |date| date.to_string())
 }
 
 impl Step {
@@ -99,4 +263,53 @@ pub struct Finding {
 pub struct Evidence {
     pub label: String,
     pub value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_once_and_every_rule_is_explained() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut on_disk = BTreeSet::new();
+        for step in ["server", "key", "chain", "encryption", "accounts"] {
+            for entry in std::fs::read_dir(source.join("src/rules").join(step)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if name != "mod.rs" {
+                    on_disk.insert(format!("src/rules/{step}/{name}"));
+                }
+            }
+        }
+        let listed: BTreeSet<String> = ALL.iter().map(|rule| rule.file.to_owned()).collect();
+        assert_eq!(listed, on_disk, "a file of src/rules is missing from ALL, or the reverse");
+        assert_eq!(ALL.len(), listed.len(), "two rules in one file");
+
+        let ids: BTreeSet<&str> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len(), "two rules of one id");
+        for rule in ALL {
+            assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+            for section in Rule::SECTIONS {
+                assert!(rule.section(section).is_some(), "{} lacks `## {section}`", rule.id);
+            }
+            for cause in rule.explained_by {
+                assert!(
+                    ids.contains(cause),
+                    "{} is explained by {cause}, which is no rule",
+                    rule.id
+                );
+            }
+            assert!(!rule.passes_as.ends_with('.'), "{}", rule.id);
+        }
+        let steps: Vec<Step> = ALL.iter().map(|rule| rule.step).collect();
+        assert!(steps.is_sorted(), "the list follows the steps");
+    }
+
+    #[test]
+    fn days_are_dates() {
+        assert_eq!(day(0), "1970-01-01");
+        assert_eq!(day(i64::MAX), "9223372036854775807 s since 1970");
+    }
 }

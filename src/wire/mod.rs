@@ -4,11 +4,71 @@
 //! presented, and whether they hold under exactly the CA given. Logins made here prove what an
 //! account requires. The only query it ever sends asks which account answered.
 
+use std::fmt;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{Flavor, Version};
 use crate::x509::Certificate;
 use crate::x509::chain::VerifyFault;
+
+mod auth;
+mod endpoint;
+mod error;
+mod greeting;
+mod identity;
+mod login;
+mod packet;
+mod probe;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::WireError;
+pub use identity::{ClientIdentity, IdentityError};
+pub use login::{Login, Outcome, Tls, login};
+pub use probe::probe;
+pub use tls::Trust;
+
+/// How long one exchange may take, whatever the other end does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For finding the address and connecting to it.
+    pub connect: Duration,
+    /// For all of it, that included: no drip of bytes stretches it.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(10) }
+    }
+}
+
+/// How far an exchange has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Resolve,
+    Connect,
+    Greeting,
+    Handshake,
+    Login,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "look up the name",
+            Self::Connect => "connect",
+            Self::Greeting => "read the greeting",
+            Self::Handshake => "TLS handshake",
+            Self::Login => "log in",
+        })
+    }
+}
 
 /// What a client sees from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +83,7 @@ pub struct WireFacts {
 /// The first packet a server sends (Protocol::HandshakeV10).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
-    /// The version text as sent, made printable.
+    /// The version text as sent, made printable; cut short where no version is so long.
     pub version_text: String,
     pub flavor: Flavor,
     /// `None` when the text holds no version.
@@ -45,7 +105,7 @@ pub enum TlsOffer {
     Established(Handshake),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Handshake {
     /// `TLSv1.3`
     pub version: String,
@@ -54,6 +114,7 @@ pub struct Handshake {
     /// As the server sent it, leaf first.
     pub chain: Vec<Certificate>,
     /// Every fault under exactly the CA given; empty when it is trusted, `None` without a CA.
+    /// A wrong host name is not among them: see `name_matches`.
     pub faults: Option<Vec<VerifyFault>>,
     /// Whether the leaf is for the host that was asked for.
     pub name_matches: bool,

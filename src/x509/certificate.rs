@@ -100,6 +100,14 @@ impl Certificate {
         self.public_key.as_ref().is_some_and(|own| own.spki_sha256 == key.spki_sha256)
     }
 
+    /// Whether the other's key made this one's signature; names are not looked at.
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        let (Some(own), Some(issuer)) = (self.to_openssl(), issuer.to_openssl()) else {
+            return false;
+        };
+        issuer.public_key().is_ok_and(|key| own.verify(&key).unwrap_or(false))
+    }
+
     /// All names a client may type to reach the server, DNS names first.
     pub fn host_names(&self) -> Vec<String> {
         let dns = self.dns_names.iter().map(|name| crate::printable::printable(name).into_owned());
@@ -151,7 +159,7 @@ mod tests {
         assert_eq!(root.is_ca, Some(true));
         assert!(root.self_signed && root.is_self_issued());
         assert_eq!(root.subject.display(), "CN=Example Root");
-        assert_eq!(root.not_after - root.not_before, 86_400 * 30);
+        assert_eq!(root.not_after - root.not_before, 86_400 * 365);
     }
 
     #[test]

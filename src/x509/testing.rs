@@ -15,7 +15,7 @@ pub struct Identity {
     pub key: PKey<Private>,
 }
 
-/// A self-signed CA, valid from yesterday for thirty days.
+/// A self-signed CA, valid from yesterday for a year.
 pub fn root(cn: &str) -> Identity {
     let key = key();
     let certificate = build(&name(cn), &name(cn), &key, &key, |builder| {
@@ -71,7 +71,7 @@ fn build(
     builder.set_pubkey(key).unwrap();
     let now = now();
     builder.set_not_before(&Asn1Time::from_unix(now - 86_400).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::from_unix(now + 29 * 86_400).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::from_unix(now + 364 * 86_400).unwrap()).unwrap();
     extend(&mut builder);
     builder.sign(signer, MessageDigest::sha256()).unwrap();
     builder.build()

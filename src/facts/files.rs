@@ -1,0 +1,346 @@
+//! Key, certificate and CA on this host: what they hold, and who may read them.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+use super::{Access, FileFacts, Holds, Nearby, Origin, OwnCa, Readable, ServerConfig, ServerFiles};
+use crate::x509::chain::{self, Purpose};
+use crate::x509::pem::{self, Defect};
+use crate::x509::{Certificate, PrivateKey};
+
+/// No key or chain is larger; what is, is not read.
+const LARGEST: u64 = 1 << 20;
+/// How many files are looked at for keys and certificates that lie nearby.
+const NEARBY_FILES: usize = 200;
+
+/// Where the three files are, and for whom.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    pub key: Option<(PathBuf, Option<Origin>)>,
+    pub certificate: Option<(PathBuf, Option<Origin>)>,
+    pub ca: Option<(PathBuf, Option<Origin>)>,
+    pub server_user: Option<String>,
+    /// Where mytls keeps, or would keep, the private CA of this server.
+    pub ca_dir: Option<PathBuf>,
+}
+
+impl Sought {
+    /// The files that options name; `running` are the variables of the server when it could be
+    /// asked, and go before the option file, which may have been changed since it started.
+    pub fn new(
+        running: impl Fn(&str) -> Option<String>,
+        is_running: bool,
+        config: Option<&ServerConfig>,
+        data_folder: Option<&Path>,
+    ) -> Self {
+        let place = |option: &str| {
+            let configured = config.and_then(|config| config.get(option));
+            let value = if is_running { running(option) } else { configured.map(str::to_owned) };
+            let path = PathBuf::from(value?);
+            // The origin is where the DBA will edit; it counts only while it says the same.
+            let origin = config
+                .and_then(|config| config.origin(option))
+                .filter(|_| configured.is_some_and(|configured| Path::new(configured) == path))
+                .cloned();
+            let path = data_folder.map_or_else(|| path.clone(), |folder| folder.join(&path));
+            Some((path, origin))
+        };
+        let owner_of_data = || {
+            let about = std::fs::metadata(data_folder?).ok()?;
+            Some(user_name(about.uid()))
+        };
+        let configured_user = config.and_then(|config| config.get("user")).map(str::to_owned);
+        Self {
+            key: place("ssl_key"),
+            certificate: place("ssl_cert"),
+            ca: place("ssl_ca"),
+            server_user: configured_user.or_else(owner_of_data),
+            ca_dir: None,
+        }
+    }
+}
+
+/// Reads the three files, what they mean to each other, and what lies near them.
+pub fn read(sought: &Sought) -> ServerFiles {
+    let user = sought.server_user.as_deref().and_then(ServerUser::find);
+    let key = sought.key.as_ref().map(|place| file("ssl_key", place, user.as_ref(), read_key));
+    let mut x509s = Vec::new();
+    let certificate = sought.certificate.as_ref().map(|place| {
+        file("ssl_cert", place, user.as_ref(), |bytes| {
+            x509s = pem::certificates(bytes)?;
+            Ok(x509s.iter().map(|c| Certificate::from_openssl(c)).collect::<Vec<_>>())
+        })
+    });
+    let mut ca_x509s = Vec::new();
+    let ca = sought.ca.as_ref().map(|place| {
+        file("ssl_ca", place, user.as_ref(), |bytes| {
+            ca_x509s = pem::certificates(bytes)?;
+            Ok(ca_x509s.iter().map(|c| Certificate::from_openssl(c)).collect::<Vec<_>>())
+        })
+    });
+    let mut files = ServerFiles {
+        server_user: sought.server_user.clone(),
+        key,
+        certificate,
+        ca,
+        signers: chain::signers(&x509s),
+        ..ServerFiles::default()
+    };
+    if let Some(leaf) = files.leaf_index().filter(|_| !ca_x509s.is_empty()) {
+        let others: Vec<_> = x509s.iter().enumerate().filter(|(at, _)| *at != leaf).collect();
+        let others: Vec<_> = others.into_iter().map(|(_, x509)| x509.clone()).collect();
+        files.under_ca = Some(chain::verify(&x509s[leaf], &others, &ca_x509s, Purpose::Server));
+    }
+    files.nearby = nearby(sought);
+    files.own_ca = sought.ca_dir.as_deref().and_then(own_ca);
+    files
+}
+
+fn own_ca(dir: &Path) -> Option<OwnCa> {
+    let x509s = pem::certificates(&bytes(&dir.join("ca.pem")).ok()?).ok()?;
+    let certificate = Certificate::from_openssl(x509s.first()?);
+    dir.join("ca-key.pem").is_file().then(|| OwnCa { dir: dir.to_owned(), certificate })
+}
+
+fn file<T>(
+    option: &str,
+    (path, origin): &(PathBuf, Option<Origin>),
+    user: Option<&ServerUser>,
+    read: impl FnOnce(&[u8]) -> Result<T, Defect>,
+) -> FileFacts<T> {
+    FileFacts {
+        option: option.to_owned(),
+        path: path.clone(),
+        origin: origin.clone(),
+        access: access(path, user),
+        content: bytes(path).and_then(|bytes| read(&bytes)),
+    }
+}
+
+fn read_key(bytes: &[u8]) -> Result<PrivateKey, Defect> {
+    pem::private_key(bytes).map(|block| PrivateKey::from_openssl(&block.key, &block.label))
+}
+
+/// The file's bytes, or why not: never a device, a pipe or something huge.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, Defect> {
+    let defect = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Defect::Missing,
+        std::io::ErrorKind::PermissionDenied => Defect::Denied,
+        _ => Defect::Io(error.to_string()),
+    };
+    let about = std::fs::metadata(path).map_err(defect)?;
+    if about.is_dir() {
+        return Err(Defect::Directory);
+    }
+    if !about.is_file() {
+        return Err(Defect::NotAFile);
+    }
+    if about.len() > LARGEST {
+        return Err(Defect::TooLarge { limit: LARGEST });
+    }
+    std::fs::read(path).map_err(defect)
+}
+
+/// The user a server runs as, with all groups.
+struct ServerUser {
+    uid: Uid,
+    groups: Vec<Gid>,
+}
+
+impl ServerUser {
+    fn find(name: &str) -> Option<Self> {
+        // A name made of digits is a uid, as in the option `user=65534`.
+        let by_uid =
+            || name.parse().ok().and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok()?);
+        let user = User::from_name(name).ok().flatten().or_else(by_uid)?;
+        let name = CString::new(user.name).ok()?;
+        let groups = getgrouplist(&name, user.gid).unwrap_or_else(|_| vec![user.gid]);
+        Some(Self { uid: user.uid, groups })
+    }
+
+    /// Whether the permission bits let this user do `wanted` (4 read, 1 enter).
+    fn may(&self, about: &std::fs::Metadata, wanted: u32) -> bool {
+        let shift = if self.uid.is_root() {
+            return true;
+        } else if about.uid() == self.uid.as_raw() {
+            6
+        } else if self.groups.iter().any(|group| group.as_raw() == about.gid()) {
+            3
+        } else {
+            0
+        };
+        (about.mode() >> shift) & wanted == wanted
+    }
+}
+
+/// Owner, mode, and the first thing on the way that shuts the server's user out. Access control
+/// lists are seen only as far as they show in the group bits.
+fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
+    let about = std::fs::metadata(path).ok()?;
+    let readable = match user {
+        None => Readable::Unknown,
+        Some(user) => {
+            let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            let mut folders: Vec<_> = real.ancestors().skip(1).collect();
+            folders.reverse();
+            let closed = folders
+                .into_iter()
+                .find(|folder| std::fs::metadata(folder).is_ok_and(|about| !user.may(&about, 1)));
+            match closed {
+                Some(folder) => Readable::No { blocked_at: folder.to_owned() },
+                None if user.may(&about, 4) => Readable::Yes,
+                None => Readable::No { blocked_at: path.to_owned() },
+            }
+        }
+    };
+    Some(Access {
+        mode: about.mode() & 0o7777,
+        owner: user_name(about.uid()),
+        group: group_name(about.gid()),
+        readable,
+    })
+}
+
+fn user_name(uid: u32) -> String {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+fn group_name(gid: u32) -> String {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+/// Keys and certificates in the folders of the three files, and one level below.
+fn nearby(sought: &Sought) -> Vec<Nearby> {
+    let named: BTreeSet<&Path> = [&sought.key, &sought.certificate, &sought.ca]
+        .into_iter()
+        .flatten()
+        .map(|(path, _)| path.as_path())
+        .collect();
+    let folders: BTreeSet<&Path> = named.iter().filter_map(|path| path.parent()).collect();
+    let mut files = Vec::new();
+    for folder in folders {
+        collect(folder, 1, &mut files);
+    }
+    files.sort();
+    files.dedup();
+    let others = files.into_iter().filter(|path| !named.contains(path.as_path()));
+    others.filter_map(|path| Some(Nearby { holds: holds(&path)?, path })).collect()
+}
+
+fn collect(folder: &Path, deeper: usize, files: &mut Vec<PathBuf>) {
+    let looks_like_pem = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        // the middle of a name counts too: server-key.pem.old, ca.crt.bak-20260101
+        ["pem", "key", "crt", "cer"].iter().any(|kind| name.contains(kind))
+    };
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        if files.len() >= NEARBY_FILES {
+            return;
+        }
+        let Ok(about) = std::fs::symlink_metadata(&path) else { continue };
+        if about.is_dir() && deeper > 0 {
+            collect(&path, deeper - 1, files);
+        } else if about.is_file() && looks_like_pem(&path) {
+            files.push(path);
+        }
+    }
+}
+
+fn holds(path: &Path) -> Option<Holds> {
+    let bytes = bytes(path).ok()?;
+    let certificates = || {
+        let x509s = pem::certificates(&bytes).ok()?;
+        Some(Holds::Certificates(x509s.iter().map(|c| Certificate::from_openssl(c)).collect()))
+    };
+    read_key(&bytes).ok().map(Holds::Key).or_else(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::x509::testing;
+
+    fn sought(folder: &Path) -> Sought {
+        let place = |name: &str| Some((folder.join(name), None));
+        Sought {
+            key: place("server-key.pem"),
+            certificate: place("server-cert.pem"),
+            ca: place("ca.pem"),
+            server_user: None,
+            ca_dir: None,
+        }
+    }
+
+    #[test]
+    fn the_three_files_are_read_verified_and_what_lies_near_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes).unwrap();
+        let root = testing::root("Root");
+        let (server, old) = (root.issue_server("db1"), root.issue_server("db0"));
+        write("ca.pem", root.certificate.to_pem().unwrap());
+        write("server-cert.pem", server.certificate.to_pem().unwrap());
+        write("server-key.pem", old.key.private_key_to_pem_pkcs8().unwrap());
+        std::fs::create_dir(folder.path().join("old")).unwrap();
+        write("old/server.key", server.key.private_key_to_pem_pkcs8().unwrap());
+        write("notes.txt", b"not looked at".to_vec());
+
+        let files = read(&sought(folder.path()));
+        assert_eq!(files.under_ca, Some(Ok(())));
+        assert_eq!(files.leaf().unwrap().subject.short(), "db1");
+        let key = files.private_key().unwrap();
+        assert!(!files.leaf().unwrap().certifies(&key.public));
+        let found = &files.nearby[..];
+        assert!(
+            matches!(found, [Nearby { path, holds: Holds::Key(key) }]
+                if path.ends_with("old/server.key") && files.leaf().unwrap().certifies(&key.public)),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_closed_folder_on_the_way_is_named() {
+        let Some(nobody) = ServerUser::find("nobody") else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("private");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("key.pem"), "x").unwrap();
+        let open = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        open(folder.path(), 0o755);
+        open(&inner, 0o700);
+        open(&inner.join("key.pem"), 0o644);
+        let readable = |path: &Path| access(path, Some(&nobody)).unwrap().readable;
+        assert_eq!(readable(&inner.join("key.pem")), Readable::No { blocked_at: inner.clone() });
+        open(&inner, 0o711);
+        assert_eq!(readable(&inner.join("key.pem")), Readable::Yes);
+        open(&inner.join("key.pem"), 0o640);
+        assert_eq!(
+            readable(&inner.join("key.pem")),
+            Readable::No { blocked_at: inner.join("key.pem") }
+        );
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        assert_eq!(bytes(Path::new("/dev/zero")), Err(Defect::NotAFile));
+        assert_eq!(bytes(Path::new("/")), Err(Defect::Directory));
+        assert_eq!(bytes(Path::new("/no/such/file")), Err(Defect::Missing));
+    }
+}

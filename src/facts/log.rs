@@ -1,0 +1,82 @@
+//! The end of the server's error log: why TLS is off, or why it did not start.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use crate::printable::printable;
+
+/// How much of the log's end is read.
+const TAIL: u64 = 64 << 10;
+/// How many lines are kept, the newest.
+const LINES: usize = 12;
+
+/// Lines about TLS and failed starts since the last start, oldest first, made printable.
+pub fn read(path: &Path) -> Result<Vec<String>, String> {
+    tail(path).map(|text| telling(&text)).map_err(|error| {
+        format!(
+            "the error log {} could not be read: {error}",
+            printable(&path.display().to_string())
+        )
+    })
+}
+
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn telling(log: &str) -> Vec<String> {
+    // The first line either family writes when it starts.
+    let is_start =
+        |line: &str| line.contains(" starting as process ") || line.contains("MY-010116");
+    let lines: Vec<&str> = log.lines().collect();
+    let start = lines.iter().rposition(|line| is_start(line)).unwrap_or(0);
+    let told = lines[start..].iter().filter(|line| tells(line));
+    let told: Vec<String> = told.map(|line| printable(line).into_owned()).collect();
+    told[told.len().saturating_sub(LINES)..].to_vec()
+}
+
+fn tells(line: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "SSL",
+        "TLS",
+        "certificate",
+        "private key",
+        "[ERROR]",
+        "Aborting",
+        "ready for connections",
+        "509 ",
+    ];
+    WORDS.iter().any(|word| line.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_tells_since_the_last_start_is_kept() {
+        let log = "x [ERROR] old trouble\n\
+             2026-11-22 [Note] Starting MariaDB 10.11.19 source revision as process 1\n\
+             2026-11-22 [Note] /usr/sbin/mariadbd (server 10.11.19) starting as process 7 ...\n\
+             2026-11-22 [Note] InnoDB: Buffer pool\n\
+             SSL error: Unable to get private key from '/k\x1b[2J'\n\
+             2026-11-22 [ERROR] Aborting\n";
+        assert_eq!(
+            telling(log),
+            [
+                "SSL error: Unable to get private key from '/k\\x1B[2J'",
+                "2026-11-22 [ERROR] Aborting"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_log_says_its_name() {
+        assert!(read(Path::new("/no/such.err")).unwrap_err().contains("/no/such.err"));
+    }
+}

@@ -1,0 +1,167 @@
+//! New certificates for the server, from its own private CA.
+
+use std::path::{Path, PathBuf};
+
+use super::{Action, Effect, Remedy, shell, statement};
+use crate::facts::{Facts, ServerFiles};
+
+/// The three files of the server's TLS: those its options name, or those they should.
+pub struct Places {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
+    /// The options that do not name their file yet, with the file they should name.
+    pub unset: Vec<(&'static str, PathBuf)>,
+}
+
+impl Places {
+    pub fn of(facts: &Facts) -> Option<Self> {
+        let files = facts.files.read()?;
+        let folder = || default_folder(facts);
+        let mut unset = Vec::new();
+        let mut place = |option, now: Option<&PathBuf>, name: &str| {
+            now.cloned().unwrap_or_else(|| {
+                let path = folder().join(name);
+                unset.push((option, path.clone()));
+                path
+            })
+        };
+        let ca = place("ssl_ca", files.ca.as_ref().map(|file| &file.path), "ca.pem");
+        let certificate =
+            place("ssl_cert", files.certificate.as_ref().map(|file| &file.path), "server-cert.pem");
+        let key = place("ssl_key", files.key.as_ref().map(|file| &file.path), "server-key.pem");
+        Some(Self { certificate, key, ca, unset })
+    }
+}
+
+/// Where new files go: a folder `tls` beside the option file.
+pub fn default_folder(facts: &Facts) -> PathBuf {
+    let main =
+        facts.config.read().map_or(Path::new("/etc/mysql/my.cnf"), |config| &config.main_file);
+    main.parent().unwrap_or(Path::new("/etc/mysql")).join("tls")
+}
+
+/// Every name and address a client may type: those of the certificate there is, of the server and
+/// of the target, without repeats.
+pub fn server_names(facts: &Facts) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut add = |name: &str| {
+        let usable = !name.is_empty()
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:*_".contains(c));
+        if usable && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    };
+    if let Some(host) = facts.target.host.as_deref() {
+        add(host);
+    }
+    if let Some(server) = facts.server.read() {
+        server
+            .variable("hostname")
+            .into_iter()
+            .chain(server.variable("report_host"))
+            .for_each(&mut add);
+    }
+    let served = facts.served_leaf().map(crate::x509::Certificate::host_names);
+    served.into_iter().flatten().for_each(|name| add(&name));
+    ["localhost", "127.0.0.1"].into_iter().for_each(add);
+    // A name goes before an address: the first becomes the common name.
+    names.sort_by_key(|name| name.parse::<std::net::IpAddr>().is_ok());
+    names
+}
+
+/// A new key and certificate in the place of the old ones: from the CA that clients trust already
+/// where mytls keeps it, else from a new one.
+pub fn reissue(facts: &Facts) -> Option<Remedy> {
+    let places = Places::of(facts)?;
+    let files = facts.files.read()?;
+    let ca_dir = shell::path(facts.target.ca_dir.as_ref()?);
+    let issue = format!(
+        "mytls ca server --ca-dir {ca_dir} --san {} --cert-file {} --key-file {}",
+        server_names(facts).join(","),
+        shell::path(&places.certificate),
+        shell::path(&places.key),
+    );
+    let known = trusted_own_ca(files);
+    let mut remedy = if known && places.unset.is_empty() {
+        Remedy::new(
+            "issue a new key and certificate from your own CA, in the place of the old",
+            vec![Action::shell(issue, effect_of_files(facts))],
+        )
+    } else {
+        let create = match &files.own_ca {
+            Some(_) => String::new(),
+            None => format!(
+                "mytls ca create --ca-dir {ca_dir} --name {} &&\n",
+                shell::word(&ca_name(facts))
+            ),
+        };
+        let command = format!(
+            "{create}{issue} --ca-file {}{}",
+            shell::path(&places.ca),
+            let_the_server_read(files, &places)
+        );
+        let mut actions = vec![Action::shell(command, effect_of_files(facts))];
+        if let (false, Some(config)) = (places.unset.is_empty(), facts.config.read()) {
+            let unset: Vec<_> = places
+                .unset
+                .iter()
+                .map(|(option, path)| (*option, path.display().to_string()))
+                .collect();
+            let unset: Vec<_> =
+                unset.iter().map(|(option, path)| (*option, path.as_str())).collect();
+            actions.push(Action::config(&config.main_file, &unset));
+        }
+        Remedy::new("make a private CA, and a key and certificate from it", actions)
+            .with_note(format!("clients that verify the server need the new CA: {ca_dir}/ca.pem"))
+    };
+    remedy.actions.extend(take_effect(facts, remedy.effect()));
+    Some(remedy)
+}
+
+/// What to call a CA made for this server.
+pub fn ca_name(facts: &Facts) -> String {
+    let names = server_names(facts);
+    let name = names
+        .iter()
+        .find(|name| name.as_str() != "localhost" && name.parse::<std::net::IpAddr>().is_err());
+    format!("mytls CA for {}", name.map_or("this server", String::as_str))
+}
+
+/// Whether mytls keeps the CA that `ssl_ca` names.
+pub fn trusted_own_ca(files: &ServerFiles) -> bool {
+    let own = files.own_ca.as_ref();
+    own.is_some_and(|own| {
+        files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
+            || files.ca_certificates().iter().any(|ca| own.certificate.is_signed_by(ca))
+    })
+}
+
+/// The statement that makes files count, where the server runs and knows one; none when the
+/// remedy needs a restart anyway.
+pub fn take_effect(facts: &Facts, effect: Effect) -> Option<Action> {
+    let server = facts.server.read()?;
+    let reload = statement::reload(server.flavor, server.version)?;
+    (effect == Effect::Reload).then(|| Action::sql(reload))
+}
+
+/// What new or changed files need before they count: a reload where that is possible now.
+pub fn effect_of_files(facts: &Facts) -> Effect {
+    let running = facts.server.read();
+    let reloads = running.and_then(|server| statement::reload(server.flavor, server.version));
+    if reloads.is_some() { Effect::Reload } else { Effect::Restart }
+}
+
+/// Lines that let the server's user read files in a new folder; empty where the folder is there.
+fn let_the_server_read(files: &ServerFiles, places: &Places) -> String {
+    let (false, Some(user)) = (places.unset.is_empty(), &files.server_user) else {
+        return String::new();
+    };
+    let folder = places.key.parent().unwrap_or(Path::new("/"));
+    format!(
+        " &&\nchgrp -R \"$(id -gn {user})\" {folder} && chmod 0750 {folder} && chmod 0640 {key}",
+        user = shell::word(user),
+        folder = shell::path(folder),
+        key = shell::path(&places.key),
+    )
+}

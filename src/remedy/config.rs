@@ -1,0 +1,82 @@
+//! Edits of option files: the line where it takes effect, and nothing else.
+
+/// A value as an option file needs it: quoted where a comment or blanks would end it.
+pub fn quote(value: &str) -> String {
+    let plain = !value.contains(['#', '\'', '"', '\\']) && value.trim() == value;
+    if plain {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The text with these options set in the server's group. Where `lines` names the line (from 1)
+/// that sets an option now, that line is changed and its indentation and comment kept; otherwise
+/// the option is added at the end, under a `[mysqld]` of its own. Line ends stay as they are.
+pub fn set(
+    text: &str,
+    options: &[(&str, &str)],
+    line_of: impl Fn(&str) -> Option<usize>,
+) -> String {
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut added = Vec::new();
+    for (name, value) in options {
+        let line = line_of(name).and_then(|number| lines.get_mut(number.checked_sub(1)?));
+        match line {
+            Some(line) => *line = changed(line, name, value),
+            None => added.push(format!("{name} = {}", quote(value))),
+        }
+    }
+    if !added.is_empty() {
+        if lines.last().is_some_and(|last| !last.trim().is_empty()) {
+            lines.push(String::new());
+        }
+        lines.push("[mysqld]".to_owned());
+        lines.append(&mut added);
+    }
+    lines.iter().flat_map(|line| [line.as_str(), end]).collect()
+}
+
+/// One line with a new value; what stands before the name stays.
+fn changed(line: &str, name: &str, value: &str) -> String {
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let spelled = line.trim_start().split(['=', ' ', '\t']).next().unwrap_or(name);
+    format!("{indent}{spelled} = {}", quote(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_in_effect_is_changed_and_the_rest_untouched() {
+        let before = "# mine\n[mysqld]\n  ssl-key=/old.pem\nport = 3306\n";
+        let after = set(before, &[("ssl_key", "/new.pem")], |_| Some(3));
+        assert_eq!(after, "# mine\n[mysqld]\n  ssl-key = /new.pem\nport = 3306\n");
+    }
+
+    #[test]
+    fn what_is_not_set_yet_is_added_at_the_end_where_it_wins() {
+        let after = set("[client]\r\nport=1", &[("ssl_ca", "/a b#c.pem")], |_| None);
+        assert_eq!(after, "[client]\r\nport=1\r\n\r\n[mysqld]\r\nssl_ca = \"/a b#c.pem\"\r\n");
+        assert_eq!(set("", &[("x", "1")], |_| None), "[mysqld]\nx = 1\n");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        for value in
+            ["/plain/path.pem", "/with space.pem", "/has#hash", "/has\"quote", "C:\\dir", "/it's"]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("my.cnf");
+            std::fs::write(&file, set("", &[("ssl_ca", value)], |_| None)).unwrap();
+            let config = crate::facts::config::read(Some(&file)).unwrap();
+            assert_eq!(config.get("ssl_ca"), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_gone_is_no_panic() {
+        assert_eq!(set("", &[("x", "1")], |_| Some(99)), "[mysqld]\nx = 1\n");
+    }
+}

@@ -1,0 +1,3 @@
+//! Does each account REQUIRE what it should?
+
+pub mod without_require;

@@ -1,0 +1,110 @@
+use crate::facts::Facts;
+use crate::remedy::certificates::{effect_of_files, take_effect};
+use crate::remedy::{Action, Remedy, chain_file};
+use crate::rules::{Answer, files, place, rule};
+use crate::x509::{Certificate, chain};
+
+rule! {
+    /// The chain file is in the wrong order.
+    ///
+    /// ## What it checks
+    /// That the server's own certificate stands first in `ssl_cert`, and that each one after it
+    /// issued the one before: by their signatures, not only their names.
+    ///
+    /// ## Why it matters
+    /// The server takes the first certificate for its own. With a CA first the key does not match
+    /// it: "Unable to get private key", and no TLS. Intermediates in the wrong order reach the
+    /// client as they stand, and stricter clients refuse them.
+    ///
+    /// ## How to fix
+    /// Write the file again: the server's certificate, then its issuer, then the issuer's issuer.
+    ///
+    /// ## Source
+    /// RFC 8446 §4.4.2, RFC 5246 §7.4.2; OpenSSL, `SSL_CTX_use_certificate_chain_file()`.
+    pub static CHAIN_WRONG_ORDER = {
+        id: "chain-wrong-order",
+        step: Chain,
+        severity: Error,
+        passes_as: "the chain is in order",
+        explained_by: [],
+    }
+    judge
+}
+
+fn judge(facts: &Facts) -> Answer {
+    let files = match files(facts) {
+        Ok(files) => files,
+        Err(answer) => return answer,
+    };
+    let (Some(file), Some(leaf)) = (&files.certificate, files.leaf_index()) else {
+        return Answer::not_applicable("there is no certificate");
+    };
+    let certificates = files.certificates();
+    let path = chain::path(leaf, &files.signers);
+    // What follows the path without belonging to it does no harm here.
+    if path.iter().enumerate().all(|(should, is)| should == *is) {
+        let names = path.iter().map(|at| certificates[*at].subject.short());
+        return Answer::Pass(names.collect::<Vec<_>>().join(" \u{2190} "));
+    }
+    let first_is_wrong = leaf != 0;
+    let right = chain_file::ordered(files);
+    let finding = CHAIN_WRONG_ORDER
+        .finding(
+            if first_is_wrong {
+                "the server's own certificate does not stand first in the chain file"
+            } else {
+                "the chain file is in the wrong order"
+            },
+            if first_is_wrong {
+                "the server takes the first certificate for its own, and its key does not match that one"
+            } else {
+                "clients get the chain as it stands, and stricter ones refuse it"
+            },
+        )
+        .saw("ssl_cert", place(file))
+        .saw("as it is", names(certificates.iter()))
+        .saw("must be", names(right.iter().copied()));
+    let effect = effect_of_files(facts);
+    let mut actions = vec![Action::file(&file.path, chain_file::pem(&right), effect)];
+    actions.extend(take_effect(facts, effect));
+    Answer::fail(finding.remedy([Remedy::new("write the chain file in the right order", actions)]))
+}
+
+fn names<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> String {
+    let names =
+        certificates.enumerate().map(|(at, c)| format!("{}. {}", at + 1, c.subject.short()));
+    names.collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing;
+
+    #[test]
+    fn leaf_first_passes() {
+        let answer = judge(&testing::healthy());
+        assert_eq!(answer, Answer::Pass("db1.example \u{2190} Issuing CA".into()));
+    }
+
+    #[test]
+    fn ca_first_is_put_right() {
+        let facts = testing::with_files(|files| {
+            files.certificate.as_mut().unwrap().content.as_mut().unwrap().reverse();
+            files.signers = vec![None, Some(0)];
+        });
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        assert_eq!(findings[0].evidence[1].value, "1. Issuing CA  2. db1.example");
+        assert_eq!(findings[0].evidence[2].value, "1. db1.example  2. Issuing CA");
+        let healthy = testing::healthy();
+        let right: String =
+            healthy.files.read().unwrap().certificates().iter().map(|c| c.pem.clone()).collect();
+        assert_eq!(findings[0].remedies[0].actions[0].text, right);
+    }
+
+    #[test]
+    fn without_a_certificate_there_is_no_order() {
+        let facts = testing::with_files(|files| files.certificate = None);
+        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+    }
+}

@@ -1,0 +1,17 @@
+//! Is the connection really encrypted, for everybody?
+
+pub mod certificate_not_loaded;
+pub mod session_not_encrypted;
+pub mod tls_off;
+pub mod transport_not_enforced;
+
+use crate::facts::{Account, Facts, Require};
+
+/// Accounts that can come in from the network without TLS, as far as they themselves ask.
+fn open_accounts(facts: &Facts) -> Option<Vec<&Account>> {
+    let accounts = facts.server.read()?.accounts.read()?;
+    let open = accounts.iter().filter(|account| {
+        account.require == Require::None && !account.locked && !account.name.is_local()
+    });
+    Some(open.collect())
+}

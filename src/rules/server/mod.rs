@@ -1,0 +1,3 @@
+//! Is the server there at all?
+
+pub mod not_running;

@@ -1,0 +1,174 @@
+//! A connection that ends in time, and what can go wrong on it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use openssl::error::ErrorStack;
+use openssl::ssl::{self, ErrorCode, SslStream};
+
+/// A moment after which nothing is waited for any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    pub fn after(limit: Duration) -> Self {
+        Self(Instant::now() + limit)
+    }
+
+    /// What is left; `None` when it has passed.
+    pub fn left(self) -> Option<Duration> {
+        Some(self.0.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    pub fn earlier(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// An equal share of what is left, for one of several tries.
+    pub fn share(self, tries: usize) -> Self {
+        let tries = u32::try_from(tries).unwrap_or(u32::MAX).max(1);
+        Self::after(self.left().unwrap_or_default() / tries)
+    }
+}
+
+/// A TCP stream on which every operation is given what is left until the deadline, so that a
+/// server which drips a byte a second gains nothing by it.
+#[derive(Debug)]
+pub struct Timed {
+    tcp: TcpStream,
+    deadline: Deadline,
+}
+
+impl Timed {
+    pub fn new(tcp: TcpStream, deadline: Deadline) -> Self {
+        Self { tcp, deadline }
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        self.deadline.left().ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.tcp.set_read_timeout(Some(self.left()?))?;
+        self.tcp.read(buf).map_err(timed_out)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.tcp.set_write_timeout(Some(self.left()?))?;
+        self.tcp.write(buf).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.tcp.flush()
+    }
+}
+
+/// A timeout of the socket reads as "would block", which OpenSSL would take for "try again".
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// The stream as it is before and after the TLS handshake.
+pub enum Channel {
+    Plain(Timed),
+    Tls(Box<SslStream<Timed>>),
+}
+
+impl Read for Channel {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buf),
+            Self::Tls(stream) => stream.read(buf),
+        }
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(buf),
+            Self::Tls(stream) => stream.write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// Why an exchange ended before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    TimedOut,
+    /// Closed or reset by the other end.
+    Closed,
+    /// A TLS alert that the other end sent: its number.
+    Alert(u8),
+    /// A fault that our own side found in the TLS exchange.
+    Tls(String),
+    /// What came is not the protocol.
+    Protocol(String),
+    Io(String),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::TimedOut,
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
+            _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<ssl::Error>()) {
+                Some(tls) => Self::from(tls),
+                None => Self::Io(error.to_string()),
+            },
+        }
+    }
+}
+
+impl From<&ssl::Error> for Broken {
+    fn from(error: &ssl::Error) -> Self {
+        if let Some(io) = error.io_error() {
+            // an io::Error cannot be cloned; its kind says all that is asked here
+            return Self::from(io::Error::new(io.kind(), io.to_string()));
+        }
+        match error.ssl_error() {
+            Some(stack) => Self::from(stack.clone()),
+            None if matches!(error.code(), ErrorCode::SYSCALL | ErrorCode::ZERO_RETURN) => {
+                Self::Closed
+            }
+            None => Self::Tls(error.to_string()),
+        }
+    }
+}
+
+impl From<ErrorStack> for Broken {
+    fn from(stack: ErrorStack) -> Self {
+        // openssl/sslerr.h: SSL_AD_REASON_OFFSET, SSL_R_UNEXPECTED_EOF_WHILE_READING
+        const ALERTS: i32 = 1000;
+        const UNEXPECTED_EOF: i32 = 294;
+        const SSL_LIBRARY: i32 = 20;
+        let errors = stack.errors();
+        let first = errors.iter().find(|error| error.library_code() == SSL_LIBRARY);
+        let Some(first) = first.or(errors.first()) else {
+            return Self::Tls("OpenSSL gives no reason".to_owned());
+        };
+        match first.reason_code() {
+            UNEXPECTED_EOF if first.library_code() == SSL_LIBRARY => Self::Closed,
+            code if first.library_code() == SSL_LIBRARY && code >= ALERTS => {
+                u8::try_from(code - ALERTS).map_or(Self::Closed, Self::Alert)
+            }
+            _ => Self::Tls(first.reason().unwrap_or("OpenSSL gives no reason").to_owned()),
+        }
+    }
+}
