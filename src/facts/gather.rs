@@ -79,7 +79,8 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     fn run(mut self) -> Facts {
         let target = &self.target;
-        let mut local = !target.is_tcp() || target.server_config.is_some() || target.socket.is_some();
+        let mut local =
+            !target.is_tcp() || target.server_config.is_some() || target.socket.is_some();
         let mut config = self.config(local);
         let socket = self.socket(&config);
 
@@ -107,10 +108,24 @@ impl Gathering<'_> {
             }
         }
         let log = self.log(local, &config, &server, &wire);
-        Facts { schema: Facts::SCHEMA, at: now(), target: self.target, config, files, wire, server, log }
+        Facts {
+            schema: Facts::SCHEMA,
+            at: now(),
+            target: self.target,
+            config,
+            files,
+            wire,
+            server,
+            log,
+        }
     }
 
-    fn stage<T>(&mut self, stage: &'static str, work: impl FnOnce(&Target) -> Source<T>, done: impl FnOnce(&T) -> String) -> Source<T> {
+    fn stage<T>(
+        &mut self,
+        stage: &'static str,
+        work: impl FnOnce(&Target) -> Source<T>,
+        done: impl FnOnce(&T) -> String,
+    ) -> Source<T> {
         if self.cancel.is_cancelled() {
             return not_asked("cancelled");
         }
@@ -161,17 +176,24 @@ impl Gathering<'_> {
             |target| {
                 let mut conn = match super::session::open(target, route) {
                     Ok(conn) => conn,
-                    Err(error) => return Source::unread(error.kind(), error.to_string(), error.advice()),
+                    Err(error) => {
+                        return Source::unread(error.kind(), error.to_string(), error.advice());
+                    }
                 };
                 super::server::read(&mut conn, over).map_or_else(
                     |error| {
-                        let why = format!("the server stopped answering: {}", printable(&error.to_string()));
+                        let why = format!(
+                            "the server stopped answering: {}",
+                            printable(&error.to_string())
+                        );
                         Source::unread(UnreadKind::Failed, why, "try again, and read its error log")
                     },
                     Source::Read,
                 )
             },
-            |server| format!("{} {} as {}", server.flavor.name(), server.version, server.current_user),
+            |server| {
+                format!("{} {} as {}", server.flavor.name(), server.version, server.current_user)
+            },
         )
     }
 
@@ -268,7 +290,8 @@ impl Gathering<'_> {
             return not_asked("the server does not listen on the network (skip_networking)");
         }
         let bound = variable("bind_address").and_then(|address| address.parse::<IpAddr>().ok());
-        let bound = bound.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
+        let bound =
+            bound.filter(|address| !address.is_unspecified()).map(|address| address.to_string());
         let host = self.target.host.clone().filter(|_| self.target.is_tcp());
         let host = host.or(bound).unwrap_or_else(|| "127.0.0.1".to_owned());
         let port = self.target.port.or_else(|| variable("port")?.parse().ok());
@@ -313,12 +336,17 @@ impl Gathering<'_> {
             let given = super::files::bytes(path).and_then(|bytes| pem::certificates(&bytes));
             return given.map(Trust::Only).map_err(|defect| Unread {
                 kind: UnreadKind::Failed,
-                why: format!("the CA {} cannot be used: {defect}", printable(&path.display().to_string())),
+                why: format!(
+                    "the CA {} cannot be used: {defect}",
+                    printable(&path.display().to_string())
+                ),
                 advice: "give a PEM file with the CA's certificate to --ssl-ca".to_owned(),
             });
         }
         let of_server: Vec<X509> = files
-            .map(|files| files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect())
+            .map(|files| {
+                files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect()
+            })
             .unwrap_or_default();
         Ok(if of_server.is_empty() { Trust::System } else { Trust::Only(of_server) })
     }
@@ -348,7 +376,11 @@ impl Gathering<'_> {
             "read the error log",
             |_| match super::log::read(&path) {
                 Ok(lines) => Source::Read(lines),
-                Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root or as the server's user"),
+                Err(why) => Source::unread(
+                    UnreadKind::Failed,
+                    why,
+                    "run mytls as root or as the server's user",
+                ),
             },
             |lines| format!("{} telling lines", lines.len()),
         )
