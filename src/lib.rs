@@ -5,11 +5,15 @@
 //! for the proof. Only gathering and applying touch the world; everything between is pure.
 
 pub mod apply;
+pub mod ca;
 pub mod checklist;
+pub mod cli;
+pub mod disk;
 pub mod facts;
 pub mod printable;
 pub mod prove;
 pub mod remedy;
+pub mod report;
 pub mod rules;
 pub mod secret;
 pub mod tui;

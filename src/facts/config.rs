@@ -16,7 +16,7 @@ const SEARCHED: [&str; 3] = ["/etc/my.cnf", "/etc/mysql/my.cnf", "/usr/etc/my.cn
 /// Groups that either family's server reads, whatever its version.
 const GROUPS: [&str; 5] = ["mysqld", "server", "mariadb", "mariadbd", "galera"];
 
-/// Reads one named file and what it includes, or the usual places.
+/// Reads the server's groups of one named file and what it includes, or of the usual places.
 ///
 /// # Errors
 /// A sentence, when the named file cannot be read or no file was found.
@@ -28,14 +28,44 @@ pub fn read(named: Option<&Path>) -> Result<ServerConfig, String> {
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
+    read_groups(main_file, &searched, &GROUPS)
+}
+
+/// Reads a client's groups of one named file, or of the usual places and the user's own file;
+/// no file at all is an empty answer.
+///
+/// # Errors
+/// A sentence, when a file that is there cannot be read.
+pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
+    const CLIENT: [&str; 4] = ["client", "mysql", "client-mariadb", "mariadb-client"];
+    let own = std::env::home_dir().map(|home| home.join(".my.cnf"));
+    let searched: Vec<PathBuf> = match named {
+        Some(file) => vec![file.to_owned()],
+        None => {
+            SEARCHED.iter().map(PathBuf::from).chain(own).filter(|file| file.is_file()).collect()
+        }
+    };
+    read_groups(searched.first().cloned().unwrap_or_default(), &searched, &CLIENT)
+}
+
+fn read_groups(
+    main_file: PathBuf,
+    files: &[PathBuf],
+    groups: &[&str],
+) -> Result<ServerConfig, String> {
     let mut config = ServerConfig { main_file, ..ServerConfig::default() };
-    for file in &searched {
-        read_file(file, &mut config, 0)?;
+    for file in files {
+        read_file(file, groups, &mut config, 0)?;
     }
     Ok(config)
 }
 
-fn read_file(file: &Path, config: &mut ServerConfig, depth: usize) -> Result<(), String> {
+fn read_file(
+    file: &Path,
+    groups: &[&str],
+    config: &mut ServerConfig,
+    depth: usize,
+) -> Result<(), String> {
     let shown = crate::printable::printable(&file.display().to_string()).into_owned();
     let failed = |why: &dyn std::fmt::Display| format!("{shown} could not be read: {why}");
     let about = std::fs::metadata(file).map_err(|error| failed(&error))?;
@@ -52,13 +82,13 @@ fn read_file(file: &Path, config: &mut ServerConfig, depth: usize) -> Result<(),
     for (index, line) in text.lines().enumerate() {
         match parse_line(line.trim_start_matches('\u{feff}')) {
             Line::Nothing => {}
-            Line::Group(name) => ours = is_server_group(&name),
+            Line::Group(name) => ours = groups.contains(&name.as_str()),
             Line::Include(path) if depth < DEEPEST => {
-                read_file(&beside(file, &path), config, depth + 1)?;
+                read_file(&beside(file, &path), groups, config, depth + 1)?;
             }
             Line::IncludeDir(path) if depth < DEEPEST => {
                 for included in option_files(&beside(file, &path)) {
-                    read_file(&included, config, depth + 1)?;
+                    read_file(&included, groups, config, depth + 1)?;
                 }
             }
             Line::Include(_) | Line::IncludeDir(_) => {}
@@ -150,10 +180,6 @@ fn unquote(value: &str) -> String {
         }
     }
     out
-}
-
-fn is_server_group(name: &str) -> bool {
-    GROUPS.contains(&name)
 }
 
 fn beside(file: &Path, path: &str) -> PathBuf {

@@ -140,6 +140,10 @@ impl Row {
         }
     }
 
+    fn was_refused_in_handshake(&self) -> bool {
+        matches!(self.happened, Happened::HandshakeRefused { .. })
+    }
+
     /// Whether the server was asked at all.
     pub fn was_tried(&self) -> bool {
         !matches!(self.happened, Happened::NotTried { .. })
@@ -166,9 +170,10 @@ impl Matrix {
 /// cancelled; the rest is then not tried.
 ///
 /// The right certificate comes first: while that is not let in, a refusal of anything else proves
-/// nothing, and may be one more wrong password towards a locked account. Where a certificate was
+/// nothing, and may be one more wrong password towards a locked account. Whenever a certificate was
 /// refused in the handshake, which counts towards `max_connect_errors`, the right one logs in once
-/// more at the end: that sets the count back to zero.
+/// more: that sets the count back to zero. Only a server whose limit is 1 (the default is 100)
+/// still shuts this host out; loopback addresses are exempt.
 pub fn matrix(
     subject: &Subject<'_>,
     told: &mut dyn FnMut(&Row),
@@ -192,11 +197,11 @@ pub fn matrix(
         let row = Row { case, expected, happened };
         told(&row);
         rows.push(row);
-    }
-    let counted = |row: &Row| matches!(row.happened, Happened::HandshakeRefused { .. });
-    if rows.first().is_some_and(Row::holds) && rows.iter().any(counted) {
-        // only for its effect on the server's count
-        let _ = attempt(subject, Case::RightCertificate);
+        let counted = matches!(rows.last(), Some(row) if row.was_refused_in_handshake());
+        if counted && rows.first().is_some_and(Row::holds) {
+            // only for its effect on the server's count
+            let _ = attempt(subject, Case::RightCertificate);
+        }
     }
     Matrix {
         account: subject.account.clone(),
@@ -265,7 +270,7 @@ fn attempt(subject: &Subject<'_>, case: Case) -> Happened {
         }
         Ok(Outcome::Refused { code, message }) => Happened::Refused { code, message },
         Ok(Outcome::HandshakeRefused { reason }) => Happened::HandshakeRefused { reason },
-        Err(error) => Happened::Failed { why: error.to_string() },
+        Err(error) => Happened::Failed { why: error.why() },
     }
 }
 

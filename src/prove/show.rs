@@ -38,7 +38,7 @@ impl Happened {
     }
 
     /// What there is to add; may be empty.
-    pub fn note(&self) -> String {
+    fn note(&self) -> String {
         match self {
             Self::LetIn { tls, .. } => tls.as_deref().map_or_else(String::new, spaced),
             Self::OtherAccount { account } => format!("{account} answered"),
@@ -59,6 +59,17 @@ impl Row {
             _ => '✗',
         }
     }
+
+    /// What there is to add to [`Happened::title`]; may be empty. A refusal that had to come needs
+    /// no words of the server's, one that had not does.
+    pub fn note(&self) -> String {
+        match &self.happened {
+            Happened::Refused { code, message } if self.expected == Expected::LetIn => {
+                format!("error {code}: {message}")
+            }
+            happened => happened.note(),
+        }
+    }
 }
 
 impl Matrix {
@@ -68,7 +79,7 @@ impl Matrix {
         let tried_wrong = self.rows.iter().find(|row| row.was_tried() && !row.holds());
         if let Some(row) = tried_wrong {
             let (case, must) = (row.case.title(), row.expected.title());
-            let note = row.happened.note();
+            let note = row.note();
             let was = row.happened.title();
             let was = if note.is_empty() { was.to_owned() } else { format!("{was} ({note})") };
             return format!(

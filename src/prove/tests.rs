@@ -80,6 +80,20 @@ fn what_came_out_otherwise_is_no_proof_and_is_named() {
 }
 
 #[test]
+fn a_refusal_that_should_not_have_come_is_quoted() {
+    let mut matrix = proof();
+    assert_eq!(matrix.rows[1].note(), "");
+    assert_eq!(matrix.rows[0].note(), "TLS 1.3");
+    matrix.rows[0].happened = refused();
+    assert_eq!(matrix.rows[0].note(), "error 1045: Access denied");
+    assert_eq!(
+        matrix.summary(),
+        "Not proved: the login to app@% with the right certificate must be let in, and was refused \
+         (error 1045: Access denied)."
+    );
+}
+
+#[test]
 fn the_account_that_answered_has_to_be_the_one_meant() {
     let account = AccountName::new("app", "DB.example");
     assert!(is_account("app@db.example", &account));

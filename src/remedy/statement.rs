@@ -29,12 +29,23 @@ pub enum Form {
     Grant,
 }
 
-/// A statement as it is sent, with what somebody should know before sending it.
+/// What is to be sent, with what somebody should know before sending it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// One or more statements, each closed with a semicolon, one a line.
-    pub sql: String,
+    /// One or more statements, in order, without their closing semicolons.
+    pub statements: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+impl Written {
+    /// The statements as a client program takes them, each closed with a semicolon.
+    pub fn sql(&self) -> String {
+        self.statements
+            .iter()
+            .map(|statement| format!("{statement};"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
 }
 
 impl Dialect {
@@ -76,15 +87,17 @@ impl Dialect {
             Form::Grant => format!("GRANT USAGE ON *.* TO {accounts}"),
         };
         let clause = clause(require);
-        let mut sql = format!("{head} REQUIRE {clause};");
-        let mut warnings = Vec::new();
+        let mut statements = Vec::new();
         if clause.contains('\\') {
             // Single backslashes under NO_BACKSLASH_ESCAPES are the one spelling that is stored as
             // it stands, whatever the session's mode was, and that replicas and dumps get right.
-            sql = format!(
-                "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_BACKSLASH_ESCAPES');\n{sql}"
+            statements.push(
+                "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_BACKSLASH_ESCAPES')"
+                    .to_owned(),
             );
         }
+        statements.push(format!("{head} REQUIRE{clause}"));
+        let mut warnings = Vec::new();
         if self.flavor == Flavor::MySql && clause.contains("''") {
             warnings.push(
                 "the name holds an apostrophe, which MySQL writes unescaped into its binary log: \
@@ -93,21 +106,21 @@ impl Dialect {
                     .to_owned(),
             );
         }
-        Written { sql, warnings }
+        Written { statements, warnings }
     }
 }
 
-/// `NONE`, `SSL`, `X509`, or the parts asked for, each on a line of its own.
+/// What follows the word REQUIRE: ` SSL`, or the parts asked for, each on a line of its own.
 fn clause(require: &Require) -> String {
     let Require::Specified { subject, issuer, cipher } = require else {
-        return require.describe();
+        return format!(" {}", require.describe());
     };
     let parts = [("SUBJECT", subject), ("ISSUER", issuer), ("CIPHER", cipher)];
     let asked = parts.iter().filter(|(_, value)| !value.is_empty());
     let asked = asked.map(|(part, value)| format!("{part} {}", quote(value)));
     // An empty string would mean "anyone" to some servers; nothing asked for means any certificate.
     match asked.collect::<Vec<_>>().join("\n  AND ") {
-        clause if clause.is_empty() => "X509".to_owned(),
+        clause if clause.is_empty() => " X509".to_owned(),
         clause => format!("\n  {clause}"),
     }
 }
@@ -153,8 +166,9 @@ mod tests {
     #[test]
     fn every_family_gets_the_form_its_grammar_has() {
         let app = [AccountName::new("app", "10.0.%")];
-        let sql =
-            |flavor, version, form| dialect(flavor, version).require(&app, &Require::Ssl, form).sql;
+        let sql = |flavor, version, form| {
+            dialect(flavor, version).require(&app, &Require::Ssl, form).sql()
+        };
         assert_eq!(
             sql(Flavor::MySql, Version(9, 7, 4), Form::Grant),
             "ALTER USER 'app'@'10.0.%' REQUIRE SSL;"
@@ -182,8 +196,8 @@ mod tests {
             Form::Alter,
         );
         assert_eq!(
-            written.sql,
-            "ALTER USER 'app'@'%' REQUIRE \n  SUBJECT '/C=SE/CN=app'\n  AND ISSUER '/CN=CA';"
+            written.sql(),
+            "ALTER USER 'app'@'%' REQUIRE\n  SUBJECT '/C=SE/CN=app'\n  AND ISSUER '/CN=CA';"
         );
         assert_eq!(written.warnings, Vec::<String>::new());
     }
@@ -196,8 +210,8 @@ mod tests {
             &subject(r"/CN=Jos\xC3\xA9"),
             Form::Alter,
         );
-        assert!(written.sql.starts_with("SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_BACKSLASH_ESCAPES');\nALTER USER"));
-        assert!(written.sql.contains(r"SUBJECT '/CN=Jos\xC3\xA9'"));
+        assert!(written.sql().starts_with("SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',NO_BACKSLASH_ESCAPES');\nALTER USER"));
+        assert!(written.sql().contains(r"SUBJECT '/CN=Jos\xC3\xA9'"));
     }
 
     #[test]
@@ -207,7 +221,7 @@ mod tests {
             dialect(flavor, version).require(&app, &subject("/CN=O'Neil"), Form::Alter)
         };
         let mysql = written(Flavor::MySql, Version(9, 7, 4));
-        assert!(mysql.sql.contains("'o''neil'@'%'") && mysql.sql.contains("'/CN=O''Neil'"));
+        assert!(mysql.sql().contains("'o''neil'@'%'") && mysql.sql().contains("'/CN=O''Neil'"));
         assert!(mysql.warnings[0].contains("1064"));
         assert_eq!(written(Flavor::MariaDb, Version(10, 11, 19)).warnings, Vec::<String>::new());
     }
@@ -219,7 +233,7 @@ mod tests {
             issuer: String::new(),
             cipher: String::new(),
         };
-        assert_eq!(clause(&nothing), "X509");
+        assert_eq!(clause(&nothing), " X509");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! MySQL Source Code Documentation, "Protocol::HandshakeV10".
 
 use std::io::Read;
+use std::time::Duration;
 
 use super::packet::{Connection, Cursor, GREETING_LIMIT, Header, ServerError, capability};
 use super::stream::{Broken, Channel, Deadline, Timed};
@@ -67,8 +68,12 @@ fn read(connection: &mut Connection, at: &str) -> Result<Hello, WireError> {
     }
 }
 
-/// What else has come already; the other end shall not be waited for.
+/// What else has come, or comes at once.
 fn some_more(connection: &mut Connection) -> Vec<u8> {
+    const AT_ONCE: Duration = Duration::from_millis(250);
+    if let Channel::Plain(stream) = &mut connection.channel {
+        stream.hurry(AT_ONCE);
+    }
     let mut more = [0; 60];
     let length = connection.channel.read(&mut more).unwrap_or(0);
     more[..length].to_vec()

@@ -24,6 +24,8 @@ mod probe;
 mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use endpoint::{Endpoint, EndpointError};

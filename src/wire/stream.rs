@@ -45,6 +45,11 @@ impl Timed {
         Self { tcp, deadline }
     }
 
+    /// From now on waits no longer than this.
+    pub fn hurry(&mut self, limit: Duration) {
+        self.deadline = self.deadline.earlier(Deadline::after(limit));
+    }
+
     fn left(&self) -> io::Result<Duration> {
         self.deadline.left().ok_or_else(|| io::ErrorKind::TimedOut.into())
     }

@@ -6,7 +6,7 @@
 
 pub mod certificate;
 pub mod chain;
-mod der;
+pub(crate) mod der;
 pub mod key;
 pub mod name;
 pub mod pem;

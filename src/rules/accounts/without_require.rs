@@ -92,7 +92,7 @@ fn finding(server: &ServerFacts, accounts: &[&Account]) -> Finding {
         finding = finding.saw("without TLS now", plain.join(", "));
     }
     let names: Vec<_> = accounts.iter().map(|account| account.name.clone()).collect();
-    let sql = Dialect::of(server).require(&names, &Require::Ssl, Form::Alter).sql;
+    let sql = Dialect::of(server).require(&names, &Require::Ssl, Form::Alter).sql();
     let note = if plain.is_empty() {
         "REQUIRE X509 or SUBJECT + ISSUER ask for a certificate as well"
     } else {

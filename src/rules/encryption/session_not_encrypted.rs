@@ -104,7 +104,7 @@ fn end_them(facts: &Facts, open: &[&OtherSession]) -> Option<Remedy> {
     let mut actions = Vec::new();
     if !theirs.is_empty() {
         actions.push(Action::sql(
-            Dialect::of(server).require(&theirs, &Require::Ssl, Form::Alter).sql,
+            Dialect::of(server).require(&theirs, &Require::Ssl, Form::Alter).sql(),
         ));
     }
     actions.extend(open.iter().map(|session| Action::sql(format!("KILL {};", session.id))));

@@ -1,0 +1,449 @@
+//! A CA in memory, and what it issues.
+
+use openssl::pkey::{PKey, Private};
+use openssl::x509::{X509, X509Ref};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::key::{Certified, Signing};
+use super::{CaError, KeyKind, PlainName, San, Subject};
+use crate::secret::Secret;
+use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
+
+/// A CA: its certificate, its key, and the CAs above it.
+#[derive(Clone)]
+pub struct Authority {
+    pub certificate: X509,
+    pub key: PKey<Private>,
+    /// Its issuer first, the root last; empty when it is a root itself.
+    pub chain: Vec<X509>,
+}
+
+/// A certificate as it came from a CA, with its key.
+#[derive(Clone)]
+pub struct Issued {
+    pub certificate: X509,
+    pub key: PKey<Private>,
+    /// The CA that issued it first, the root last.
+    pub chain: Vec<X509>,
+}
+
+/// What a new CA is to be.
+#[derive(Clone, Debug)]
+pub struct AuthoritySpec {
+    pub subject: Subject,
+    pub key: KeyKind,
+    pub validity: Validity,
+}
+
+/// What a server's certificate is to be.
+#[derive(Clone, Debug)]
+pub struct ServerSpec {
+    pub subject: Subject,
+    /// The names that clients type, at least one.
+    pub sans: Vec<San>,
+    pub key: KeyKind,
+    pub validity: Validity,
+    /// Also for connecting to other servers (replication, Galera, Group Replication).
+    pub also_client: bool,
+}
+
+/// What an account's certificate is to be.
+#[derive(Clone, Debug)]
+pub struct ClientSpec {
+    pub subject: Subject,
+    pub key: KeyKind,
+    pub validity: Validity,
+}
+
+/// From when until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// From five minutes ago (clocks differ) for this many days, but no longer than the CA.
+    Days(u32),
+    /// Exactly these, in seconds since 1970, both included; the CA's own dates are not looked at.
+    Exact { not_before: i64, not_after: i64 },
+}
+
+impl Validity {
+    /// Ten years, for a CA: its certificate has to be on every client.
+    pub const CA: Self = Self::Days(3650);
+    /// A year and a month, for what is issued.
+    pub const LEAF: Self = Self::Days(397);
+}
+
+impl AuthoritySpec {
+    /// The usual private CA: `CN=<name>`, P-256, ten years.
+    pub fn named(name: &PlainName) -> Self {
+        let subject = Subject::common_name(name);
+        Self { subject, key: KeyKind::default(), validity: Validity::CA }
+    }
+}
+
+impl Authority {
+    /// Makes a root: a CA that signed itself.
+    pub fn create(spec: &AuthoritySpec) -> Result<Self, CaError> {
+        let key = spec.key.generate()?;
+        let signing = Signing::new(&key)?;
+        let params = ca_params(spec, &Certified::new(&key)?, None)?;
+        let certificate = X509::from_der(params.self_signed(&signing)?.der())?;
+        Ok(Self { certificate, key, chain: Vec::new() })
+    }
+
+    /// Makes a CA below this one, which can issue no further CAs (path length 0).
+    pub fn issue_authority(&self, spec: &AuthoritySpec) -> Result<Self, CaError> {
+        let key = spec.key.generate()?;
+        let mut params = ca_params(spec, &Certified::new(&key)?, Some(&self.certificate))?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let certificate = self.sign(&params, &key)?;
+        Ok(Self { certificate, key, chain: self.path() })
+    }
+
+    pub fn issue_server(&self, spec: &ServerSpec) -> Result<Issued, CaError> {
+        if spec.sans.is_empty() {
+            return Err(CaError::NoHost);
+        }
+        let key = spec.key.generate()?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        params.subject_alt_names = spec.sans.iter().map(san).collect::<Result<_, CaError>>()?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if spec.also_client {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
+        if PublicKey::from_openssl(&key).algorithm == KeyAlgorithm::Rsa {
+            // for the RSA key exchange of TLS 1.2 clients that know nothing better
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
+        let certificate = self.sign(&params, &key)?;
+        Ok(Issued { certificate, key, chain: self.path() })
+    }
+
+    pub fn issue_client(&self, spec: &ClientSpec) -> Result<Issued, CaError> {
+        let key = spec.key.generate()?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = self.sign(&params, &key)?;
+        Ok(Issued { certificate, key, chain: self.path() })
+    }
+
+    /// The subject for something it issues: `O=<the CA's organization or name>, CN=<name>`.
+    pub fn subject_for(&self, name: &PlainName) -> Result<Subject, CaError> {
+        let own = Subject::from_openssl(self.certificate.subject_name())?;
+        let house = own.house().and_then(|house| house.parse().ok());
+        Ok(house.map_or_else(|| Subject::common_name(name), |house| Subject::of(&house, name)))
+    }
+
+    /// What a server certificate for these hosts usually is: named after the first of them.
+    pub fn server_spec(
+        &self,
+        sans: &[San],
+        key: KeyKind,
+        validity: Validity,
+    ) -> Result<ServerSpec, CaError> {
+        let first = sans.first().ok_or(CaError::NoHost)?.to_string();
+        // A common name has 64 characters at most; clients look at the alternative names anyway.
+        let short = first.split('.').next().filter(|_| first.len() > PlainName::LONGEST);
+        let subject = self.subject_for(&short.unwrap_or(&first).parse()?)?;
+        Ok(ServerSpec { subject, sans: sans.to_vec(), key, validity, also_client: false })
+    }
+
+    /// What the certificate of an account usually is.
+    pub fn client_spec(
+        &self,
+        account: &PlainName,
+        key: KeyKind,
+        validity: Validity,
+    ) -> Result<ClientSpec, CaError> {
+        Ok(ClientSpec { subject: self.subject_for(account)?, key, validity })
+    }
+
+    /// What a client or server is to trust, and a server's `ssl_ca` is to hold: this CA and those
+    /// above it. With the intermediates in it, MySQL 8.1 and later can check its own certificate.
+    pub fn ca_pem(&self) -> Result<String, CaError> {
+        pem(&self.path())
+    }
+
+    pub fn summary(&self) -> Certificate {
+        Certificate::from_openssl(&self.certificate)
+    }
+
+    /// Itself first, the root last.
+    pub fn path(&self) -> Vec<X509> {
+        std::iter::once(&self.certificate).chain(&self.chain).cloned().collect()
+    }
+
+    fn leaf_params(
+        &self,
+        subject: &Subject,
+        validity: Validity,
+        key: &PKey<Private>,
+    ) -> Result<CertificateParams, CaError> {
+        let mut params =
+            base_params(subject, validity, &Certified::new(key)?, Some(&self.certificate))?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        Ok(params)
+    }
+
+    fn sign(&self, params: &CertificateParams, key: &PKey<Private>) -> Result<X509, CaError> {
+        let mut own = CertificateParams::default();
+        own.distinguished_name = Subject::from_openssl(self.certificate.subject_name())?.to_rcgen();
+        let identifier = match self.certificate.subject_key_id() {
+            Some(identifier) => identifier.as_slice().to_vec(),
+            None => Certified::new(&self.key)?.identifier(),
+        };
+        own.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
+        let issuer = Issuer::new(own, Signing::new(&self.key)?);
+        let signed = params.signed_by(&Certified::new(key)?, &issuer)?;
+        let certificate = X509::from_der(signed.der())?;
+        // The name goes through two libraries. Should it not come out as it went in, no client
+        // would find the way from this certificate to its CA.
+        let (issuer, own) =
+            (certificate.issuer_name().to_der()?, self.certificate.subject_name().to_der()?);
+        if issuer != own {
+            return Err(CaError::ForeignName);
+        }
+        Ok(certificate)
+    }
+}
+
+impl Issued {
+    /// What goes into a server's `ssl_cert` or a client's `ssl-cert`: itself first, then the CAs
+    /// above it but for the root, which the other side has to have anyway.
+    pub fn certificate_pem(&self) -> Result<String, CaError> {
+        let intermediates = self.chain.iter().filter(|ca| !is_root(ca)).cloned();
+        pem(&std::iter::once(self.certificate.clone()).chain(intermediates).collect::<Vec<_>>())
+    }
+
+    /// The key as PKCS#8, unencrypted, as servers need it.
+    pub fn key_pem(&self) -> Result<Secret, CaError> {
+        let pem = self.key.private_key_to_pem_pkcs8()?;
+        Ok(Secret::new(String::from_utf8_lossy(&pem)))
+    }
+
+    /// The CAs to trust: see [`Authority::ca_pem`].
+    pub fn ca_pem(&self) -> Result<String, CaError> {
+        pem(&self.chain)
+    }
+
+    pub fn summary(&self) -> Certificate {
+        Certificate::from_openssl(&self.certificate)
+    }
+}
+
+/// Certificates as PEM, one after the other.
+pub(crate) fn pem(certificates: &[X509]) -> Result<String, CaError> {
+    let mut text = String::new();
+    for certificate in certificates {
+        text.push_str(&String::from_utf8_lossy(&certificate.to_pem()?));
+    }
+    Ok(text)
+}
+
+/// Whether it signed itself; a name of its own as issuer is not enough.
+fn is_root(certificate: &X509Ref) -> bool {
+    certificate.public_key().is_ok_and(|key| certificate.verify(&key).unwrap_or(false))
+}
+
+fn ca_params(
+    spec: &AuthoritySpec,
+    key: &Certified,
+    issuer: Option<&X509Ref>,
+) -> Result<CertificateParams, CaError> {
+    let mut params = base_params(&spec.subject, spec.validity, key, issuer)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+/// What every certificate has: serial, dates, name, and the identifiers of both keys.
+fn base_params(
+    subject: &Subject,
+    validity: Validity,
+    key: &Certified,
+    issuer: Option<&X509Ref>,
+) -> Result<CertificateParams, CaError> {
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(SerialNumber::from(serial()?));
+    (params.not_before, params.not_after) = dates(validity, issuer)?;
+    params.distinguished_name = subject.to_rcgen();
+    params.use_authority_key_identifier_extension = true;
+    params.key_identifier_method = KeyIdMethod::PreSpecified(key.identifier());
+    Ok(params)
+}
+
+/// 16 random bytes, positive and always of the same length (RFC 5280 §4.1.2.2 allows 20).
+fn serial() -> Result<Vec<u8>, CaError> {
+    let mut serial = vec![0; 16];
+    openssl::rand::rand_bytes(&mut serial)?;
+    serial[0] = serial[0] & 0x7f | 0x40;
+    Ok(serial)
+}
+
+fn dates(
+    validity: Validity,
+    issuer: Option<&X509Ref>,
+) -> Result<(OffsetDateTime, OffsetDateTime), CaError> {
+    let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CaError::Dates);
+    match validity {
+        Validity::Exact { not_before, not_after } => Ok((at(not_before)?, at(not_after)?)),
+        Validity::Days(days) => {
+            let now = at(OffsetDateTime::now_utc().unix_timestamp())?;
+            let span = Duration::days(i64::from(days));
+            let mut until = now.checked_add(span).ok_or(CaError::Dates)?;
+            if let Some(issuer) = issuer {
+                until = until.min(at(crate::x509::certificate::unix_seconds(issuer.not_after()))?);
+            }
+            Ok((now - Duration::minutes(5), until))
+        }
+    }
+}
+
+fn san(san: &San) -> Result<SanType, CaError> {
+    Ok(match san {
+        San::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
+        San::Ip(ip) => SanType::IpAddress(*ip),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::x509::chain::{Purpose, verify};
+    use crate::x509::{KeyAlgorithm, OneLine};
+
+    const KINDS: [KeyKind; 4] = [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048];
+
+    fn root(key: KeyKind) -> Authority {
+        let name = "Example CA".parse().unwrap();
+        Authority::create(&AuthoritySpec { key, ..AuthoritySpec::named(&name) }).unwrap()
+    }
+
+    fn client(ca: &Authority, subject: Subject) -> Issued {
+        let spec = ClientSpec { subject, key: KeyKind::P256, validity: Validity::LEAF };
+        ca.issue_client(&spec).unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_key_signs_every_kind() {
+        for ca_key in KINDS {
+            let ca = root(ca_key);
+            for key in KINDS {
+                let sans = ["db1.example".parse().unwrap()];
+                let spec = ca.server_spec(&sans, key, Validity::LEAF).unwrap();
+                let leaf = ca.issue_server(&spec).unwrap();
+                let trusted = verify(&leaf.certificate, &[], &leaf.chain, Purpose::Server);
+                assert_eq!(trusted, Ok(()), "{key:?} signed by {ca_key:?}");
+                assert!(leaf.summary().certifies(&PublicKey::from_openssl(&leaf.key)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_for_its_purpose_alone() {
+        let ca = root(KeyKind::P256);
+        let spec = ca.server_spec(&["db1".parse().unwrap()], KeyKind::Rsa2048, Validity::LEAF);
+        let mut spec = spec.unwrap();
+        let check = |issued: &Issued, purpose| {
+            verify(&issued.certificate, &[], &issued.chain, purpose).is_ok()
+        };
+        let server = ca.issue_server(&spec).unwrap();
+        assert_eq!(
+            (check(&server, Purpose::Server), check(&server, Purpose::Client)),
+            (true, false)
+        );
+        assert_eq!(server.summary().public_key.unwrap().algorithm, KeyAlgorithm::Rsa);
+        spec.also_client = true;
+        assert!(check(&ca.issue_server(&spec).unwrap(), Purpose::Client));
+        let account = client(&ca, ca.subject_for(&"app".parse().unwrap()).unwrap());
+        assert_eq!(
+            (check(&account, Purpose::Server), check(&account, Purpose::Client)),
+            (false, true)
+        );
+    }
+
+    #[test]
+    fn an_intermediate_issues_leaves_and_no_cas() {
+        let root = root(KeyKind::P256);
+        let spec = AuthoritySpec::named(&"Issuing".parse().unwrap());
+        let issuing = root.issue_authority(&spec).unwrap();
+        let leaf = client(&issuing, issuing.subject_for(&"app".parse().unwrap()).unwrap());
+        assert_eq!(leaf.chain.len(), 2);
+        let whole = verify(&leaf.certificate, &leaf.chain[..1], &leaf.chain[1..], Purpose::Client);
+        assert_eq!(whole, Ok(()));
+        let pem = leaf.certificate_pem().unwrap();
+        assert_eq!(pem.matches("BEGIN").count(), 2, "leaf and intermediate, without the root");
+        assert_eq!(leaf.ca_pem().unwrap().matches("BEGIN").count(), 2, "intermediate and root");
+
+        let spec = AuthoritySpec::named(&"Third".parse().unwrap());
+        let third = issuing.issue_authority(&spec).unwrap();
+        let too_deep = client(&third, Subject::common_name(&"x".parse().unwrap()));
+        let (last, others) = too_deep.chain.split_last().unwrap();
+        let trusted =
+            verify(&too_deep.certificate, others, std::slice::from_ref(last), Purpose::Client);
+        assert!(trusted.is_err(), "the path length is held");
+    }
+
+    #[test]
+    fn exact_subjects_come_out_as_they_went_in() {
+        let ca = root(KeyKind::P256);
+        let parts =
+            [("C", "UA"), ("O", "Böcker/Söhne"), ("CN", "o'brien+1"), ("emailAddress", "a@b")];
+        let subject = Subject::exact(parts).unwrap();
+        let name = client(&ca, subject).summary().subject;
+        assert_eq!(
+            name.oneline(OneLine::OpenSsl3),
+            r"/C=UA/O=B\xC3\xB6cker\/S\xC3\xB6hne/CN=o'brien\+1/emailAddress=a@b"
+        );
+    }
+
+    #[test]
+    fn a_ca_with_an_umlaut_and_two_letters_can_issue() {
+        let subject = Subject::exact([("C", "DE"), ("O", "Müller"), ("CN", "Müller CA")]).unwrap();
+        let spec = AuthoritySpec { subject, ..AuthoritySpec::named(&"x".parse().unwrap()) };
+        let ca = Authority::create(&spec).unwrap();
+        let leaf = client(&ca, Subject::common_name(&"app".parse().unwrap()));
+        let trusted = verify(&leaf.certificate, &[], &leaf.chain, Purpose::Client);
+        assert_eq!(trusted, Ok(()));
+    }
+
+    #[test]
+    fn dates_end_with_the_ca_unless_they_are_exact() {
+        let name = "Short CA".parse().unwrap();
+        let spec = AuthoritySpec { validity: Validity::Days(10), ..AuthoritySpec::named(&name) };
+        let ca = Authority::create(&spec).unwrap();
+        let issue = |validity| {
+            let sans = ["db1".parse().unwrap()];
+            let spec = ca.server_spec(&sans, KeyKind::P256, validity).unwrap();
+            ca.issue_server(&spec).unwrap().summary()
+        };
+        assert_eq!(issue(Validity::Days(397)).not_after, ca.summary().not_after);
+        let exact = issue(Validity::Exact { not_before: 1_000_000_000, not_after: 4_000_000_000 });
+        assert_eq!((exact.not_before, exact.not_after), (1_000_000_000, 4_000_000_000));
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        assert!((now - issue(Validity::LEAF).not_before - 300).abs() < 60, "five minutes back");
+    }
+
+    #[test]
+    fn serials_are_random_positive_and_of_16_bytes() {
+        let ca = root(KeyKind::P256);
+        let serial = || client(&ca, Subject::common_name(&"x".parse().unwrap())).summary().serial;
+        let (one, two) = (serial(), serial());
+        assert_ne!(one, two);
+        assert_eq!((one.len(), two.len()), (32, 32));
+    }
+
+    #[test]
+    fn a_host_name_too_long_for_a_common_name_is_still_certified() {
+        let ca = root(KeyKind::P256);
+        let long = format!("db.{}.example.org", "x".repeat(60));
+        let sans = [long.parse().unwrap()];
+        let spec = ca.server_spec(&sans, KeyKind::P256, Validity::LEAF).unwrap();
+        let summary = ca.issue_server(&spec).unwrap().summary();
+        assert_eq!(summary.dns_names, [long]);
+        assert_eq!(summary.subject.oneline(OneLine::OpenSsl3), "/O=Example CA/CN=db");
+    }
+}

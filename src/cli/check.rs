@@ -1,0 +1,161 @@
+//! `mytls check`: the checklist once, as text or JSON.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::target::TargetArgs;
+use super::{FINDINGS, Failure, print};
+use crate::checklist::Examination;
+use crate::facts::gather::{Cancel, Progress, ProgressState, gather};
+use crate::facts::{Facts, UnreadKind};
+use crate::report::{json::json, text};
+use crate::rules::Severity;
+
+/// Run the checklist once and print it.
+///
+/// Exit status: 0 nothing at or above --fail-on; 1 findings; 2 bad usage; 3 the server could not
+/// be examined.
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls check -h db1.example -u root -p --ssl-ca ca.pem\n  \
+                  mytls check --server-config /etc/mysql/my.cnf     a server that does not start\n  \
+                  mytls check --format json | jq '.findings[].rule'"
+)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Judge facts that were saved with `--with-facts`, instead of a server
+    #[arg(long, value_name = "FILE")]
+    pub facts: Option<PathBuf>,
+    /// Exit with 1 from this severity on
+    #[arg(long, value_name = "SEVERITY", default_value = "error")]
+    pub fail_on: FailOn,
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+    /// Put the facts themselves into the JSON
+    #[arg(long)]
+    pub with_facts: bool,
+    /// Print ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Error,
+    Warning,
+    Note,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let facts = match &args.facts {
+        Some(file) => saved(file)?,
+        None => gather(&args.target.resolve()?, &Cancel::default(), &mut progress()),
+    };
+    let examination = Examination::judge(facts);
+    if !examination.saw_anything() {
+        return Err(Failure::not_examined(why_nothing(&examination)));
+    }
+    show(&examination, args.format, args.with_facts, args.ascii)?;
+    let failed = match args.fail_on {
+        FailOn::Error => examination.worst() >= Some(Severity::Error),
+        FailOn::Warning => examination.worst() >= Some(Severity::Warning),
+        FailOn::Note => examination.worst() >= Some(Severity::Note),
+        FailOn::Never => false,
+    };
+    if failed {
+        return Ok(ExitCode::from(FINDINGS));
+    }
+    // Nothing wrong was found; that means something only if the server itself could be asked.
+    match examination.facts.server.reason().filter(|_| args.fail_on != FailOn::Never) {
+        Some(unread) => {
+            let advice = if unread.advice.is_empty() {
+                String::new()
+            } else {
+                format!("\n  {}", unread.advice)
+            };
+            Err(Failure::not_examined(format!("{}{advice}", unread.why)))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Prints an examination; also for the sandbox without a terminal.
+pub fn show(
+    examination: &Examination,
+    format: Format,
+    with_facts: bool,
+    ascii: bool,
+) -> Result<(), Failure> {
+    match format {
+        Format::Text => {
+            let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            print(&text::text(examination, text::Look { color, ascii }))
+        }
+        Format::Json => {
+            let object = json(examination, with_facts).map_err(|error| {
+                Failure::not_examined(format!("the report cannot be written: {error}"))
+            })?;
+            print(&format!("{object}\n"))
+        }
+    }
+}
+
+/// Progress on stderr, and only for a person who waits.
+fn progress() -> impl FnMut(Progress) {
+    let shown = std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+    move |progress| {
+        if !shown {
+            return;
+        }
+        match progress.state {
+            ProgressState::Started => eprint!("{} ... ", progress.stage),
+            ProgressState::Done(result) => eprintln!("{result}"),
+            ProgressState::Failed(why) => eprintln!("{why}"),
+        }
+    }
+}
+
+fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
+    let shown = crate::printable::printable(&file.display().to_string()).into_owned();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::not_examined(format!("{shown} cannot be read: {error}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::not_examined(format!("{shown} is no JSON: {error}")))?;
+    // Either the facts alone, or a whole report with them inside.
+    let facts = value.get("facts").cloned().unwrap_or(value);
+    serde_json::from_value(facts).map_err(|error| {
+        Failure::not_examined(format!(
+            "{shown} holds no facts that this version reads ({error}); save them with \
+             mytls check --format json --with-facts"
+        ))
+    })
+}
+
+fn why_nothing(examination: &Examination) -> String {
+    let facts = &examination.facts;
+    let reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
+    let mut told = Vec::new();
+    for unread in reasons.into_iter().flatten().filter(|unread| unread.kind != UnreadKind::NotAsked)
+    {
+        if !told.iter().any(|line: &String| line.starts_with(&unread.why)) {
+            told.push(unread.why.clone());
+            if !unread.advice.is_empty() {
+                told.push(format!("  {}", unread.advice));
+            }
+        }
+    }
+    format!("{} could not be examined:\n{}", facts.target.display(), told.join("\n"))
+}

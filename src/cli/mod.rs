@@ -1,0 +1,105 @@
+//! The command line: one file per command; this room owns stdout, stderr and the exit status.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod explain;
+mod target;
+
+/// Exit status when there is a finding at or above `--fail-on`.
+const FINDINGS: u8 = 1;
+/// Exit status for bad usage; clap uses the same.
+const USAGE: u8 = 2;
+/// Exit status when the target could not be examined.
+const NOT_EXAMINED: u8 = 3;
+
+/// Takes a MySQL or MariaDB server to TLS that is proven, step by step.
+///
+/// Without a command, the wizard opens in the terminal.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mytls",
+    version,
+    disable_help_flag = true,
+    args_conflicts_with_subcommands = true,
+    after_help = "Try it on a throw-away server:  mytls sandbox --fault mismatched-key"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    target: target::TargetArgs,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    ascii: bool,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help, global = true)]
+    help: (),
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the checklist once and print it
+    Check(check::CheckArgs),
+    /// Say what a rule checks, why it matters and how to fix it
+    Explain(explain::ExplainArgs),
+    /// List all rules
+    Rules(explain::RulesArgs),
+}
+
+/// Why a command did not come to its end, with the exit status that says so.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
+    }
+
+    fn not_examined(message: impl Into<String>) -> Self {
+        Self { code: NOT_EXAMINED, message: message.into() }
+    }
+}
+
+/// Reads the arguments, runs the command, says what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ran = match cli.command {
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Rules(args)) => explain::rules(&args),
+        None => Err(Failure::usage("the wizard is on its way")),
+    };
+    ran.unwrap_or_else(|failure| {
+        eprintln!("mytls: {}", failure.message);
+        ExitCode::from(failure.code)
+    })
+}
+
+/// Writes to stdout; a reader that has gone away (`| head`) ends the program quietly.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure { code: NOT_EXAMINED, message: format!("cannot write to stdout: {error}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_fit_together() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,133 @@
+//! The options that name a server, spelled as the `mysql` client spells them.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use crate::facts::{ServerConfig, Target, config};
+use crate::secret::Secret;
+
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Server")]
+pub struct TargetArgs {
+    /// Host name or address; without it, the socket on this host
+    #[arg(short = 'h', long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// Port
+    #[arg(short = 'P', long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Socket of a server on this host
+    #[arg(short = 'S', long, value_name = "FILE")]
+    pub socket: Option<PathBuf>,
+    /// User to log in as
+    #[arg(short = 'u', long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Ask for the password; it is never given as an argument
+    #[arg(short = 'p', long)]
+    pub password: bool,
+    /// Read the password from standard input
+    #[arg(long, conflicts_with = "password")]
+    pub password_stdin: bool,
+    /// Read client options from this file only, instead of ~/.my.cnf and the usual places
+    #[arg(long, value_name = "FILE")]
+    pub defaults_file: Option<PathBuf>,
+    /// The only CA to trust (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ssl_ca: Option<PathBuf>,
+    /// Client certificate for the login (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ssl_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ssl_key: Option<PathBuf>,
+    /// The server's option file: also examines a server that is down
+    #[arg(long, value_name = "FILE")]
+    pub server_config: Option<PathBuf>,
+    /// Where the private CA of this server is kept
+    #[arg(long, value_name = "DIR")]
+    pub ca_dir: Option<PathBuf>,
+    /// Log in over TCP even if nobody vouches for the server
+    #[arg(long)]
+    pub insecure_login: bool,
+}
+
+impl TargetArgs {
+    /// The arguments, completed from option files and environment as the `mysql` client does.
+    pub fn resolve(&self) -> Result<Target, Failure> {
+        let file = config::read_client(self.defaults_file.as_deref()).map_err(Failure::usage)?;
+        let option = |name: &str| file.get(name).map(str::to_owned);
+        let path = |own: &Option<PathBuf>, name: &str| {
+            own.clone().or_else(|| option(name).map(PathBuf::from))
+        };
+        let host = self.host.clone().or_else(|| option("host"));
+        // A socket on the command line means this host, whatever the option file says.
+        let host = host.filter(|_| self.host.is_some() || self.socket.is_none());
+        let socket = match self.host.is_some() && self.host.as_deref() != Some("localhost") {
+            true => self.socket.clone(),
+            false => path(&self.socket, "socket"),
+        };
+        let port = match self.port {
+            Some(port) => Some(port),
+            None => option("port").map(|port| number(&port, &file)).transpose()?,
+        };
+        let os_user =
+            || nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|u| u.name);
+        Ok(Target {
+            host,
+            port,
+            socket,
+            user: self.user.clone().or_else(|| option("user")).or_else(os_user),
+            password: self.secret(&file)?,
+            ssl_ca: path(&self.ssl_ca, "ssl_ca"),
+            ssl_cert: path(&self.ssl_cert, "ssl_cert"),
+            ssl_key: path(&self.ssl_key, "ssl_key"),
+            server_config: self.server_config.clone(),
+            insecure_login: self.insecure_login,
+            ca_dir: self.ca_dir.clone(),
+        })
+    }
+
+    /// Whether any server was named, as against "the one on this host".
+    pub fn is_given(&self) -> bool {
+        self.host.is_some()
+            || self.port.is_some()
+            || self.socket.is_some()
+            || self.defaults_file.is_some()
+            || self.server_config.is_some()
+            || self.user.is_some()
+    }
+
+    /// From standard input, a prompt, the option file or `MYSQL_PWD`: the first that is there.
+    fn secret(&self, file: &ServerConfig) -> Result<Option<Secret>, Failure> {
+        let unread = |error: std::io::Error| {
+            Failure::usage(format!("the password could not be read: {error}"))
+        };
+        if self.password_stdin {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map_err(unread)?;
+            return Ok(Some(Secret::new(line.trim_end_matches(['\r', '\n']))));
+        }
+        if self.password {
+            if !std::io::stderr().is_terminal() {
+                return Err(Failure::usage(
+                    "there is no terminal to ask for the password on: use --password-stdin, an option file or MYSQL_PWD",
+                ));
+            }
+            return rpassword::prompt_password("Password: ")
+                .map(|text| Some(Secret::new(text)))
+                .map_err(unread);
+        }
+        let from_file = file.options.get("password").and_then(|option| option.value.clone());
+        let from_env = || std::env::var("MYSQL_PWD").ok();
+        Ok(from_file.or_else(from_env).map(Secret::new))
+    }
+}
+
+fn number(port: &str, file: &ServerConfig) -> Result<u16, Failure> {
+    port.parse().map_err(|_| {
+        let origin = file.origin("port").map(ToString::to_string).unwrap_or_default();
+        Failure::usage(format!("{origin}: the port must be a number from 1 to 65535"))
+    })
+}

@@ -1,0 +1,248 @@
+//! What can be wrong with a sandbox: data, under `assets/faults`, one file each.
+
+use serde::Deserialize;
+
+use super::SandboxError;
+use crate::ca::KeyKind;
+use crate::facts::Flavor;
+
+/// A way in which a server's TLS is broken, and what is to be found of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The name of its file: `mismatched-key`.
+    #[serde(skip)]
+    pub name: String,
+    /// One line: `the private key belongs to another certificate`.
+    pub title: String,
+    /// What happened, as it would be told of a real server.
+    pub description: String,
+    /// The servers that can have it.
+    #[serde(default = "every_flavor")]
+    pub servers: Vec<Flavor>,
+    #[serde(default)]
+    pub stage: Stage,
+    /// The rule that names it first; `None` for what is no error.
+    #[serde(default)]
+    pub first: Option<String>,
+    /// Other rules that may speak up because of it.
+    #[serde(default)]
+    pub may_follow: Vec<String>,
+    /// Whether a server with this fault starts at all.
+    #[serde(default)]
+    pub server_starts: Starts,
+    /// What is done to a healthy server, in order.
+    #[serde(default)]
+    pub changes: Vec<Change>,
+}
+
+/// When the server is broken. Its accounts are changed while it runs in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The server is stopped, broken, and started with the fault.
+    #[default]
+    BeforeStart,
+    /// It goes on running: what it has loaded and what lies on the disk may differ.
+    WhileRunning,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Starts {
+    #[serde(rename = "MySQL", default = "yes")]
+    pub mysql: bool,
+    #[serde(rename = "MariaDB", default = "yes")]
+    pub mariadb: bool,
+}
+
+/// One step of the damage. Files are named as they lie in the sandbox's `tls` folder.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Change {
+    /// Another certificate and key for the server, in place of `server-cert.pem`, `server-key.pem`.
+    IssueServer {
+        #[serde(default)]
+        key: KeyKind,
+        /// Who signs it.
+        #[serde(default = "issuing")]
+        by: Holder,
+        /// Whose name stands in it.
+        #[serde(default = "server")]
+        subject: Holder,
+        /// First and last day of validity, counted from today.
+        #[serde(default)]
+        days: Option<[i32; 2]>,
+    },
+    /// A key that belongs to nothing here.
+    NewKey {
+        file: String,
+        key: KeyKind,
+    },
+    /// These certificates, in this order.
+    WriteCertificates {
+        file: String,
+        certificates: Vec<Holder>,
+    },
+    /// The key in this file, protected by a passphrase.
+    EncryptKey {
+        file: String,
+        passphrase: String,
+    },
+    Copy {
+        from: String,
+        to: String,
+    },
+    /// Takes the server's right to read this file.
+    DenyServer {
+        file: String,
+    },
+    /// A line of `[mysqld]` in my.cnf, in place of the one there is.
+    SetOption {
+        name: String,
+        value: String,
+    },
+    /// No such lines in my.cnf.
+    RemoveOptions {
+        names: Vec<String>,
+    },
+    /// A statement, run as root.
+    Sql {
+        statement: String,
+        #[serde(default = "every_flavor")]
+        on: Vec<Flavor>,
+    },
+}
+
+/// Whose certificate, or name, is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holder {
+    /// The server's, as it is at that moment.
+    Server,
+    /// The CA that issued it and the accounts' certificates.
+    Issuing,
+    /// The CA above that.
+    Root,
+    /// A CA that has nothing to do with this server.
+    Stranger,
+}
+
+impl Fault {
+    /// Every fault there is, the healthy server (`none`) first.
+    pub fn all() -> Vec<Self> {
+        FILES.iter().map(|(name, text)| Self::parse(name, text)).collect()
+    }
+
+    pub fn named(name: &str) -> Result<Self, SandboxError> {
+        let file = FILES.iter().find(|(file, _)| *file == name);
+        let file = file.ok_or_else(|| SandboxError::NoSuchFault { name: name.to_owned() })?;
+        Ok(Self::parse(file.0, file.1))
+    }
+
+    /// The healthy server.
+    pub fn none() -> Self {
+        Self::parse(FILES[0].0, FILES[0].1)
+    }
+
+    pub fn server_starts(&self, flavor: Flavor) -> bool {
+        match flavor {
+            Flavor::MySql => self.server_starts.mysql,
+            Flavor::MariaDb => self.server_starts.mariadb,
+        }
+    }
+
+    fn parse(name: &str, text: &str) -> Self {
+        let fault: Self = match toml::from_str(text) {
+            Ok(fault) => fault,
+            // the files are part of the program, and a test reads every one
+            Err(error) => panic!("assets/faults/{name}.toml: {error}"),
+        };
+        Self { name: name.to_owned(), ..fault }
+    }
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self { mysql: true, mariadb: true }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn every_flavor() -> Vec<Flavor> {
+    vec![Flavor::MariaDb, Flavor::MySql]
+}
+
+fn issuing() -> Holder {
+    Holder::Issuing
+}
+
+fn server() -> Holder {
+    Holder::Server
+}
+
+macro_rules! files {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../assets/faults/", $name, ".toml")))),+]
+    };
+}
+
+/// In the order in which they are listed.
+const FILES: &[(&str, &str)] = files![
+    "none",
+    "mismatched-key",
+    "mismatched-key-ec",
+    "mismatched-key-ed25519",
+    "key-unreadable",
+    "key-encrypted",
+    "wrong-chain-order",
+    "chain-incomplete",
+    "wrong-ca",
+    "same-subject-as-ca",
+    "expired-server-certificate",
+    "expiring-server-certificate",
+    "no-tls",
+    "account-without-require",
+    "transport-not-enforced",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_and_can_be_read() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/faults");
+        let files = std::fs::read_dir(folder).unwrap();
+        let mut on_disk: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .map(|file| file.strip_suffix(".toml").expect("only .toml files here").to_owned())
+            .collect();
+        let mut listed: Vec<String> = Fault::all().into_iter().map(|fault| fault.name).collect();
+        assert_eq!(listed[0], "none");
+        assert_eq!(Fault::none().changes, []);
+        on_disk.sort();
+        listed.sort();
+        assert_eq!(on_disk, listed);
+    }
+
+    #[test]
+    fn every_fault_says_what_it_is_in_a_line_and_what_it_should_raise() {
+        for fault in Fault::all() {
+            let name = &fault.name;
+            assert!(fault.title.len() <= 70 && !fault.title.ends_with('.'), "{name}");
+            assert!(fault.description.trim_end().ends_with('.'), "{name}");
+            assert_eq!(fault.first.is_none(), name == "none", "{name}");
+            assert!(!fault.servers.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_fault_is_answered_with_where_the_list_is() {
+        let error = Fault::named("mismatched-kye").unwrap_err().to_string();
+        assert!(error.contains("mytls sandbox --list"), "{error}");
+    }
+}

@@ -1,0 +1,196 @@
+//! The sandbox's certificates: root, issuing CA, the server's and the account's, and a stranger.
+
+use std::path::{Path, PathBuf};
+
+use openssl::x509::X509;
+
+use super::config::ca_file_needs_intermediates;
+use super::fault::Holder;
+use super::server::{Program, RunAs};
+use super::{SandboxError, folder::Folder};
+use crate::ca::authority::pem;
+use crate::ca::{
+    Authority, AuthoritySpec, Issued, KeyKind, San, ServerSpec, Store, Subject, Validity,
+};
+use crate::disk::{self, Meta};
+use crate::x509::OneLine;
+
+pub(super) struct Pki {
+    root: Authority,
+    store: Store,
+    server: Issued,
+    /// A CA that nobody here trusts; made when a fault asks for it.
+    stranger: Option<Authority>,
+    tls: PathBuf,
+    user: RunAs,
+}
+
+impl Pki {
+    /// Makes all of it, and lays the server's files into `tls`, the CA into `ca`, and what a client
+    /// needs into `client`.
+    pub(super) fn create(
+        folder: &Folder,
+        program: &Program,
+        user: &RunAs,
+    ) -> Result<Self, SandboxError> {
+        let root = Authority::create(&spec("mytls sandbox root")?)?;
+        let issuing = root.issue_authority(&spec("mytls sandbox issuing CA")?)?;
+        let store = Store::install(&folder.join("ca"), issuing)?;
+        let server = store.issue_server(&hosts(), KeyKind::default(), Validity::LEAF)?;
+        let account = store.issue_client(&"app".parse()?, KeyKind::default(), Validity::LEAF)?;
+
+        let client = folder.join("client");
+        disk::create_private_dir(&client)?;
+        let put = |name: &str, text: &str, mode| {
+            disk::write_new(&client.join(name), text.as_bytes(), Meta::mode(mode))
+        };
+        put("app-key.pem", account.key_pem()?.expose(), 0o600)?;
+        put("app-cert.pem", &account.certificate_pem()?, 0o644)?;
+        put("ca.pem", &pem(std::slice::from_ref(&root.certificate))?, 0o644)?;
+
+        folder.create_readable("tls", user)?;
+        folder.create_readable("tls/old", user)?;
+        let tls = folder.join("tls");
+        let mut pki = Self { root, store, server, stranger: None, tls, user: user.clone() };
+        pki.write_server()?;
+        let intermediates = ca_file_needs_intermediates(program);
+        let ca: &[Holder] =
+            if intermediates { &[Holder::Issuing, Holder::Root] } else { &[Holder::Root] };
+        pki.write_certificates("ca.pem", ca)?;
+        Ok(pki)
+    }
+
+    /// What `REQUIRE` of the account `app` compares: subject and issuer of its certificate.
+    pub(super) fn account_names(&self) -> Result<(String, String), SandboxError> {
+        let certificate =
+            std::fs::read(self.store.client_dir(&"app".parse()?).join("client-cert.pem"));
+        let certificate = certificate.ok().and_then(|pem| X509::from_pem(&pem).ok());
+        // it was written a moment ago
+        let certificate = certificate.ok_or_else(|| self.store_gone())?;
+        let summary = crate::x509::Certificate::from_openssl(&certificate);
+        // Plain names: every library renders them alike.
+        let line = |name: &crate::x509::Name| name.oneline(OneLine::OpenSsl3);
+        Ok((line(&summary.subject), line(&summary.issuer)))
+    }
+
+    pub(super) fn issue_server(
+        &mut self,
+        key: KeyKind,
+        by: Holder,
+        subject: Holder,
+        days: Option<[i32; 2]>,
+    ) -> Result<(), SandboxError> {
+        const DAY: i64 = 86_400;
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let validity = days.map_or(Validity::LEAF, |[from, to]| Validity::Exact {
+            not_before: now + i64::from(from) * DAY,
+            not_after: now + i64::from(to) * DAY,
+        });
+        let own = self.store.authority().server_spec(&hosts(), key, validity)?;
+        let subject = match subject {
+            Holder::Server => own.subject.clone(),
+            other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
+        };
+        let spec = ServerSpec { subject, ..own };
+        self.server = self.authority(by)?.issue_server(&spec)?;
+        self.write_server()
+    }
+
+    pub(super) fn new_key(&self, file: &str, key: KeyKind) -> Result<(), SandboxError> {
+        let key = key.generate().and_then(|key| key.private_key_to_pem_pkcs8());
+        self.write_key(file, &key.map_err(crate::ca::CaError::from)?)
+    }
+
+    pub(super) fn write_certificates(
+        &mut self,
+        file: &str,
+        holders: &[Holder],
+    ) -> Result<(), SandboxError> {
+        let certificates: Result<Vec<X509>, SandboxError> =
+            holders.iter().map(|holder| self.certificate(*holder)).collect();
+        self.write(file, pem(&certificates?)?.as_bytes(), 0o644)
+    }
+
+    pub(super) fn encrypt_key(&self, file: &str, passphrase: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let cipher = openssl::symm::Cipher::aes_256_cbc();
+        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key)
+            .and_then(|key| key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes()));
+        self.write_key(file, &encrypted.map_err(crate::ca::CaError::from)?)
+    }
+
+    pub(super) fn copy(&self, from: &str, to: &str) -> Result<(), SandboxError> {
+        let from = self.tls.join(from);
+        let bytes = std::fs::read(&from).map_err(|error| disk::DiskError::new(&from, error))?;
+        let meta = Meta::of(&from)?;
+        Ok(disk::overwrite(&self.tls.join(to), &bytes, meta)?)
+    }
+
+    /// Root's own when the server is somebody else, and nobody's otherwise.
+    pub(super) fn deny_server(&self, file: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let bytes = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let mode = if self.user.owner().is_some() { 0o600 } else { 0o000 };
+        Ok(disk::overwrite(&path, &bytes, Meta::mode(mode))?)
+    }
+
+    fn write_server(&mut self) -> Result<(), SandboxError> {
+        self.write_key("server-key.pem", self.server.key_pem()?.expose().as_bytes())?;
+        self.write("server-cert.pem", self.server.certificate_pem()?.as_bytes(), 0o644)
+    }
+
+    /// As a package would: root's, and readable to the server's group.
+    fn write_key(&self, file: &str, bytes: &[u8]) -> Result<(), SandboxError> {
+        self.write(file, bytes, if self.user.owner().is_some() { 0o640 } else { 0o600 })
+    }
+
+    fn write(&self, file: &str, bytes: &[u8], mode: u32) -> Result<(), SandboxError> {
+        let group = |owner: disk::Owner| disk::Owner { uid: 0, ..owner };
+        let meta = Meta { mode, owner: self.user.owner().map(group) };
+        Ok(disk::overwrite(&self.tls.join(file), bytes, meta)?)
+    }
+
+    fn certificate(&mut self, holder: Holder) -> Result<X509, SandboxError> {
+        Ok(match holder {
+            Holder::Server => self.server.certificate.clone(),
+            other => self.authority(other)?.certificate.clone(),
+        })
+    }
+
+    fn authority(&mut self, holder: Holder) -> Result<&Authority, SandboxError> {
+        match holder {
+            Holder::Root => Ok(&self.root),
+            Holder::Stranger => {
+                if self.stranger.is_none() {
+                    self.stranger = Some(Authority::create(&spec("Somebody Else's Root")?)?);
+                }
+                self.stranger.as_ref().ok_or_else(|| self.store_gone())
+            }
+            Holder::Issuing | Holder::Server => Ok(self.store.authority()),
+        }
+    }
+
+    fn store_gone(&self) -> SandboxError {
+        crate::ca::CaError::NoStore { dir: self.store.dir().to_owned() }.into()
+    }
+}
+
+fn spec(name: &str) -> Result<AuthoritySpec, SandboxError> {
+    let subject = Subject::exact([("O", "mytls sandbox"), ("CN", name)])?;
+    Ok(AuthoritySpec { subject, key: KeyKind::default(), validity: Validity::CA })
+}
+
+/// Every name under which this host may be reached by itself.
+fn hosts() -> Vec<San> {
+    let own = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let mut hosts: Vec<San> =
+        ["localhost", "127.0.0.1", "::1"].iter().filter_map(|host| host.parse().ok()).collect();
+    hosts.extend(own.and_then(|name| name.parse().ok()).filter(|own| !hosts.contains(own)));
+    hosts
+}
+
+/// The folder's CA, as `--ca-dir` wants it.
+pub(super) fn ca_dir(folder: &Path) -> PathBuf {
+    folder.join("ca")
+}

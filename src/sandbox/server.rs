@@ -1,0 +1,353 @@
+//! Finding a server program, preparing its data folder, running it, and ending it.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Group, Pid, Uid, User};
+
+use super::SandboxError;
+use crate::disk::Owner;
+use crate::facts::{Flavor, Version};
+use crate::printable::printable_lines;
+
+/// How long a server may take to start, and to prepare its data folder.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long it may take to end by itself.
+const GRACE: Duration = Duration::from_secs(15);
+/// How often a process is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Whose rights the server has: never root's.
+#[derive(Clone, Debug)]
+pub(super) struct RunAs {
+    /// `None`: those of whoever runs mytls.
+    owner: Option<Owner>,
+}
+
+impl RunAs {
+    pub(super) fn choose() -> Result<Self, SandboxError> {
+        if !Uid::effective().is_root() {
+            return Ok(Self { owner: None });
+        }
+        let user = |name| User::from_name(name).ok().flatten();
+        let user = user("mysql").or_else(|| user("nobody")).ok_or(SandboxError::NoUser)?;
+        let gid = Group::from_gid(user.gid).ok().flatten().map_or(user.gid, |group| group.gid);
+        Ok(Self { owner: Some(Owner { uid: user.uid.as_raw(), gid: gid.as_raw() }) })
+    }
+
+    /// Who owns the server's files; `None` when we are that one.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+
+    fn apply(&self, command: &mut Command) {
+        if let Some(owner) = self.owner {
+            command.gid(owner.gid).uid(owner.uid);
+        }
+    }
+}
+
+/// A server program: `mariadbd` or `mysqld`.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    path: PathBuf,
+    pub(super) flavor: Flavor,
+    pub(super) version: Version,
+}
+
+impl Program {
+    /// The one that is named, or the first of those that packages install.
+    pub(super) fn find(named: Option<&Path>) -> Result<Self, SandboxError> {
+        const NAMES: [&str; 2] = ["mariadbd", "mysqld"];
+        if let Some(path) = named {
+            return Self::at(path);
+        }
+        let path = NAMES.iter().find_map(|name| look_up(name, &["/usr/sbin", "/usr/libexec"]));
+        Self::at(&path.ok_or(SandboxError::NoServer)?)
+    }
+
+    fn at(path: &Path) -> Result<Self, SandboxError> {
+        let bad = |why: String| SandboxError::BadServer { path: path.to_owned(), why };
+        let path = path.canonicalize().map_err(|error| bad(error.to_string()))?;
+        let output = Command::new(&path)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| bad(format!("it cannot be run: {error}")))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // `mysqld  Ver 9.7.4 for Linux on x86_64 ((Debian))`
+        let version = text.split_once("Ver ").and_then(|(_, rest)| Version::parse(rest));
+        let Some((flavor, version)) = version else {
+            return Err(bad(format!(
+                "its --version says `{}`, which is no MySQL and no MariaDB",
+                printable_lines(text.trim())
+            )));
+        };
+        Ok(Self { path, flavor, version })
+    }
+
+    /// `MariaDB 10.11.19`
+    pub(super) fn describe(&self) -> String {
+        format!("{} {}", self.flavor.name(), self.version)
+    }
+
+    /// Fills an empty data folder; a second or two.
+    pub(super) fn prepare(
+        &self,
+        data: &Path,
+        log: &Path,
+        user: &RunAs,
+    ) -> Result<(), SandboxError> {
+        // A power cut may eat a sandbox: not to wait for the disk makes this four times as fast.
+        let fast = ["--innodb-flush-method=nosync", "--innodb-log-file-size=4M"];
+        let mut command = match self.flavor {
+            Flavor::MySql => {
+                let mut command = Command::new(&self.path);
+                command.args(["--no-defaults", "--initialize-insecure", "--loose-mysqlx=OFF"]);
+                command
+            }
+            Flavor::MariaDb => {
+                let (installer, base) = self.installer()?;
+                let mut command = Command::new(installer);
+                command.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
+                command.args(["--skip-test-db", "--skip-name-resolve", "--force"]);
+                command.args(fast);
+                if let Some(base) = base {
+                    command.arg(with_path("--basedir=", &base));
+                }
+                command
+            }
+        };
+        command.arg(with_path("--datadir=", data)).current_dir(data);
+        let from = length(log);
+        let process = Process::start(&command, log, user)?;
+        let failed = |what| Err(SandboxError::Prepare { what, log: tail(log, from) });
+        if !process.ends_within(PATIENCE) {
+            return failed("it took too long".to_owned());
+        }
+        match process.exit_status() {
+            Some(status) if !status.success() => failed(status.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts it; `init` holds statements that it runs before it lets anybody in.
+    pub(super) fn start(
+        &self,
+        config: &Path,
+        init: Option<&Path>,
+        log: &Path,
+        user: &RunAs,
+    ) -> Result<Process, SandboxError> {
+        let mut command = Command::new(&self.path);
+        // has to be the first argument
+        command.arg(with_path("--defaults-file=", config));
+        if let Some(init) = init {
+            command.arg(with_path("--init-file=", init));
+        }
+        if let Some(folder) = config.parent() {
+            command.current_dir(folder);
+        }
+        Process::start(&command, log, user)
+    }
+
+    /// MariaDB's script that fills a data folder, and the folder above all of MariaDB when it is not
+    /// the one the script expects.
+    fn installer(&self) -> Result<(PathBuf, Option<PathBuf>), SandboxError> {
+        const NAMES: [&str; 2] = ["mariadb-install-db", "mysql_install_db"];
+        let beside = self.path.parent().unwrap_or(Path::new("/"));
+        let above = beside.parent().unwrap_or(Path::new("/"));
+        for folder in [beside.to_owned(), above.join("bin"), above.join("scripts")] {
+            let found = NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+            if let Some(found) = found {
+                return Ok((found, (above != Path::new("/usr")).then(|| above.to_owned())));
+            }
+        }
+        let found = NAMES.iter().find_map(|name| look_up(name, &["/usr/bin", "/usr/sbin"]));
+        found.map(|found| (found, None)).ok_or(SandboxError::NoInstaller)
+    }
+}
+
+/// A server that was started. Dropping it ends it.
+pub(super) struct Process {
+    child: Arc<Mutex<Child>>,
+    pid: u32,
+}
+
+impl Process {
+    /// Starts a program in a session of its own, without a terminal, as the server's user, with what
+    /// it says going to the log.
+    fn start(command: &Command, log: &Path, user: &RunAs) -> Result<Self, SandboxError> {
+        let path = PathBuf::from(command.get_program());
+        let bad = |error: io::Error| SandboxError::BadServer {
+            path: path.clone(),
+            why: format!("it cannot be run: {error}"),
+        };
+        let open = || File::options().append(true).open(log);
+        let (out, err) = (open().map_err(&bad)?, open().map_err(&bad)?);
+        let mut command = guarded(command);
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        // options for every server on this host are not for this one
+        command.env_remove("MYSQL_HOME").env_remove("MYSQL_GROUP_SUFFIX").env("HOME", "/");
+        user.apply(&mut command);
+
+        // The kernel's promise to end the server when its parent dies looks at the thread that
+        // started it: so that one has to live as long as the server does.
+        let (tell, told) = mpsc::channel();
+        let keeper = thread::Builder::new().name("sandbox server".to_owned()).spawn(move || {
+            let child = match command.spawn() {
+                Ok(child) => Arc::new(Mutex::new(child)),
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            if tell.send(Ok(Arc::clone(&child))).is_err() {
+                let _ = lock(&child).kill();
+            }
+            while matches!(lock(&child).try_wait(), Ok(None)) {
+                thread::sleep(GLANCE);
+            }
+        });
+        keeper.map_err(&bad)?;
+        let gone = || io::Error::other("the thread that starts it ended");
+        let child = told.recv().map_err(|_| bad(gone()))?.map_err(&bad)?;
+        let pid = lock(&child).id();
+        Ok(Self { child, pid })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How it ended; `None` while it runs.
+    pub(super) fn exit_status(&self) -> Option<ExitStatus> {
+        lock(&self.child).try_wait().ok().flatten()
+    }
+
+    /// Waits until it is ready; the error says that it ended, or that it took too long.
+    pub(super) fn wait_until(&self, ready: impl Fn() -> bool) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.exit_status() {
+                return Err(status.to_string());
+            }
+            if ready() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err("it took too long".to_owned());
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
+    /// Asks it to end, and ends it when it does not.
+    pub(super) fn stop(&self) {
+        self.signal(Signal::SIGTERM);
+        if !self.ends_within(GRACE) {
+            self.signal(Signal::SIGKILL);
+            self.ends_within(GRACE);
+        }
+    }
+
+    fn ends_within(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        while self.exit_status().is_none() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            thread::sleep(GLANCE);
+        }
+        true
+    }
+
+    /// To the whole group: the program may be a script that did not `exec` the server.
+    fn signal(&self, signal: Signal) {
+        // Under the lock nobody else collects its exit status, so the number is still its own.
+        let mut child = lock(&self.child);
+        if matches!(child.try_wait(), Ok(None)) {
+            let _ = killpg(Pid::from_raw(self.pid.cast_signed()), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The command run in a session of its own, and ended by the kernel should mytls be killed. The
+/// session has no terminal: OpenSSL asks for the passphrase of an encrypted key on `/dev/tty`, in
+/// the midst of the wizard's screen, and waits for it.
+fn guarded(command: &Command) -> Command {
+    let setpriv = look_up("setpriv", &["/usr/bin"]).filter(|setpriv| {
+        let mut probe = Command::new(setpriv);
+        probe.args(["--pdeathsig", "TERM", "true"]).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    });
+    let mut words: Vec<&OsStr> = Vec::new();
+    let setsid = look_up("setsid", &["/usr/bin"]);
+    if let Some(setsid) = &setsid {
+        words.push(setsid.as_os_str());
+    }
+    if let Some(setpriv) = &setpriv {
+        words.extend([setpriv.as_os_str(), "--pdeathsig".as_ref(), "TERM".as_ref(), "--".as_ref()]);
+    }
+    words.push(command.get_program());
+    words.extend(command.get_args());
+    let mut guarded = Command::new(words[0]); // the program, at least, is there
+    guarded.args(&words[1..]);
+    if let Some(folder) = command.get_current_dir() {
+        guarded.current_dir(folder);
+    }
+    if setsid.is_none() {
+        guarded.process_group(0);
+    }
+    guarded
+}
+
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A program on PATH or in one of these folders.
+fn look_up(name: &str, also: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(also.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn with_path(option: &str, path: &Path) -> std::ffi::OsString {
+    let mut argument = std::ffi::OsString::from(option);
+    argument.push(path);
+    argument
+}
+
+/// How long a log is now, so that later only what came after is shown.
+pub(super) fn length(log: &Path) -> u64 {
+    fs::metadata(log).map_or(0, |found| found.len())
+}
+
+/// The last lines of a log from there on, made printable.
+pub(super) fn tail(log: &Path, from: u64) -> String {
+    const LINES: usize = 12;
+    let read = || {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(1 << 20).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    };
+    let bytes = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    printable_lines(&lines[lines.len().saturating_sub(LINES)..].join("\n"))
+}

@@ -1,0 +1,233 @@
+//! The sandbox on a real server: every fault starts or is refused as its file says, clients meet
+//! what they should, and nothing is left behind.
+//!
+//! Without a server these tests fail under `CI=true`, and say elsewhere that they were skipped.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
+
+/// A sandbox in a folder of its own, so that what is left behind can be seen.
+fn start(fault: &str, base: &Path) -> Option<Sandbox> {
+    let options = SandboxOptions {
+        fault: Fault::named(fault).unwrap(),
+        server: std::env::var_os("MYTLS_TEST_SERVER").map(PathBuf::from),
+        keep: false,
+        base_dir: Some(base.to_owned()),
+    };
+    match Sandbox::start(&options, &mut |_| ()) {
+        Ok(sandbox) => Some(sandbox),
+        Err(SandboxError::NoServer) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+            eprintln!("skipped: there is no MariaDB or MySQL server here; make setup installs one");
+            None
+        }
+        Err(error) => panic!("{fault}: {error}"),
+    }
+}
+
+/// A base folder that the server's user may pass through.
+fn base() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let base = tempfile::Builder::new().prefix("sb").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    base
+}
+
+fn is_empty(base: &Path) -> bool {
+    fs::read_dir(base).unwrap().next().is_none()
+}
+
+/// The processes whose command line names this folder.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let needle = folder.to_str().unwrap();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(needle)).collect()
+}
+
+/// Runs a statement with the client as the application would, or as root.
+fn sql(sandbox: &Sandbox, options: &str, statement: &str) -> Result<String, String> {
+    let client = if Path::new("/usr/bin/mariadb").exists() { "mariadb" } else { "mysql" };
+    let output = Command::new(client)
+        .arg(format!("--defaults-file={}", sandbox.dir().join(options).display()))
+        .args(["--batch", "--skip-column-names", "-e", statement])
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn a_healthy_server_lets_in_who_has_the_certificate_and_nobody_else() {
+    let base = base();
+    let Some(sandbox) = start("none", base.path()) else { return };
+    assert!(sandbox.is_running());
+    assert_eq!(sql(&sandbox, "client.cnf", "SELECT CURRENT_USER()").unwrap(), "root@localhost");
+    let who = "SELECT CURRENT_USER(), VARIABLE_VALUE <> '' FROM performance_schema.session_status \
+               WHERE VARIABLE_NAME = 'Ssl_cipher'";
+    assert_eq!(sql(&sandbox, "app.cnf", "SELECT CURRENT_USER()").unwrap(), "app@%");
+    assert_eq!(sql(&sandbox, "web.cnf", "SELECT CURRENT_USER()").unwrap(), "web@%");
+    assert_eq!(
+        sql(&sandbox, "client.cnf", who).unwrap().split('\t').next(),
+        Some("root@localhost")
+    );
+
+    let anonymous = "SELECT COUNT(*) FROM mysql.user WHERE User = '' OR (User = 'root' AND Host NOT \
+                     IN ('localhost', '127.0.0.1'))";
+    assert_eq!(sql(&sandbox, "client.cnf", anonymous).unwrap(), "0");
+    assert_eq!(
+        sql(&sandbox, "client.cnf", "SELECT @@require_secure_transport").unwrap(),
+        "1",
+        "unencrypted connections are refused"
+    );
+
+    let app = fs::read_to_string(sandbox.dir().join("app.cnf")).unwrap();
+    let bare: String = app
+        .lines()
+        .filter(|line| !line.starts_with("ssl-cert") && !line.starts_with("ssl-key"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(sandbox.dir().join("bare.cnf"), bare).unwrap();
+    let refused = sql(&sandbox, "bare.cnf", "SELECT 1").unwrap_err();
+    assert!(refused.contains("1045"), "without its certificate: {refused}");
+}
+
+#[test]
+fn the_target_names_files_that_are_there_and_no_password_in_the_open() {
+    let base = base();
+    let Some(sandbox) = start("none", base.path()) else { return };
+    let target = sandbox.target();
+    for path in [target.socket, target.server_config, target.ssl_ca, target.ca_dir] {
+        let path = path.unwrap();
+        assert!(path.exists(), "{}", path.display());
+    }
+    let password = target.password.unwrap();
+    let mut with_password = Vec::new();
+    for file in walk(sandbox.dir()) {
+        let holds = fs::read(&file)
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(password.expose()));
+        if holds {
+            with_password.push(file);
+        }
+    }
+    assert_eq!(with_password, [sandbox.dir().join("client.cnf")]);
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(&with_password[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => files.extend(walk(&entry.path())),
+            kind if kind.is_file() => files.push(entry.path()),
+            _ => {}
+        }
+    }
+    files
+}
+
+#[test]
+fn every_fault_starts_or_is_refused_as_its_file_says_and_leaves_nothing() {
+    for fault in Fault::all() {
+        let base = base();
+        let Some(sandbox) = start(&fault.name, base.path()) else { return };
+        assert_eq!(sandbox.is_running(), fault.server_starts(sandbox.flavor()), "{}", fault.name);
+        if sandbox.is_running() {
+            let root = sql(&sandbox, "client.cnf", "SELECT 1");
+            assert_eq!(root.as_deref(), Ok("1"), "{}: the administrator gets in", fault.name);
+        }
+        drop(sandbox);
+        assert!(is_empty(base.path()), "{} left a folder", fault.name);
+        assert_eq!(processes_in(base.path()), [""; 0], "{} left a process", fault.name);
+    }
+}
+
+/// What a strict client says of the server as it presents itself: `None` when it trusts it.
+fn strict_client(sandbox: &Sandbox) -> Option<String> {
+    let target = sandbox.target();
+    let port = target.port.unwrap();
+    let output = Command::new("openssl")
+        .args(["s_client", "-starttls", "mysql", "-verify_return_error", "-brief"])
+        .args(["-connect", &format!("127.0.0.1:{port}"), "-verify_ip", "127.0.0.1", "-CAfile"])
+        .arg(target.ssl_ca.unwrap())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if text.contains("Verification: OK") { None } else { Some(text) }
+}
+
+#[test]
+fn the_faults_are_what_clients_meet() {
+    for (fault, what) in [
+        ("none", None),
+        ("expired-server-certificate", Some("certificate has expired")),
+        ("chain-incomplete", Some("unable to get local issuer certificate")),
+        ("same-subject-as-ca", Some("self-signed certificate")),
+        ("expiring-server-certificate", None),
+        ("wrong-ca", None),
+    ] {
+        let base = base();
+        let Some(sandbox) = start(fault, base.path()) else { return };
+        match (strict_client(&sandbox), what) {
+            (None, None) => {}
+            (Some(said), Some(what)) => assert!(said.contains(what), "{fault}: {said}"),
+            (said, what) => panic!("{fault}: expected {what:?}, the client says {said:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_right_key_put_back_makes_the_server_start_again() {
+    let base = base();
+    let Some(sandbox) = start("mismatched-key", base.path()) else { return };
+    let tls = sandbox.dir().join("tls");
+    if sandbox.is_running() {
+        assert!(strict_client(&sandbox).is_some(), "MySQL starts without TLS");
+    } else {
+        let error = sandbox.restart().unwrap_err().to_string();
+        assert!(error.contains("Unable to get private key"), "{error}");
+    }
+    fs::copy(tls.join("old/server-key.pem"), tls.join("server-key.pem")).unwrap();
+    sandbox.restart().unwrap();
+    assert!(sandbox.is_running());
+    assert_eq!(strict_client(&sandbox), None);
+}
+
+#[test]
+fn a_panic_leaves_nothing_behind() {
+    let base = base();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let sandbox = start("none", base.path());
+        assert!(sandbox.is_none(), "this panic is meant");
+    }));
+    assert!(ended.is_err() || is_empty(base.path()));
+    assert!(is_empty(base.path()));
+    assert_eq!(processes_in(base.path()), [""; 0]);
+}
+
+#[test]
+fn a_stopped_sandbox_is_gone_and_does_not_come_back() {
+    let base = base();
+    let Some(sandbox) = start("none", base.path()) else { return };
+    sandbox.stop();
+    assert!(is_empty(base.path()));
+    assert!(!sandbox.is_running());
+    assert!(matches!(sandbox.restart(), Err(SandboxError::Ended)));
+}
+
+#[test]
+fn the_server_never_runs_as_root() {
+    let base = base();
+    let Some(sandbox) = start("none", base.path()) else { return };
+    use std::os::unix::fs::MetadataExt;
+    let pid = fs::read_to_string(sandbox.dir().join("run/mysqld.pid")).unwrap();
+    let owner = fs::metadata(format!("/proc/{}", pid.trim())).unwrap().uid();
+    assert_ne!(owner, 0);
+}
