@@ -30,7 +30,7 @@ fn row(state: &State) -> Option<String> {
         Row::Finding { .. } => state.selected_finding()?.remedies.first().map(remedy),
         Row::Info(Info::Certificate) => {
             let exam = state.exam.as_ref()?;
-            screen::certificate::own(&exam.facts).map(|certificate| certificate.pem.clone())
+            exam.facts.served_leaf().map(|certificate| certificate.pem.clone())
         }
         Row::Account { name, .. } => Some(name.to_string()),
         _ => None,

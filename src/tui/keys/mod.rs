@@ -40,8 +40,6 @@ pub enum Action {
     Certificate,
     Write,
     ChooseNumber,
-    NextField,
-    PreviousField,
     Submit,
     Close,
 }
@@ -164,6 +162,11 @@ impl Key {
         }
     }
 
+    /// Aliases for those whose fingers expect them.
+    fn is_silent(self) -> bool {
+        matches!(self, Self::Char('j' | 'k'))
+    }
+
     fn name(self, ascii: bool) -> String {
         match self {
             Self::Char(' ') => "Space".to_owned(),
@@ -185,10 +188,16 @@ impl Key {
     }
 }
 
+fn joined<'a>(keys: impl Iterator<Item = &'a Key>, ascii: bool) -> String {
+    let names: Vec<String> = keys.map(|key| key.name(ascii)).collect();
+    let arrows = names.iter().all(|name| name.chars().count() == 1 && !name.is_ascii());
+    names.join(if arrows { "" } else { " " })
+}
+
 /// One line of the table.
 pub struct Binding {
     pub keys: &'static [Key],
-    /// How many of the keys are shown; the rest are aliases for those who expect them.
+    /// How many of the keys the footer shows.
     pub shown: usize,
     pub contexts: &'static [Context],
     pub action: Action,
@@ -203,12 +212,14 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The keys, as the footer names them: `↑↓`, `PgUp/PgDn`, `Enter`.
+    /// The keys, as the footer names them: `↑↓`, `Enter`.
     pub fn key_names(&self, ascii: bool) -> String {
-        let names: Vec<String> =
-            self.keys.iter().take(self.shown).map(|key| key.name(ascii)).collect();
-        let short = names.iter().all(|name| name.chars().count() == 1) && !ascii;
-        names.join(if short { "" } else { "/" })
+        joined(self.keys.iter().take(self.shown), ascii)
+    }
+
+    /// All keys but those that only hands know, as the help names them.
+    pub fn all_names(&self, ascii: bool) -> String {
+        joined(self.keys.iter().filter(|key| !key.is_silent()), ascii)
     }
 
     fn holds(&self, state: &State) -> bool {
@@ -267,7 +278,7 @@ pub fn key_table_markdown() -> String {
 
 fn table<'a>(out: &mut String, title: &str, bindings: impl Iterator<Item = &'a Binding>) {
     let rows: Vec<String> = bindings
-        .map(|binding| format!("| `{}` | {} |", binding.key_names(false), binding.doc))
+        .map(|binding| format!("| `{}` | {} |", binding.all_names(false), binding.doc))
         .collect();
     if !rows.is_empty() {
         // writing to a String cannot fail

@@ -22,21 +22,12 @@ pub static BINDINGS: &[Binding] = &[
         "the next field; on the last one, go on",
     ),
     bind(
-        &[Key::Code(KeyCode::Tab), DOWN],
-        1,
+        &[UP, DOWN, Key::Code(KeyCode::Tab), Key::Code(KeyCode::BackTab)],
+        2,
         FORMS,
-        Action::NextField,
-        |_| "next field",
-        "the next field",
-    )
-    .when(several_fields),
-    bind(
-        &[Key::Code(KeyCode::BackTab), UP],
-        1,
-        FORMS,
-        Action::PreviousField,
-        |_| "",
-        "the field before",
+        Action::Move,
+        |_| "field",
+        "another field",
     )
     .when(several_fields),
     bind(
@@ -122,6 +113,14 @@ pub static BINDINGS: &[Binding] = &[
         Action::Certificate,
         |_| "certificate…",
         "make a client certificate for this account in the private CA",
+    ),
+    bind(
+        &[Key::Char('n'), Key::Code(KeyCode::Right), Key::Code(KeyCode::Tab)],
+        1,
+        &[Context::List, Context::Accounts, Context::Account],
+        Action::Next,
+        |_| "next",
+        "the next step",
     ),
     bind(
         &[Key::Char('w')],
@@ -265,15 +264,7 @@ pub static BINDINGS: &[Binding] = &[
         |_| "",
         "to the first or the last line",
     ),
-    bind(&[Key::Digit], 1, STEPS, Action::Jump, |_| "", "go to the step with this number"),
-    bind(
-        &[Key::Char('n'), Key::Code(KeyCode::Right), Key::Code(KeyCode::Tab)],
-        2,
-        &[Context::List, Context::Accounts, Context::Account],
-        Action::Next,
-        |_| "next",
-        "the next step",
-    ),
+    bind(&[Key::Digit], 1, WALKING, Action::Jump, |_| "", "go to the step with this number"),
     bind(
         &[ESC, Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
         2,
@@ -324,6 +315,7 @@ const READING: &[Context] = &[
     Context::Text,
 ];
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
+const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
 const PLACES: &[Context] =
     &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report];

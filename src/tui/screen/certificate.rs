@@ -5,20 +5,9 @@ use ratatui::text::Line;
 use crate::facts::Facts;
 use crate::tui::text::pairs;
 use crate::tui::theme;
-use crate::wire::TlsOffer;
-use crate::x509::Certificate;
-
-/// The server's certificate: of its file, else as a client meets it.
-pub fn own(facts: &Facts) -> Option<&Certificate> {
-    let file = facts.files.read().and_then(|files| files.leaf());
-    file.or_else(|| match &facts.wire.read()?.tls {
-        TlsOffer::Established(handshake) => handshake.chain.first(),
-        _ => None,
-    })
-}
 
 pub fn lines(facts: &Facts, columns: usize) -> Vec<Line<'static>> {
-    let Some(certificate) = own(facts) else { return Vec::new() };
+    let Some(certificate) = facts.served_leaf() else { return Vec::new() };
     let names = certificate.host_names().join(", ");
     let names =
         if names.is_empty() { "none: clients that check names refuse it".into() } else { names };

@@ -5,7 +5,6 @@ use ratatui::text::{Line, Span};
 use crate::facts::Facts;
 use crate::tui::text::fit;
 use crate::tui::theme;
-use crate::wire::TlsOffer;
 use crate::x509::Certificate;
 use crate::x509::chain::path;
 
@@ -15,10 +14,7 @@ pub fn sent(facts: &Facts) -> &[Certificate] {
     if !file.is_empty() {
         return file;
     }
-    match facts.wire.read().map(|wire| &wire.tls) {
-        Some(TlsOffer::Established(handshake)) => &handshake.chain,
-        _ => &[],
-    }
+    facts.handshake().map_or(&[], |handshake| handshake.chain.as_slice())
 }
 
 /// What is drawn of a chain.

@@ -55,9 +55,11 @@ pub fn stepper(state: &State, area: Rect, frame: &mut Frame) {
     let columns = usize::from(area.width);
     let full = |step: Step, _here: bool| step.title();
     let mixed = |step: Step, here: bool| if here { step.title() } else { short(step) };
+    let brief = |step: Step, _here: bool| short(step);
     let only = |step: Step, here: bool| if here { step.title() } else { "" };
     let line = stepper_line(state, full);
     let line = if line.width() <= columns { line } else { stepper_line(state, mixed) };
+    let line = if line.width() <= columns { line } else { stepper_line(state, brief) };
     let line = if line.width() <= columns { line } else { stepper_line(state, only) };
     frame.render_widget(Paragraph::new(line), area);
 }

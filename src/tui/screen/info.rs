@@ -56,7 +56,7 @@ pub fn cells(info: Info, exam: &Examination) -> Cells {
             }),
         ),
         Info::Certificate => ("the server's certificate", {
-            Ok(certificate::own(facts).map_or_else(String::new, |c| c.subject.short()))
+            Ok(facts.served_leaf().map_or_else(String::new, |c| c.subject.short()))
         }),
         Info::Chain => (
             "the chain",

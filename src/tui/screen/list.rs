@@ -41,8 +41,6 @@ impl List {
         let selected = state.selected_index(&rows);
         let mut intro = vec![Line::raw(clip(purpose(step), columns))];
         if body.height >= 16 {
-            let promise = "Nothing is changed until you have seen all of it and said so.";
-            intro.push(Line::styled(clip(promise, columns), theme::quiet()));
             intro.push(Line::default());
         }
         let (title, detail) = match (rows.get(selected), &state.exam) {
@@ -54,21 +52,26 @@ impl List {
         Self { intro, rows, selected, title, detail }
     }
 
-    /// How many rows the list gets: what it needs, but not what the details need more.
+    /// How many rows the list gets. It does not depend on the line under the cursor: nothing
+    /// jumps while one goes through them.
     fn list_height(&self, body: Rect) -> u16 {
-        let all = body.height.saturating_sub(count(self.intro.len()));
-        let gap = u16::from(body.height >= 16);
-        let free = all.saturating_sub(1 + gap);
-        let needed = count(self.rows.len());
-        let for_detail = count(self.detail.len());
-        needed.min(free.saturating_sub(for_detail).max(free / 2)).max(1)
+        const ENOUGH: u16 = 6;
+        const DETAIL: u16 = 14;
+        let taken = count(self.intro.len()) + gap(body) + 1;
+        let free = body.height.saturating_sub(taken);
+        let most = ENOUGH.min(free / 2).max(free.saturating_sub(DETAIL));
+        count(self.rows.len()).min(most).max(1)
     }
 
     pub fn detail_height(&self, body: Rect) -> u16 {
-        let gap = u16::from(body.height >= 16);
-        let above = count(self.intro.len()) + self.list_height(body) + gap + 1;
+        let above = count(self.intro.len()) + self.list_height(body) + gap(body) + 1;
         body.height.saturating_sub(above)
     }
+}
+
+/// Empty lines between the list and the details.
+fn gap(body: Rect) -> u16 {
+    u16::from(body.height >= 24)
 }
 
 pub fn draw(state: &State, list: &List, body: Rect, frame: &mut Frame) {
@@ -82,8 +85,7 @@ pub fn draw(state: &State, list: &List, body: Rect, frame: &mut Frame) {
     let lines = lines(state, exam, list, columns, usize::from(height));
     frame.render_widget(Paragraph::new(lines), area);
 
-    let gap = u16::from(body.height >= 16);
-    let title = Rect { y: area.bottom() + gap, height: 1, ..body }.intersection(body);
+    let title = Rect { y: area.bottom() + gap(body), height: 1, ..body }.intersection(body);
     frame.render_widget(Paragraph::new(rule(&list.title, columns)), title);
     let detail = Rect { y: title.bottom(), height: list.detail_height(body), ..body };
     page_of(list.detail.clone(), state.scroll, detail.intersection(body), frame);
@@ -182,11 +184,13 @@ fn follows(exam: &Examination, finding: &crate::rules::Finding, here: Step) -> S
 
 fn purpose(step: Step) -> &'static str {
     match step {
-        Step::Server => "What is known of the server, and who said it.",
-        Step::Key => "Does the key belong to the certificate, and may the server use both?",
-        Step::Chain => "Do the certificates lead to the CA that clients trust?",
-        Step::Encryption => "Is TLS on, and is there a way around it?",
-        Step::Accounts => "Which accounts have to show a certificate, and which one?",
+        Step::Server => "What is known of the server, and who said it. Looking changes nothing.",
+        Step::Key => "Do key and certificate belong together? Nothing is changed yet.",
+        Step::Chain => {
+            "Do the certificates lead to the CA that clients trust? Nothing is changed yet."
+        }
+        Step::Encryption => "Is TLS on, and is there a way around it? Nothing is changed yet.",
+        Step::Accounts => "Who has to show a certificate, and which one? Nothing is changed yet.",
         Step::Report => "Where the server stands, what was done, and how to take it back.",
     }
 }

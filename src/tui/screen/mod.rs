@@ -18,7 +18,7 @@ use super::theme;
 use crate::rules::Step;
 
 mod account;
-pub mod certificate;
+mod certificate;
 pub mod chain;
 mod detail;
 mod fields;
@@ -124,7 +124,9 @@ fn regions(area: Rect) -> [Rect; 5] {
     ]);
     let [header, stepper, status, body, footer] = rows.areas(area);
     let inside = |rect: Rect| rect.inner(Margin::new(1, 0));
-    [inside(header), inside(stepper), status, inside(body), inside(footer)]
+    // the steps need every column there is at 80
+    let stepper = Rect { x: stepper.x + 1, width: stepper.width.saturating_sub(1), ..stepper };
+    [inside(header), stepper, status, inside(body), inside(footer)]
 }
 
 fn body(state: &State) -> Rect {

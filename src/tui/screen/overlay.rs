@@ -38,7 +38,7 @@ fn help(state: &State, columns: usize) -> Vec<Line<'static>> {
     };
     let context = keys::Context::beneath(state, beneath.map(|layer| &layer.over));
     let bindings: Vec<_> = keys::in_context(state, context).collect();
-    let names: Vec<String> = bindings.iter().map(|b| b.key_names(state.ascii)).collect();
+    let names: Vec<String> = bindings.iter().map(|b| b.all_names(state.ascii)).collect();
     let widest = names.iter().map(|name| width(name)).max().unwrap_or(0);
     let mut out = vec![rule(&format!("Keys: {}", context.title()), columns), Line::default()];
     for (binding, name) in bindings.iter().zip(&names) {
@@ -154,8 +154,8 @@ fn actions(remedy: &Remedy, columns: usize) -> Vec<Line<'static>> {
         };
         let effect = match action.effect {
             Effect::None => "",
-            Effect::Reload => "then the server reads its files again",
-            Effect::Restart => "then the server has to be restarted",
+            Effect::Reload => "then a reload",
+            Effect::Restart => "then a restart",
         };
         let parts: Vec<&str> = [place, effect].into_iter().filter(|p| !p.is_empty()).collect();
         out.push(Line::from(vec![

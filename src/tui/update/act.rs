@@ -15,22 +15,25 @@ use crate::tui::screen;
 use crate::tui::state::{Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
 
 pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<Effect>) {
-    let forward =
-        matches!(key.code, KeyCode::Down | KeyCode::PageDown | KeyCode::End | KeyCode::Char('j'));
+    let forward = matches!(
+        key.code,
+        KeyCode::Down | KeyCode::PageDown | KeyCode::End | KeyCode::Tab | KeyCode::Char('j')
+    );
     match action {
         Action::Stop => stop(state, effects),
         Action::Quit => effects.push(Effect::Quit),
         Action::Help => help(state),
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
-        Action::Move => {
-            select(
+        Action::Move => match state.form_mut() {
+            Some(form) => form.go(forward),
+            None => select(
                 state,
                 |at, last| {
                     if forward { (at + 1).min(last) } else { at.saturating_sub(1) }
                 },
-            )
-        }
+            ),
+        },
         Action::Ends => ends(state, forward),
         Action::Scroll => scroll(state, key.code, forward),
         Action::Open => open(state, effects),
@@ -64,16 +67,6 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Prove => prove(state, effects),
         Action::Write => write(state, effects),
         Action::ChooseNumber => choose_number(state, key),
-        Action::NextField => {
-            if let Some(form) = state.form_mut() {
-                form.go(true);
-            }
-        }
-        Action::PreviousField => {
-            if let Some(form) = state.form_mut() {
-                form.go(false);
-            }
-        }
         Action::Submit => submit(state, effects),
         Action::Close => close(state),
     }

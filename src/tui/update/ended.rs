@@ -57,8 +57,9 @@ fn examined(state: &mut State, exam: Examination) {
         state.connect = Some(form);
         return;
     }
-    let count =
-        |severity| exam.findings.iter().filter(|finding| finding.severity == severity).count();
+    // what follows from something else goes with it
+    let causes = exam.findings.iter().filter(|finding| finding.because_of.is_none());
+    let count = |severity| causes.clone().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     state.toast = Some(match (errors, warnings) {

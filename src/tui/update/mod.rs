@@ -189,6 +189,10 @@ fn go(state: &mut State, place: Place) {
 
 /// Everything that was found counts no more: it was looked at before the last change.
 fn forget(state: &mut State, from: Step) {
+    if state.exam.is_none() {
+        state.stale.clear(); // there is nothing to check again
+        return;
+    }
     state.stale.extend(Step::ALL.into_iter().filter(|step| *step >= from));
     state.offers.clear();
     state.offering = None;
