@@ -15,6 +15,7 @@ pub mod prove;
 pub mod remedy;
 pub mod report;
 pub mod rules;
+pub mod sandbox;
 pub mod secret;
 pub mod tui;
 pub mod wire;

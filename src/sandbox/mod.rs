@@ -291,8 +291,8 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, days } => {
-                pki.issue_server(*key, *by, *subject, *days)
+            Change::IssueServer { key, by, subject, authority_key, days } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days)
             }
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {

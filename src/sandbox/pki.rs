@@ -78,6 +78,7 @@ impl Pki {
         key: KeyKind,
         by: Holder,
         subject: Holder,
+        authority_key: bool,
         days: Option<[i32; 2]>,
     ) -> Result<(), SandboxError> {
         const DAY: i64 = 86_400;
@@ -92,7 +93,12 @@ impl Pki {
             other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
         };
         let spec = ServerSpec { subject, ..own };
-        self.server = self.authority(by)?.issue_server(&spec)?;
+        let by = self.authority(by)?;
+        self.server = if authority_key {
+            by.issue_server(&spec)?
+        } else {
+            by.issue_server_without_authority_key(&spec)?
+        };
         self.write_server()
     }
 
