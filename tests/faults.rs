@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use common::{Server, server};
+use common::lab::{Server, server};
 use mytls::sandbox::Fault;
 use serde_json::Value;
 
