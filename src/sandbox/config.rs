@@ -17,6 +17,7 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
          socket = {socket}\n\
          pid_file = {folder}/run/mysqld.pid\n\
          log_error = {folder}/error.log\n\
+         tmpdir = {folder}/tmp\n\
          bind_address = 127.0.0.1\n\
          port = {port}\n\
          skip_name_resolve\n\
