@@ -1,7 +1,5 @@
 //! A sandbox and the program itself, for the tests that need a real server.
 
-
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

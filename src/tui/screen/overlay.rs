@@ -323,6 +323,7 @@ pub fn review_text(plan: &Plan) -> String {
         match &write.content {
             Content::Text(text) => out.push(text.trim_end().to_owned()),
             Content::Key(_) => out.push("# a private key, never shown".to_owned()),
+            Content::ByStore => out.push(format!("# {}", write.what)),
         }
     }
     out.extend(plan.statements.iter().map(|statement| format!("{};", statement.sql)));
