@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,9 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::x509::certificate::hex;
+
+/// What stands between a file's name and the time of its backup.
+const BACKUP: &str = ".bak-";
 
 /// Mode and owner of a file to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +146,20 @@ pub fn overwrite(path: &Path, bytes: &[u8], meta: Meta) -> Result<(), DiskError>
     sync_folder(&folder)
 }
 
+/// Puts a backup that [`replace`] made back in its place. Returns which file that is.
+pub fn restore(backup: &Path) -> Result<PathBuf, DiskError> {
+    let name = backup.as_os_str().as_encoded_bytes();
+    let end = name.windows(BACKUP.len()).rposition(|part| part == BACKUP.as_bytes());
+    let Some(end) = end else {
+        let why = "its name is not that of a backup; nothing was restored";
+        return Err(fault(backup, io::Error::other(why)));
+    };
+    let path = PathBuf::from(std::ffi::OsStr::from_bytes(&name[..end]));
+    fs::rename(backup, &path).map_err(|error| fault(backup, error))?;
+    sync_folder(&folder_of(&path)?)?;
+    Ok(path)
+}
+
 /// Creates a folder that only its owner may enter (0700), and the folders above it. One that
 /// exists is left as it is, unless it is empty: then it is made private, too.
 pub fn create_private_dir(path: &Path) -> Result<(), DiskError> {
@@ -230,7 +248,7 @@ fn back_up(path: &Path) -> Result<PathBuf, DiskError> {
     let stamp = OffsetDateTime::now_utc().format(&stamp).unwrap_or_default();
     for n in 1..=MOST_IN_A_SECOND {
         let mut backup = path.as_os_str().to_owned();
-        backup.push(format!(".bak-{stamp}"));
+        backup.push(format!("{BACKUP}{stamp}"));
         if n > 1 {
             backup.push(format!("-{n}"));
         }
@@ -285,7 +303,8 @@ fn target_of(path: &Path) -> Result<PathBuf, DiskError> {
     Err(fault(&path, io::Error::other("the link leads in a circle; name the file itself")))
 }
 
-fn folder_of(path: &Path) -> Result<PathBuf, DiskError> {
+/// The folder that a file is in or is to be in; it has to exist.
+pub fn folder_of(path: &Path) -> Result<PathBuf, DiskError> {
     let folder = match path.parent() {
         Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
@@ -344,6 +363,18 @@ mod tests {
         let name = backup.file_name().unwrap().to_str().unwrap();
         let stamp = name.strip_prefix("my.cnf.bak-").unwrap();
         assert_eq!((stamp.len(), &stamp[8..9], &stamp[15..]), (16, "T", "Z"), "{name}");
+    }
+
+    #[test]
+    fn a_backup_goes_back_to_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bak-of-mine");
+        replace(&path, b"one", Meta::mode(0o640)).unwrap();
+        let backup = replace(&path, b"two", Meta::mode(0o600)).unwrap().unwrap();
+        assert_eq!(restore(&backup).unwrap(), path);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["a.bak-of-mine"]);
+        assert!(restore(&folder.path().join("other")).is_err());
     }
 
     #[test]
@@ -413,7 +444,7 @@ mod tests {
         fs::write(folder.path().join("my.cnf"), b"old").unwrap();
         let test = std::env::current_exe().unwrap();
         let run = std::process::Command::new("sh")
-            .args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" --quiet half_way"#])
+            .args(["-c", r#"trap "" XFSZ; ulimit -f 8; exec "$0" --exact disk::tests::a_write_that_ends_half_way_leaves_the_old_file_and_nothing_else"#])
             .arg(test)
             .env(FOLDER, folder.path())
             .output()

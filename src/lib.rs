@@ -17,5 +17,6 @@ pub mod report;
 pub mod rules;
 pub mod sandbox;
 pub mod secret;
+pub mod tui;
 pub mod wire;
 pub mod x509;

@@ -1,24 +1,63 @@
 //! The only code that changes anything: shows first, keeps a backup, writes atomically, can undo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::ca::store::Kind;
+use crate::ca::{Authority, Issued};
+use crate::facts::session::Route;
+use crate::facts::{Facts, Target, Transport};
 use crate::remedy::Effect;
 use crate::secret::Secret;
+
+pub mod authority;
+mod diff;
+pub mod journal;
+pub mod remedy;
+mod run;
+
+pub use run::run;
 
 /// Everything that is going to be changed, complete, before any of it is.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `a private CA, and a server certificate from it`
     pub title: String,
+    /// A new CA, and what is to be entered in its list, or in that of one that exists.
+    pub issue: Option<Issue>,
     pub writes: Vec<Write>,
+    /// Shell commands on this host, each with what takes it back.
+    pub commands: Vec<Command>,
     /// SQL, each statement as it will be sent, without the closing semicolon.
     pub statements: Vec<Statement>,
     /// What the server needs after the writes.
     pub effect: Effect,
+    /// The statement that reloads, where the effect is a reload.
+    pub reload: Option<String>,
+    /// Whom statements go to; `None` while the server cannot be reached.
+    pub session: Option<(Target, Route)>,
+    /// The CA that a client has to trust once this is done, when that changes.
+    pub trust: Option<PathBuf>,
     /// What a person should know before saying yes.
     pub warnings: Vec<String>,
+}
+
+/// What a private CA does in the course of a plan. The files it writes are listed among the
+/// plan's, for the eye; the store writes them.
+#[derive(Clone)]
+pub struct Issue {
+    pub dir: PathBuf,
+    /// `None`: the CA that lies there.
+    pub create: Option<Authority>,
+    pub certificates: Vec<(Issued, Kind, Vec<String>)>,
+}
+
+impl std::fmt::Debug for Issue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // no keys
+        f.debug_struct("Issue").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 /// A file to be written.
@@ -28,12 +67,12 @@ pub struct Write {
     pub content: Content,
     /// Permission bits of the new file.
     pub mode: u32,
-    /// User and group; `None` keeps those of the file there is, or of the folder.
+    /// User and group; `None` keeps those of the file there is, or makes it ours.
     pub owner: Option<(String, String)>,
-    /// `server certificate and its chain`, `P-256 key, never shown`
+    /// `server certificate and its chain`, `EC P-256 key, never shown`
     pub what: String,
-    /// For a file that exists: what changes, as lines (` `, `-`, `+`). Empty for a new file and for
-    /// one that is replaced as a whole.
+    /// For a file that exists: what changes, as lines. Empty for a new file and for one that is
+    /// replaced as a whole.
     pub diff: Vec<DiffLine>,
     /// Whether a file of this name exists now (a backup of it will be kept).
     pub replaces: bool,
@@ -44,6 +83,8 @@ pub struct Write {
 pub enum Content {
     Text(String),
     Key(Secret),
+    /// Written by the CA's store, listed so that nothing is written unseen.
+    ByStore,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,24 +109,46 @@ pub struct Statement {
     pub undo: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub text: String,
+    /// The command that takes it back; empty where there is none.
+    pub undo: String,
+}
+
 /// What was done, in order, and how to take it back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Applied {
+    /// What it was for.
+    pub title: String,
     /// One line each, for the report: `wrote /etc/mysql/tls/server.pem (backup …)`.
     pub done: Vec<String>,
     /// Shell commands and statements that undo it, in the order to run them.
     pub undo: Vec<String>,
+    /// What is left for a person to do, such as a restart; one line each.
+    pub left: Vec<String>,
 }
 
 /// Why a change was not made, or not to its end.
 #[derive(Debug, Error)]
 pub enum ApplyError {
-    #[error("{path}: {why}", path = path.display())]
-    File { path: PathBuf, why: String },
+    #[error("{0}")]
+    Disk(#[from] crate::disk::DiskError),
+    #[error("{0}")]
+    Ca(#[from] crate::ca::CaError),
+    #[error(
+        "{} was changed by somebody else since it was read; nothing of it was written: check again",
+        path.display()
+    )]
+    Changed { path: PathBuf },
+    #[error("the command failed: {command}: {why}")]
+    Command { command: String, why: String },
     #[error("the server refused: {statement}: {why}")]
     Sql { statement: String, why: String },
-    #[error("{0}")]
-    Other(String),
+    #[error("the server does not start again: {0}")]
+    Restart(String),
+    #[error("there is no session with the server to send statements on; check again first")]
+    NoSession,
 }
 
 /// What can restart the server on behalf of mytls: the sandbox can, a real server's DBA does it.
@@ -94,10 +157,66 @@ pub trait Restart: Send + Sync {
     fn restart(&self) -> Result<(), String>;
 }
 
-/// What a step of the plan that is under way says.
-pub type Told<'a> = &'a mut dyn FnMut(&str);
+impl Plan {
+    /// The way to the server that the facts were gathered on.
+    pub fn session_of(facts: &Facts) -> Option<(Target, Route)> {
+        use crate::facts::session::Tls;
+        let server = facts.server.read()?;
+        let route = match server.session.over {
+            Transport::Socket => Route::Socket(facts.target.socket.clone()?),
+            Transport::Tcp => {
+                let wire = facts.wire.read()?;
+                let trusted = facts.handshake().and_then(|handshake| handshake.faults.as_ref());
+                let tls = match (server.session.cipher.is_empty(), trusted) {
+                    (true, _) => Tls::Off,
+                    (false, Some(faults)) if faults.is_empty() => Tls::Verified,
+                    (false, _) => Tls::Unverified,
+                };
+                Route::Tcp { host: wire.host.clone(), port: wire.port, tls }
+            }
+        };
+        Some((facts.target.clone(), route))
+    }
 
-#[allow(unused)]
+    /// Whether anything would be done at all.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+            && self.statements.is_empty()
+            && self.commands.is_empty()
+            && self.effect == Effect::None
+    }
+}
+
+impl Write {
+    /// A text file as a whole.
+    pub fn text(path: &Path, text: String, mode: u32, what: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            content: Content::Text(text),
+            mode,
+            owner: None,
+            what: what.into(),
+            diff: Vec::new(),
+            replaces: path.exists(),
+        }
+    }
+
+    /// A private key; its text is never shown.
+    pub fn key(path: &Path, key: Secret, mode: u32, what: impl Into<String>) -> Self {
+        let mut write = Self::text(path, String::new(), mode, what);
+        write.content = Content::Key(key);
+        write
+    }
+
+    /// A file that the CA's store writes in the course of the plan.
+    fn by_store(path: &Path, mode: u32, what: impl Into<String>) -> Self {
+        let mut write = Self::text(path, String::new(), mode, what);
+        write.content = Content::ByStore;
+        write
+    }
+}
+
+/// What the server needs afterwards, in words.
 pub fn describe(effect: Effect) -> &'static str {
     match effect {
         Effect::None => "nothing else is needed",

@@ -15,6 +15,7 @@ use crate::printable::printable;
 use crate::x509::pem::Defect;
 
 pub mod authority;
+pub mod files;
 pub mod key;
 pub mod name;
 pub mod store;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::authority::pem;
 use super::{
     Authority, AuthoritySpec, CaError, ClientSpec, Issued, KeyKind, PlainName, San, ServerSpec,
-    Validity,
+    Validity, files,
 };
 use crate::disk::{self, Meta};
 use crate::secret::Secret;
@@ -178,7 +178,7 @@ impl Store {
         self.record(&issued, Kind::Client, vec![account.to_string()])?;
         let folder = self.client_dir(account);
         disk::create_private_dir(&folder)?;
-        write_client(&folder, &issued)?;
+        files::write_client(&folder, &issued)?;
         Ok(issued)
     }
 
@@ -247,28 +247,6 @@ impl Store {
         Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, errno)| io_fault(&path, errno.into()))
     }
-}
-
-/// Lays what a client needs into a folder. Returns the backups of what was there.
-pub fn write_client(folder: &Path, issued: &Issued) -> Result<Vec<PathBuf>, CaError> {
-    write_three(folder, issued, "client")
-}
-
-/// Lays what a server needs into a folder. Returns the backups of what was there.
-pub fn write_server(folder: &Path, issued: &Issued) -> Result<Vec<PathBuf>, CaError> {
-    write_three(folder, issued, "server")
-}
-
-fn write_three(folder: &Path, issued: &Issued, role: &str) -> Result<Vec<PathBuf>, CaError> {
-    let put = |name: String, bytes: &[u8], mode| {
-        disk::replace(&folder.join(name), bytes, Meta::mode(mode))
-    };
-    let backups = [
-        put(format!("{role}-key.pem"), issued.key_pem()?.expose().as_bytes(), 0o600)?,
-        put(format!("{role}-cert.pem"), issued.certificate_pem()?.as_bytes(), 0o644)?,
-        put("ca.pem".to_owned(), issued.ca_pem()?.as_bytes(), 0o644)?,
-    ];
-    Ok(backups.into_iter().flatten().collect())
 }
 
 impl Entry {

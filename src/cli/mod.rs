@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ca;
 mod check;
 mod explain;
+mod sandbox;
 mod target;
 
 /// Exit status when there is a finding at or above `--fail-on`.
@@ -48,6 +50,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// List all rules
     Rules(explain::RulesArgs),
+    /// A private CA: make one, issue for servers and accounts
+    Ca(ca::CaArgs),
+    /// A throw-away server with a chosen fault, to try things on
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// Why a command did not come to its end, with the exit status that says so.
@@ -74,6 +80,10 @@ pub fn main() -> ExitCode {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
+        Some(Command::Ca(args)) => ca::run(&args),
+        Some(Command::Sandbox(args)) if args.list => sandbox::list(),
+        Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
+        Some(Command::Sandbox(_)) => Err(Failure::usage("the wizard is on its way")),
         None => Err(Failure::usage("the wizard is on its way")),
     };
     ran.unwrap_or_else(|failure| {

@@ -84,6 +84,9 @@ impl Gathering<'_> {
         let mut config = self.config(local);
         let socket = self.socket(&config);
 
+        if let Some(socket) = &socket {
+            self.target.socket = Some(socket.clone());
+        }
         let mut server = match socket {
             Some(socket) => self.log_in(&Route::Socket(socket), Transport::Socket),
             None if self.target.is_tcp() => not_asked("the wire is looked at first"),

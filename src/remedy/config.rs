@@ -9,6 +9,14 @@ pub fn quote(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// What [`quote`] wrote, as it was before.
+pub fn unquote(value: &str) -> String {
+    match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => value.to_owned(),
+    }
+}
+
 /// The text with these options set in the server's group. Where `lines` names the line (from 1)
 /// that sets an option now, that line is changed and its indentation and comment kept; otherwise
 /// the option is added at the end, under a `[mysqld]` of its own. Line ends stay as they are.

@@ -9,6 +9,7 @@ use serde::Serialize;
 pub mod certificates;
 pub mod chain_file;
 pub mod config;
+pub mod offer;
 pub mod shell;
 pub mod statement;
 

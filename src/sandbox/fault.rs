@@ -70,6 +70,9 @@ pub enum Change {
         /// Whose name stands in it.
         #[serde(default = "server")]
         subject: Holder,
+        /// Whether it says by which key it was signed (the authority key identifier).
+        #[serde(default = "yes")]
+        authority_key: bool,
         /// First and last day of validity, counted from today.
         #[serde(default)]
         days: Option<[i32; 2]>,

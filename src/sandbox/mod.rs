@@ -11,7 +11,7 @@
 //! tls/{server-cert,server-key,ca}.pem           what the options name
 //! client/{ca,app-cert,app-key}.pem              what an application has: the root, its certificate
 //! ca/                                           the CA that issued both (see `ca::Store`)
-//! data/, run/, error.log                        the server's own
+//! data/, run/, tmp/, error.log                      the server's own
 //! ```
 
 use std::net::TcpListener;
@@ -136,6 +136,7 @@ impl Sandbox {
         told("preparing a data folder");
         folder.create_for("data", &user)?;
         folder.create_for("run", &user)?;
+        folder.create_for(server::TEMPORARY, &user)?;
         program.prepare(&folder.join("data"), &log, &user)?;
         told("making keys and certificates");
         let mut pki = Pki::create(&folder, &program, &user)?;
@@ -291,8 +292,8 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, days } => {
-                pki.issue_server(*key, *by, *subject, *days)
+            Change::IssueServer { key, by, subject, authority_key, days } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days)
             }
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {

@@ -33,8 +33,8 @@ impl Pki {
         program: &Program,
         user: &RunAs,
     ) -> Result<Self, SandboxError> {
-        let root = Authority::create(&spec("mytls sandbox root")?)?;
-        let issuing = root.issue_authority(&spec("mytls sandbox issuing CA")?)?;
+        let root = Authority::create(&spec("mytls sandbox", "mytls sandbox root")?)?;
+        let issuing = root.issue_authority(&spec("mytls sandbox", "mytls sandbox issuing CA")?)?;
         let store = Store::install(&folder.join("ca"), issuing)?;
         let server = store.issue_server(&hosts(), KeyKind::default(), Validity::LEAF)?;
         let account = store.issue_client(&"app".parse()?, KeyKind::default(), Validity::LEAF)?;
@@ -78,6 +78,7 @@ impl Pki {
         key: KeyKind,
         by: Holder,
         subject: Holder,
+        authority_key: bool,
         days: Option<[i32; 2]>,
     ) -> Result<(), SandboxError> {
         const DAY: i64 = 86_400;
@@ -92,7 +93,12 @@ impl Pki {
             other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
         };
         let spec = ServerSpec { subject, ..own };
-        self.server = self.authority(by)?.issue_server(&spec)?;
+        let by = self.authority(by)?;
+        self.server = if authority_key {
+            by.issue_server(&spec)?
+        } else {
+            by.issue_server_without_authority_key(&spec)?
+        };
         self.write_server()
     }
 
@@ -163,7 +169,8 @@ impl Pki {
             Holder::Root => Ok(&self.root),
             Holder::Stranger => {
                 if self.stranger.is_none() {
-                    self.stranger = Some(Authority::create(&spec("Somebody Else's Root")?)?);
+                    self.stranger =
+                        Some(Authority::create(&spec("Somebody Else", "Somebody Else Root CA")?)?);
                 }
                 self.stranger.as_ref().ok_or_else(|| self.store_gone())
             }
@@ -176,8 +183,8 @@ impl Pki {
     }
 }
 
-fn spec(name: &str) -> Result<AuthoritySpec, SandboxError> {
-    let subject = Subject::exact([("O", "mytls sandbox"), ("CN", name)])?;
+fn spec(organization: &str, name: &str) -> Result<AuthoritySpec, SandboxError> {
+    let subject = Subject::exact([("O", organization), ("CN", name)])?;
     Ok(AuthoritySpec { subject, key: KeyKind::default(), validity: Validity::CA })
 }
 

@@ -1,0 +1,178 @@
+//! A remedy as a plan: what its actions would write, run and send on this host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Command, Plan, Statement, Write, diff};
+use crate::facts::Facts;
+use crate::printable::printable;
+use crate::remedy::{Action, ActionKind, Effect, Place, Remedy, config};
+
+/// Why a remedy is no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPlanned {
+    /// A person has to do it elsewhere; says where and why.
+    ByHand(String),
+    /// It asks for a new certificate: that is the private CA's work.
+    NeedsCertificate,
+}
+
+/// Turns a remedy into a plan for this host. Reads the option files it edits, writes nothing.
+pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
+    let here = facts.files.read().is_some() || facts.config.read().is_some();
+    let mut plan = Plan {
+        title: remedy.title.clone(),
+        effect: remedy.effect(),
+        session: Plan::session_of(facts),
+        ..Plan::default()
+    };
+    if !remedy.note.is_empty() {
+        plan.warnings.push(remedy.note.clone());
+    }
+    let mut edits: BTreeMap<&Path, Vec<(String, String)>> = BTreeMap::new();
+    for action in &remedy.actions {
+        match (action.place, action.kind) {
+            (Place::ServerSql, _) if plan.session.is_none() => {
+                return Err(NotPlanned::ByHand(
+                    "there is no session with the server to send it on".into(),
+                ));
+            }
+            (Place::ServerSql, _) => add_sql(&mut plan, action),
+            (Place::ServerHost, _) if !here => {
+                return Err(NotPlanned::ByHand("it has to be done on the server's host".into()));
+            }
+            (Place::ServerHost, ActionKind::Shell) if action.text.contains("mytls ca ") => {
+                return Err(NotPlanned::NeedsCertificate);
+            }
+            (Place::ServerHost, ActionKind::Shell)
+                if action.text.starts_with("umask 077 &&\nopenssl pkey") =>
+            {
+                return Err(NotPlanned::ByHand(
+                    "openssl asks for the passphrase on a terminal".into(),
+                ));
+            }
+            (Place::ServerHost | Place::DbaHost, ActionKind::Shell) => {
+                plan.commands.push(Command { text: action.text.clone(), undo: String::new() });
+            }
+            (Place::ServerHost, ActionKind::Config) => {
+                let file = action.file.as_deref().unwrap_or(Path::new(""));
+                edits.entry(file).or_default().extend(options(&action.text));
+            }
+            (Place::ServerHost, ActionKind::File) => {
+                let file = action.file.as_deref().unwrap_or(Path::new(""));
+                plan.writes.push(Write::text(
+                    file,
+                    action.text.clone(),
+                    0o644,
+                    "as a whole, shown in the fix",
+                ));
+            }
+            _ => return Err(NotPlanned::ByHand("it has to be done on another host".into())),
+        }
+    }
+    for (file, options) in edits {
+        plan.writes.push(edit(facts, file, &options).map_err(NotPlanned::ByHand)?);
+    }
+    Ok(plan)
+}
+
+/// The edit of an option file: each option changed where it takes effect, or added at the end.
+pub fn edit(facts: &Facts, file: &Path, options: &[(String, String)]) -> Result<Write, String> {
+    let shown = printable(&file.display().to_string()).into_owned();
+    let old = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+    };
+    let line_of = |name: &str| {
+        let origin = facts.config.read()?.origin(name)?;
+        let same = same_file(&origin.file, file);
+        // Only where the line still sets this option: the file may have changed since it was read.
+        let line = old.lines().nth(origin.line.checked_sub(1)?)?;
+        let spelled = line.split('=').next().unwrap_or_default().trim().replace('-', "_");
+        (same && spelled.to_ascii_lowercase().trim_start_matches("loose_") == name)
+            .then_some(origin.line)
+    };
+    let options: Vec<(&str, &str)> =
+        options.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let new = config::set(&old, &options, line_of);
+    let mut write = Write::text(file, new.clone(), 0o644, "the server's options");
+    write.diff = diff::lines(&old, &new);
+    Ok(write)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+    real(one) == real(other)
+}
+
+/// A reload goes last and is told apart; anything else is a statement like another.
+fn add_sql(plan: &mut Plan, action: &Action) {
+    let sql = action.text.trim_end().trim_end_matches(';');
+    if matches!(sql, "FLUSH SSL" | "ALTER INSTANCE RELOAD TLS") {
+        plan.reload = Some(action.text.clone());
+        plan.effect = plan.effect.max(Effect::Reload);
+        return;
+    }
+    // Statements of one action stand one after the other, each closed by `;` at a line's end.
+    for sql in sql.split(";\n") {
+        plan.statements.push(Statement { sql: sql.to_owned(), undo: String::new() });
+    }
+}
+
+/// The options of a `[mysqld]` snippet.
+fn options(text: &str) -> impl Iterator<Item = (String, String)> {
+    let lines = text.lines().filter_map(|line| line.split_once(" = "));
+    lines.map(|(name, value)| (name.to_owned(), config::unquote(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::DiffKind;
+    use crate::facts::Source;
+    use crate::rules::testing;
+
+    #[test]
+    fn a_config_action_becomes_an_edit_in_place_with_its_diff() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.cnf");
+        std::fs::write(&file, "[mysqld]\nssl-key = /old.pem\n").unwrap();
+        let mut facts = testing::healthy();
+        facts.config = Source::Read(crate::facts::config::read(Some(&file)).unwrap());
+        let remedy = Remedy::new("x", vec![Action::config(&file, &[("ssl_key", "/new #1.pem")])]);
+        let plan = plan(&facts, &remedy).unwrap();
+        assert_eq!(plan.effect, Effect::Restart);
+        let crate::apply::Content::Text(text) = &plan.writes[0].content else { panic!() };
+        assert_eq!(text, "[mysqld]\nssl-key = \"/new #1.pem\"\n");
+        let kinds: Vec<_> = plan.writes[0].diff.iter().map(|line| line.kind).collect();
+        assert_eq!(kinds, [DiffKind::Kept, DiffKind::Removed, DiffKind::Added]);
+    }
+
+    #[test]
+    fn certificates_are_left_to_the_ca_and_other_hosts_to_people() {
+        let facts = testing::healthy();
+        let reissue = crate::remedy::certificates::reissue(&facts).unwrap();
+        assert_eq!(plan(&facts, &reissue).unwrap_err(), NotPlanned::NeedsCertificate);
+        let mut remote = facts.clone();
+        remote.files = Source::unread(crate::facts::UnreadKind::NotAsked, "", "");
+        remote.config = Source::unread(crate::facts::UnreadKind::NotAsked, "", "");
+        let chmod = Remedy::new("x", vec![Action::shell("chmod 0640 /key", Effect::None)]);
+        assert!(matches!(plan(&remote, &chmod), Err(NotPlanned::ByHand(_))));
+    }
+
+    #[test]
+    fn a_reload_goes_last() {
+        let mut facts = testing::healthy();
+        facts.target.socket = Some("/s.sock".into());
+        let remedy = Remedy::new(
+            "x",
+            vec![
+                Action::file(Path::new("/x.pem"), "PEM", Effect::Reload),
+                Action::sql("FLUSH SSL;"),
+            ],
+        );
+        let plan = plan(&facts, &remedy).unwrap();
+        assert_eq!((plan.statements.len(), plan.reload.as_deref()), (0, Some("FLUSH SSL;")));
+    }
+}

@@ -1,0 +1,257 @@
+//! Carrying a plan out, one thing after the other, remembering how to take each back.
+
+use std::path::Path;
+
+use mysql::Conn;
+use mysql::prelude::Queryable as _;
+
+use super::{Applied, ApplyError, Content, Issue, Plan, Restart, Write};
+use crate::ca::store::Store;
+use crate::disk::{self, Meta};
+use crate::facts::session;
+use crate::printable::{printable, printable_lines};
+use crate::remedy::{Effect, shell};
+
+/// Does all that the plan says, telling each thing as it is done. When it ends early, what was
+/// done until then comes with the error, and with it the way back.
+pub fn run(
+    plan: &Plan,
+    restart: Option<&dyn Restart>,
+    told: &mut dyn FnMut(&str),
+) -> Result<Applied, (Applied, ApplyError)> {
+    let applied = Applied { title: plan.title.clone(), ..Applied::default() };
+    let mut run = Run { applied, told };
+    let result = run.all(plan, restart);
+    // The last change is the first to be taken back.
+    run.applied.undo.reverse();
+    match result {
+        Ok(()) => Ok(run.applied),
+        Err(error) => Err((run.applied, error)),
+    }
+}
+
+struct Run<'a> {
+    applied: Applied,
+    told: &'a mut dyn FnMut(&str),
+}
+
+impl Run<'_> {
+    fn all(&mut self, plan: &Plan, restart: Option<&dyn Restart>) -> Result<(), ApplyError> {
+        if let Some(issue) = &plan.issue {
+            self.issue(issue)?;
+        }
+        for write in &plan.writes {
+            self.write(write)?;
+        }
+        for command in &plan.commands {
+            execute(&command.text)?;
+            self.done(
+                format!("ran {}", printable_lines(&command.text).replace('\n', " ")),
+                &command.undo,
+            );
+        }
+        // The session may end with a restart; statements that need a running server go first.
+        let mut conn = None;
+        for statement in &plan.statements {
+            let conn = connect(&mut conn, plan)?;
+            send(conn, &statement.sql)?;
+            let undo = match statement.undo.as_str() {
+                "" => String::new(),
+                undo => format!("{undo};"),
+            };
+            self.done(format!("sent {}", one_line(&statement.sql)), &undo);
+        }
+        match (plan.effect, &plan.reload, restart) {
+            (Effect::None, ..) => {}
+            (Effect::Reload, Some(reload), _) => {
+                let conn = connect(&mut conn, plan)?;
+                send(conn, reload.trim_end_matches(';'))?;
+                self.done(
+                    format!("the server read its files again ({})", reload.trim_end_matches(';')),
+                    reload,
+                );
+            }
+            (Effect::Reload | Effect::Restart, _, Some(restart)) => {
+                (self.told)("restarting the server");
+                drop(conn.take());
+                restart.restart().map_err(|why| ApplyError::Restart(printable_lines(&why)))?;
+                self.done("restarted the server".to_owned(), shell::RESTART);
+            }
+            (Effect::Reload | Effect::Restart, _, None) => {
+                self.applied.left.push(format!("restart the server: {}", shell::RESTART));
+                self.applied.undo.push(shell::RESTART.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn issue(&mut self, issue: &Issue) -> Result<(), ApplyError> {
+        let dir = &issue.dir;
+        let store = match &issue.create {
+            Some(authority) => {
+                let store = Store::install(dir, authority.clone())?;
+                let undo = format!("rm -r {}", shell::path(dir));
+                self.done(format!("made a private CA in {}", shown(dir)), &undo);
+                store
+            }
+            None => Store::open(dir)?,
+        };
+        for (issued, kind, names) in &issue.certificates {
+            store.record(issued, *kind, names.clone())?;
+            let subject = issued.summary().subject.display();
+            self.done(format!("issued a {} certificate: {subject}", kind.name()), "");
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, write: &Write) -> Result<(), ApplyError> {
+        let path = &write.path;
+        let bytes = match &write.content {
+            Content::Text(text) => text.as_bytes(),
+            Content::Key(key) => key.expose().as_bytes(),
+            Content::ByStore => return Ok(()), // the store has written it
+        };
+        let meta = match &write.owner {
+            Some((user, group)) => Meta::named(write.mode, user, group)?,
+            None if path.exists() => Meta::of(path)?,
+            None => Meta::mode(write.mode),
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            create_folder(folder, meta)?;
+            self.applied.undo.push(format!("rmdir {}", shell::path(folder)));
+        }
+        let backup = disk::replace(path, bytes, meta)?;
+        match backup {
+            Some(backup) => {
+                let undo = format!("mv {} {}", shell::path(&backup), shell::path(path));
+                self.done(format!("wrote {} (before: {})", shown(path), shown(&backup)), &undo);
+            }
+            None if write.replaces => self.done(format!("{} was so already", shown(path)), ""),
+            None => {
+                self.done(format!("wrote {}", shown(path)), &format!("rm {}", shell::path(path)));
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, what: String, undo: &str) {
+        (self.told)(&what);
+        self.applied.done.push(what);
+        if !undo.is_empty() {
+            self.applied.undo.push(undo.to_owned());
+        }
+    }
+}
+
+/// A folder for the server's files: its group may enter, nobody else.
+fn create_folder(folder: &Path, meta: Meta) -> Result<(), ApplyError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    disk::create_private_dir(folder)?;
+    let failed = |error| disk::DiskError::new(folder, error);
+    if let Some(owner) = meta.owner {
+        std::os::unix::fs::chown(folder, None, Some(owner.gid)).map_err(failed)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o750)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn execute(command: &str) -> Result<(), ApplyError> {
+    let failed = |why: String| ApplyError::Command { command: one_line(command), why };
+    let output = std::process::Command::new("sh")
+        .args(["-e", "-c", command])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = printable_lines(&String::from_utf8_lossy(&output.stderr));
+    Err(failed(format!("{} ({})", said.trim(), output.status)))
+}
+
+fn connect<'a>(conn: &'a mut Option<Conn>, plan: &Plan) -> Result<&'a mut Conn, ApplyError> {
+    if conn.is_none() {
+        let (target, route) = plan.session.as_ref().ok_or(ApplyError::NoSession)?;
+        let opened = session::open(target, route);
+        let opened = opened.map_err(|error| ApplyError::Sql {
+            statement: "(log in)".to_owned(),
+            why: error.to_string(),
+        })?;
+        *conn = Some(opened);
+    }
+    conn.as_mut().ok_or(ApplyError::NoSession)
+}
+
+fn send(conn: &mut Conn, sql: &str) -> Result<(), ApplyError> {
+    conn.query_drop(sql).map_err(|error| ApplyError::Sql {
+        statement: one_line(sql),
+        why: printable(&error.to_string()).into_owned(),
+    })
+}
+
+fn one_line(text: &str) -> String {
+    printable_lines(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::Command;
+
+    fn plan(writes: Vec<Write>) -> Plan {
+        Plan { title: "a test".into(), writes, ..Plan::default() }
+    }
+
+    #[test]
+    fn files_are_written_backed_up_and_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("sub/new"));
+        std::fs::write(&old, "before").unwrap();
+        let writes = vec![
+            Write::text(&old, "after".into(), 0o644, "a text"),
+            Write::text(&new, "new".into(), 0o600, "a text"),
+        ];
+        let applied = run(&plan(writes), None, &mut |_| {}).unwrap();
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "after");
+        assert_eq!(std::fs::read_to_string(&new).unwrap(), "new");
+        execute(&applied.undo.join("\n")).unwrap();
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
+        assert!(!new.exists() && !new.parent().unwrap().exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no backup is left over");
+    }
+
+    #[test]
+    fn what_was_done_before_a_failure_comes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let mut plan = plan(vec![Write::text(&file, "x".into(), 0o644, "a text")]);
+        plan.commands.push(Command { text: "echo no >&2; exit 3".into(), undo: String::new() });
+        let (applied, error) = run(&plan, None, &mut |_| {}).unwrap_err();
+        assert_eq!(applied.undo, [format!("rm {}", file.display())]);
+        assert!(error.to_string().contains("no (exit status: 3)"), "{error}");
+    }
+
+    #[test]
+    fn a_restart_that_nobody_can_make_is_left_to_a_person() {
+        let plan = Plan { effect: Effect::Restart, ..Plan::default() };
+        let applied = run(&plan, None, &mut |_| {}).unwrap();
+        assert!(applied.left[0].contains("systemctl restart"), "{applied:?}");
+    }
+
+    #[test]
+    fn a_refused_restart_says_what_the_server_said() {
+        struct Broken;
+        impl Restart for Broken {
+            fn restart(&self) -> Result<(), String> {
+                Err("SSL error: \x1b[1mno\nAborting".into())
+            }
+        }
+        let plan = Plan { effect: Effect::Restart, ..Plan::default() };
+        let (_, error) = run(&plan, Some(&Broken), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("\\x1B[1mno\nAborting"), "{error}");
+    }
+}

@@ -1,0 +1,252 @@
+//! The one seam between the wizard and everything that reads or changes the world.
+//!
+//! The wizard decides nothing about TLS: it asks an [`Engine`], always on a thread of its own, and
+//! shows the answer. So screens and keys are tested with literals, and the real engine is wired in
+//! at one place.
+
+use std::path::PathBuf;
+
+use crate::apply::{Applied, Plan};
+use crate::checklist::Examination;
+use crate::facts::gather::{Cancel, Progress};
+use crate::facts::{AccountName, Target};
+use crate::remedy::Remedy;
+use crate::secret::Secret;
+
+/// What the wizard can ask for. Every method may block and is called on a job's thread, but for
+/// [`Engine::can_restart`]. Error texts are shown as they are: one or two sentences that say what
+/// to do, made printable.
+pub trait Engine: Send + Sync {
+    /// Gathers and judges. Stops early, with whatever it has, when cancelled.
+    fn examine(
+        &self,
+        target: &Target,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(Progress),
+    ) -> Examination;
+
+    /// Defaults for the workshop, real values all of them. `user` is the account the client
+    /// certificate is for, when the wizard comes from one.
+    fn authority_form(&self, exam: &Examination, user: Option<&str>) -> AuthorityForm;
+
+    /// What a private CA, a server certificate and a client certificate would write, and the edit
+    /// of the server's options. Touches nothing.
+    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String>;
+
+    /// What one remedy would do. Touches nothing.
+    fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned>;
+
+    /// The statement that makes an account require this much, in the server's dialect.
+    fn offer(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        level: Level,
+        form: StatementForm,
+    ) -> Result<Offer, String>;
+
+    /// Carries a plan out, the reload or restart included where that is possible. `told` gets a
+    /// line for each thing done. On failure: what was done all the same, and why it ended.
+    fn apply(
+        &self,
+        target: &Target,
+        plan: &Plan,
+        told: &mut dyn FnMut(&str),
+    ) -> Result<Applied, (Applied, String)>;
+
+    /// Whether this engine can restart the server itself (the sandbox can).
+    fn can_restart(&self) -> bool;
+
+    /// Tries the logins that must work and those that must not, on the live server.
+    fn prove(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        password: &Secret,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(ProofRow),
+    ) -> Result<Proof, String>;
+
+    /// A password known already (the sandbox's), so that nobody is asked for it.
+    fn known_password(&self, account: &AccountName) -> Option<Secret>;
+
+    /// The report, as Markdown.
+    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String;
+
+    /// What the form of the first screen starts with (option files, the usual socket).
+    fn suggest_target(&self) -> Target;
+}
+
+/// Why there is no plan for a remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPlanned {
+    /// A person has to do it; says why.
+    ByHand(String),
+    /// It is the private CA's work: the wizard opens the workshop.
+    Workshop,
+}
+
+impl From<String> for NotPlanned {
+    fn from(why: String) -> Self {
+        Self::ByHand(why)
+    }
+}
+
+/// How much an account requires of a connection, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    None,
+    Ssl,
+    X509,
+    /// Any certificate of one CA.
+    Issuer,
+    /// One person's or program's certificate.
+    SubjectAndIssuer,
+}
+
+impl Level {
+    pub const ALL: [Self; 5] =
+        [Self::None, Self::Ssl, Self::X509, Self::Issuer, Self::SubjectAndIssuer];
+
+    /// As the statement names it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Ssl => "SSL",
+            Self::X509 => "X509",
+            Self::Issuer => "ISSUER",
+            Self::SubjectAndIssuer => "SUBJECT + ISSUER",
+        }
+    }
+
+    /// Who gets in, in a few words.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::None => "anyone with the password, readable on the way",
+            Self::Ssl => "anyone with the password, over TLS",
+            Self::X509 => "… and any certificate the server trusts",
+            Self::Issuer => "… and any certificate of this one CA",
+            Self::SubjectAndIssuer => "… and the one certificate made for it",
+        }
+    }
+}
+
+/// How the statement is written, where the server's dialect leaves a choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StatementForm {
+    #[default]
+    Alter,
+    Grant,
+}
+
+impl StatementForm {
+    pub fn other(self) -> Self {
+        match self {
+            Self::Alter => Self::Grant,
+            Self::Grant => Self::Alter,
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Alter => "ALTER USER",
+            Self::Grant => "GRANT",
+        }
+    }
+}
+
+/// A statement ready to be sent, and what it comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// May be several lines; works verbatim on this server.
+    pub statement: String,
+    /// The statement that takes it back.
+    pub undo: String,
+    /// Subject and issuer in the form this server compares; empty where the level has none.
+    pub subject: String,
+    pub issuer: String,
+    /// The client certificate the names were read from.
+    pub certificate: Option<PathBuf>,
+    /// What somebody with the password could still do.
+    pub explain: String,
+    /// Who would be refused from now on, one line each.
+    pub warnings: Vec<String>,
+    /// The same as something that can be reviewed and applied.
+    pub plan: Plan,
+}
+
+/// One login that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofRow {
+    /// `same CA, other subject`
+    pub case: String,
+    /// Whether it must be let in.
+    pub expected_in: bool,
+    /// `let in`, `refused`, `not tried`
+    pub happened: String,
+    /// Whether it happened as it must; `None` when it was not tried.
+    pub holds: Option<bool>,
+    /// `TLSv1.3`, `unknown ca`; may be empty.
+    pub detail: String,
+}
+
+/// All logins of one account, tried on the live server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    pub account: AccountName,
+    /// The address they were tried against.
+    pub against: String,
+    pub rows: Vec<ProofRow>,
+    pub seconds: f64,
+    /// What the server itself logged about a refusal.
+    pub server_reason: Option<String>,
+}
+
+impl Proof {
+    /// Every row was tried and happened as it must.
+    pub fn holds(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.holds == Some(true))
+    }
+}
+
+/// What kind of key the workshop makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyKind {
+    #[default]
+    P256,
+    P384,
+    Ed25519,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl KeyKind {
+    pub const ALL: [Self; 6] =
+        [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::P256 => "EC P-256",
+            Self::P384 => "EC P-384",
+            Self::Ed25519 => "Ed25519",
+            Self::Rsa2048 => "RSA 2048",
+            Self::Rsa3072 => "RSA 3072",
+            Self::Rsa4096 => "RSA 4096",
+        }
+    }
+}
+
+/// What the workshop asks before it plans a private CA and its certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorityForm {
+    /// Common name of the CA.
+    pub ca_name: String,
+    pub key: KeyKind,
+    /// Every name and address clients use for the server, separated by commas.
+    pub server_names: String,
+    /// The user the client certificate is for; becomes its common name.
+    pub client_account: String,
+    /// Where the server's key, certificate and CA go.
+    pub folder: PathBuf,
+}

@@ -1,0 +1,392 @@
+//! The list of all keys.
+
+use ratatui::crossterm::event::KeyCode;
+
+use super::{Action, Binding, Context, Key};
+use crate::rules::Step;
+use crate::tui::form::Form;
+use crate::tui::rows::Row;
+use crate::tui::state::{Doing, Overlay, State};
+
+/// All keys. Within a context the first that matches and exists now is meant; the order is that of
+/// the footer.
+pub static BINDINGS: &[Binding] = &[
+    bind(&[ESC], 1, EVERYWHERE, Action::Stop, |_| "stop", "stop what is under way").when(can_stop),
+    // forms
+    bind(
+        &[ENTER],
+        1,
+        FORMS,
+        Action::Submit,
+        submit_label,
+        "the next field; on the last one, go on",
+    ),
+    bind(
+        &[UP, DOWN, Key::Code(KeyCode::Tab), Key::Code(KeyCode::BackTab)],
+        2,
+        FORMS,
+        Action::Move,
+        |_| "field",
+        "another field",
+    )
+    .when(several_fields),
+    bind(
+        &[ESC],
+        1,
+        &[Context::Connect],
+        Action::Close,
+        |_| "back",
+        "back to what was found; what was typed is kept",
+    )
+    .when(|state| state.exam.is_some()),
+    bind(
+        &[ESC],
+        1,
+        &[Context::Workshop, Context::Ask],
+        Action::Close,
+        |_| "back",
+        "back; nothing is done",
+    ),
+    // lists
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        LISTS,
+        Action::Move,
+        |_| "select",
+        "select a line",
+    ),
+    bind(
+        &[ENTER],
+        1,
+        LISTS,
+        Action::Open,
+        open_label,
+        "open the line: the ways to mend it, or the account's statement",
+    )
+    .unless(|state| match state.selected_row() {
+        Some(Row::Account { .. } | Row::Finding { .. }) => None,
+        Some(_) => Some("nothing to mend here"),
+        None => Some("the list is empty"),
+    }),
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Account],
+        Action::Move,
+        |_| "choose",
+        "choose how much the account must show",
+    ),
+    bind(
+        &[Key::Char('a')],
+        1,
+        &[Context::Account],
+        Action::Apply,
+        |_| "apply…",
+        "review the statement, then send it",
+    )
+    .unless(no_offer),
+    bind(
+        &[Key::Char('p')],
+        1,
+        &[Context::Account, Context::Accounts],
+        Action::Prove,
+        |_| "prove",
+        "try the logins that must work and those that must not",
+    )
+    .unless(|state| match state.current_account() {
+        None => Some("select an account first"),
+        Some(_) => None,
+    }),
+    bind(
+        &[Key::Char('t')],
+        1,
+        &[Context::Account],
+        Action::ToggleForm,
+        |_| "ALTER/GRANT",
+        "write it as ALTER USER or as GRANT",
+    ),
+    bind(
+        &[Key::Char('c')],
+        1,
+        &[Context::Account],
+        Action::Certificate,
+        |_| "certificate…",
+        "make a client certificate for this account in the private CA",
+    ),
+    bind(
+        &[Key::Char('n'), Key::Code(KeyCode::Right), Key::Code(KeyCode::Tab)],
+        1,
+        &[Context::List, Context::Accounts, Context::Account],
+        Action::Next,
+        |_| "next",
+        "the next step",
+    ),
+    bind(
+        &[Key::Char('w')],
+        1,
+        &[Context::Report],
+        Action::SaveReport,
+        |_| "write to a file…",
+        "write the report to a file",
+    ),
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Report, Context::Text, Context::Failed, Context::Applying, Context::Proof],
+        Action::Scroll,
+        |_| "scroll",
+        "scroll",
+    ),
+    // overlays
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Fix],
+        Action::Move,
+        |_| "choose",
+        "choose a way to mend it",
+    ),
+    bind(
+        &[Key::Digit],
+        1,
+        &[Context::Fix],
+        Action::ChooseNumber,
+        |_| "",
+        "choose the way with this number",
+    ),
+    bind(
+        &[ENTER],
+        1,
+        &[Context::Fix],
+        Action::Open,
+        |_| "see what it would write…",
+        "see what it would write; nothing is written yet",
+    )
+    .unless(|state| match state.top() {
+        Some(Overlay::Fix(fix)) if fix.remedy().is_none() => Some("there is nothing to choose"),
+        _ => None,
+    }),
+    bind(
+        &[Key::Char('w')],
+        1,
+        &[Context::Review],
+        Action::Write,
+        |_| "write",
+        "write all of this, and nothing else",
+    ),
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Review],
+        Action::Scroll,
+        |_| "scroll",
+        "scroll",
+    ),
+    bind(
+        &[Key::Char('p')],
+        1,
+        &[Context::Proof],
+        Action::Prove,
+        |_| "again",
+        "try the logins again",
+    ),
+    // common to places
+    bind(
+        &[Key::Char('y')],
+        1,
+        &[
+            Context::List,
+            Context::Accounts,
+            Context::Account,
+            Context::Report,
+            Context::Fix,
+            Context::Review,
+            Context::Failed,
+            Context::Proof,
+        ],
+        Action::Copy,
+        |_| "copy",
+        "copy the fix, the statement or the text",
+    ),
+    bind(
+        &[Key::Char('e')],
+        1,
+        &[Context::List, Context::Accounts, Context::Fix],
+        Action::Explain,
+        |_| "explain",
+        "explain the rule: what it checks, why it matters",
+    )
+    .unless(|state| match state.selected_row() {
+        Some(Row::Finding { .. } | Row::Outcome { .. }) => None,
+        _ => Some("there is no rule on this line"),
+    }),
+    bind(
+        &[Key::Char('g')],
+        1,
+        &[Context::List, Context::Accounts, Context::Report],
+        Action::OpenWorkshop,
+        |_| "own CA",
+        "make a private CA, a server and a client certificate",
+    ),
+    bind(
+        &[Key::Char('t')],
+        1,
+        &[Context::List],
+        Action::EditTarget,
+        |_| "other server",
+        "change the address or the login",
+    )
+    .when(|state| state.step() == Step::Server),
+    bind(
+        &[Key::Char('r')],
+        1,
+        PLACES,
+        Action::Recheck,
+        |_| "check again",
+        "check everything again",
+    ),
+    bind(&[ESC], 1, &[Context::Account], Action::Back, |_| "back", "back to the list"),
+    bind(&[ESC, Key::Char('q')], 1, OVERLAYS, Action::Close, |_| "back", "back; nothing is done"),
+    bind(
+        &[Key::Code(KeyCode::PageUp), Key::Code(KeyCode::PageDown)],
+        2,
+        READING,
+        Action::Scroll,
+        |_| "",
+        "scroll the details",
+    ),
+    bind(
+        &[Key::Code(KeyCode::Home), Key::Code(KeyCode::End)],
+        2,
+        READING,
+        Action::Ends,
+        |_| "",
+        "to the first or the last line",
+    ),
+    bind(&[Key::Digit], 1, WALKING, Action::Jump, |_| "", "go to the step with this number"),
+    bind(
+        &[ESC, Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
+        2,
+        STEPS,
+        Action::Back,
+        |_| "",
+        "the step before; always possible",
+    ),
+    // everywhere
+    bind(
+        &[Key::Char('q')],
+        1,
+        &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report],
+        Action::Quit,
+        |_| "quit",
+        "quit",
+    ),
+    bind(&[Key::Ctrl('c')], 1, EVERYWHERE, Action::Quit, quit_label, "quit").unless(|state| {
+        state
+            .is_doing(Doing::Applying)
+            .then_some("still writing: it can be left when that has ended")
+    }),
+    bind(&[Key::Ctrl('l')], 1, EVERYWHERE, Action::Redraw, |_| "", "draw the screen anew"),
+    bind(&[Key::Ctrl('z')], 1, EVERYWHERE, Action::Suspend, |_| "", "suspend; `fg` comes back"),
+    bind(
+        &[Key::Char('?'), Key::Code(KeyCode::F(1))],
+        2,
+        READING,
+        Action::Help,
+        |_| "",
+        "the keys of this screen",
+    ),
+    bind(&[Key::Code(KeyCode::F(1))], 1, FORMS, Action::Help, |_| "", "the keys of this screen"),
+];
+
+pub const EVERYWHERE: &[Context] = &Context::ALL;
+const READING: &[Context] = &[
+    Context::Waiting,
+    Context::List,
+    Context::Accounts,
+    Context::Account,
+    Context::Report,
+    Context::Fix,
+    Context::Review,
+    Context::Applying,
+    Context::Failed,
+    Context::Proof,
+    Context::Text,
+];
+const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
+const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
+const LISTS: &[Context] = &[Context::List, Context::Accounts];
+const PLACES: &[Context] =
+    &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report];
+const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
+const OVERLAYS: &[Context] =
+    &[Context::Fix, Context::Review, Context::Failed, Context::Proof, Context::Text];
+
+const UP: Key = Key::Code(KeyCode::Up);
+const DOWN: Key = Key::Code(KeyCode::Down);
+const ENTER: Key = Key::Code(KeyCode::Enter);
+const ESC: Key = Key::Code(KeyCode::Esc);
+
+/// A binding that can always be used where it stands.
+const fn bind(
+    keys: &'static [Key],
+    shown: usize,
+    contexts: &'static [Context],
+    action: Action,
+    label: fn(&State) -> &'static str,
+    doc: &'static str,
+) -> Binding {
+    Binding { keys, shown, contexts, action, label, doc, only_when: None, refused: |_| None }
+}
+
+impl Binding {
+    const fn when(mut self, when: fn(&State) -> bool) -> Self {
+        self.only_when = Some(when);
+        self
+    }
+
+    const fn unless(mut self, refused: fn(&State) -> Option<&'static str>) -> Self {
+        self.refused = refused;
+        self
+    }
+}
+
+fn can_stop(state: &State) -> bool {
+    state.job.as_ref().is_some_and(|job| job.what.can_be_stopped())
+}
+
+fn several_fields(state: &State) -> bool {
+    state.form().is_some_and(|form| form.fields.len() > 1)
+}
+
+fn submit_label(state: &State) -> &'static str {
+    let last = state.form().is_some_and(Form::is_last);
+    match (Context::of(state), last) {
+        (_, false) => "next",
+        (Context::Connect, _) => "check this server",
+        (Context::Workshop, _) => "see what it would write…",
+        _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ => "go on",
+    }
+}
+
+fn open_label(state: &State) -> &'static str {
+    match state.selected_row() {
+        Some(Row::Finding { .. }) => "mend…",
+        Some(Row::Account { .. }) => "statement…",
+        _ => "",
+    }
+}
+
+fn quit_label(state: &State) -> &'static str {
+    if Context::of(state).is_typing() { "quit" } else { "" }
+}
+
+fn no_offer(state: &State) -> Option<&'static str> {
+    match state.offer() {
+        Some(Ok(_)) => None,
+        Some(Err(_)) => Some("there is no statement yet; the reason stands above"),
+        None => Some("the statement is still being written"),
+    }
+}

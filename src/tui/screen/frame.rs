@@ -1,0 +1,164 @@
+//! What stands around every body: header, stepper, status and keys.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+
+use crate::printable::printable;
+use crate::rules::Step;
+use crate::tui::keys;
+use crate::tui::state::{Doing, State};
+use crate::tui::text::{clip, clip_start, width};
+use crate::tui::theme;
+
+pub fn header(state: &State, area: Rect, frame: &mut Frame) {
+    let columns = usize::from(area.width);
+    let server = state.exam.as_ref().and_then(|exam| exam.facts.server.read());
+    let greeting = state.exam.as_ref().and_then(|exam| exam.facts.wire.read()).map(|w| &w.greeting);
+    let right = server.map_or_else(String::new, |s| format!("as {}", printable(&s.current_user)));
+    let mut left = vec![Span::styled("mytls", theme::strong())];
+    let mut room = columns.saturating_sub(5 + width(&right) + 2);
+    let mut add = |text: String, shorten: bool| {
+        let text = if shorten { clip_start(&text, room.saturating_sub(2)) } else { text };
+        if width(&text) + 2 <= room && !text.is_empty() {
+            room -= width(&text) + 2;
+            left.push(Span::raw(format!("  {text}")));
+        }
+    };
+    if let Some(title) = &state.title {
+        add(clip(&printable(title), 30), false);
+    }
+    // before there is an answer, the form says where one is going
+    let known = state.exam.is_some() || state.is_doing(Doing::Examining);
+    if let Some(target) = state.target.as_ref().filter(|_| known) {
+        add(target.display(), true);
+    }
+    if let Some(server) = server {
+        add(format!("{} {}", server.flavor.name(), server.version), false);
+        if let Some(library) = &server.tls_library {
+            // `OpenSSL 3.0.19 27 Jan 2026`: the date is for the details
+            let short: Vec<&str> = library.split_whitespace().take(2).collect();
+            add(clip(&printable(&short.join(" ")), 20), false);
+        }
+    } else if let Some(greeting) = greeting
+        && let Some(version) = greeting.version
+    {
+        add(format!("{} {version}", greeting.flavor.name()), false);
+    }
+    frame.render_widget(Paragraph::new(Line::from(left)), area);
+    frame.render_widget(Paragraph::new(Line::styled(right, theme::quiet()).right_aligned()), area);
+}
+
+/// Every step with its sign, the current one reversed; shorter names where there is no room.
+pub fn stepper(state: &State, area: Rect, frame: &mut Frame) {
+    let columns = usize::from(area.width);
+    let full = |step: Step, _here: bool| step.title();
+    let mixed = |step: Step, here: bool| if here { step.title() } else { short(step) };
+    let brief = |step: Step, _here: bool| short(step);
+    let only = |step: Step, here: bool| if here { step.title() } else { "" };
+    let line = stepper_line(state, full);
+    let line = if line.width() <= columns { line } else { stepper_line(state, mixed) };
+    let line = if line.width() <= columns { line } else { stepper_line(state, brief) };
+    let line = if line.width() <= columns { line } else { stepper_line(state, only) };
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+fn stepper_line(state: &State, name: impl Fn(Step, bool) -> &'static str) -> Line<'static> {
+    let mut spans = Vec::new();
+    for step in Step::ALL {
+        let here = step == state.step();
+        if step != Step::ALL[0] {
+            spans.push(Span::styled(" ─ ", theme::quiet()));
+        }
+        let (sign, style) = if state.stale.contains(&step) {
+            (theme::UNKNOWN, theme::unknown())
+        } else {
+            let (sign, style, _) = theme::verdict(state.verdict(step));
+            (sign, style)
+        };
+        spans.push(Span::styled(sign, style));
+        let name = name(step, here);
+        if !name.is_empty() {
+            spans.push(Span::raw(" "));
+            let style = if here { theme::here() } else { ratatui::style::Style::new() };
+            spans.push(Span::styled(name, style));
+        }
+    }
+    Line::from(spans)
+}
+
+fn short(step: Step) -> &'static str {
+    match step {
+        Step::Key => "Key",
+        Step::Chain => "Chain",
+        other => other.title(),
+    }
+}
+
+/// A line that also says what is under way, or what the last key came to.
+pub fn status(state: &State, area: Rect, frame: &mut Frame) {
+    let columns = usize::from(area.width);
+    let text = match (&state.job, &state.toast) {
+        // what is over in a moment is not worth a word
+        (Some(job), _) if job.ticks > 0 => {
+            let stage = match job.what {
+                Doing::Examining => state.stage(),
+                _ => None,
+            };
+            let stage = stage.map_or_else(String::new, |stage| format!(": {stage}"));
+            let seconds = job.ticks / 10;
+            let seconds = if seconds >= 3 { format!("  {seconds} s") } else { String::new() };
+            let stops = if job.what.can_be_stopped() { "  Esc stops" } else { "" };
+            let wheel = theme::spinner(job.ticks);
+            Some(format!("{wheel} {}{stage}{seconds}{stops}", job.what.title()))
+        }
+        (_, Some(toast)) => Some(printable(toast).into_owned()),
+        (_, None) if !state.stale.is_empty() && state.job.is_none() => {
+            Some("changed since it was checked; r checks again".to_owned())
+        }
+        _ => None,
+    };
+    let line = match text {
+        None => Line::styled("─".repeat(columns), theme::quiet()),
+        Some(text) => {
+            let text = clip(&text, columns.saturating_sub(4));
+            let rest = columns.saturating_sub(width(&text) + 3);
+            Line::from(vec![
+                Span::styled("─ ", theme::quiet()),
+                Span::styled(text, theme::strong()),
+                Span::styled(format!(" {}", "─".repeat(rest)), theme::quiet()),
+            ])
+        }
+    };
+    frame.render_widget(Paragraph::new(line), area);
+}
+
+/// The keys that work now, as many as fit; how to get help is never cut.
+pub fn footer(state: &State, area: Rect, frame: &mut Frame) {
+    let help = vec![
+        Span::styled(keys::help_key(state), theme::strong()),
+        Span::styled(" help", theme::quiet()),
+    ];
+    let help = Line::from(help);
+    let mut room = usize::from(area.width).saturating_sub(help.width());
+    let mut spans = Vec::new();
+    for binding in keys::here(state) {
+        let label = (binding.label)(state);
+        let names = binding.key_names(state.ascii);
+        let needed = width(&names) + 1 + width(label) + 2;
+        if label.is_empty() {
+            continue;
+        }
+        if needed > room {
+            break;
+        }
+        room -= needed;
+        let refused = (binding.refused)(state).is_some();
+        let style = if refused { theme::quiet() } else { theme::strong() };
+        spans.push(Span::styled(names, style));
+        spans.push(Span::styled(format!(" {label}  "), theme::quiet()));
+    }
+    frame.render_widget(Paragraph::new(Line::from(spans)), area);
+    frame.render_widget(Paragraph::new(help.right_aligned()), area);
+}

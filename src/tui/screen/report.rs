@@ -1,0 +1,113 @@
+//! Where the server stands, what was done, how to take it back, and what is still open.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::account::proof_words;
+use super::heading;
+use crate::printable::printable;
+use crate::rules::{Severity, Step};
+use crate::tui::state::State;
+use crate::tui::text::{fit, paragraph, wrap_verbatim};
+use crate::tui::theme;
+
+pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
+    let Some(exam) = &state.exam else { return Vec::new() };
+    let mut out: Vec<Line> = verdicts(state, columns);
+
+    out.push(Line::default());
+    out.push(heading("still open"));
+    let open =
+        exam.findings.iter().filter(|f| f.severity != Severity::Note && f.because_of.is_none());
+    let open: Vec<_> = open.collect();
+    if open.is_empty() {
+        out.push(Line::raw("  nothing that is known of"));
+    }
+    for finding in open {
+        let (sign, style, _) = theme::severity(finding.severity);
+        out.push(Line::from(vec![
+            Span::raw("  "),
+            Span::styled(sign, style),
+            Span::raw(format!(" {}  ", printable(&finding.title))),
+            Span::styled(finding.step.title(), theme::quiet()),
+        ]));
+    }
+    if !state.proofs.is_empty() {
+        out.push(Line::default());
+        out.push(heading("proved on the live server"));
+        for (proof, current) in &state.proofs {
+            let holds = if *current { Some(proof.holds()) } else { None };
+            out.push(Line::from(vec![
+                Span::raw("  "),
+                theme::holds(holds),
+                Span::raw(format!(" {}  ", proof.account)),
+                Span::styled(proof_words(proof, *current), theme::quiet()),
+            ]));
+        }
+    }
+    out.push(Line::default());
+    out.push(heading("what was done"));
+    if state.done.is_empty() {
+        out.push(Line::raw("  nothing was changed"));
+    }
+    for done in state.done.iter().flat_map(|applied| &applied.done) {
+        out.extend(paragraph(&printable(done), columns, 2, Style::new()));
+    }
+    // the last change is taken back first
+    let undo: Vec<&String> = state.done.iter().rev().flat_map(|applied| &applied.undo).collect();
+    if !undo.is_empty() {
+        out.push(Line::default());
+        out.push(heading("how to take it back, in this order"));
+        for line in undo {
+            let line = wrap_verbatim(&printable(line), columns.saturating_sub(2));
+            out.extend(line.into_iter().map(|l| Line::styled(format!("  {l}"), theme::code())));
+        }
+    }
+    out
+}
+
+/// A line for each step: sign, name, word.
+fn verdicts(state: &State, columns: usize) -> Vec<Line<'static>> {
+    let steps = Step::ALL.into_iter().filter(|step| *step != Step::Report);
+    let widest = 18.min(columns);
+    steps
+        .map(|step| {
+            let (sign, style, word) = if state.stale.contains(&step) {
+                (theme::UNKNOWN, theme::unknown(), "check again")
+            } else {
+                theme::verdict(state.verdict(step))
+            };
+            Line::from(vec![
+                Span::styled(sign, style),
+                Span::raw(format!(" {}  ", fit(step.title(), widest))),
+                Span::raw(word),
+            ])
+        })
+        .collect()
+}
+
+/// What stays on the normal screen when the wizard has ended.
+pub fn last_words(state: &State) -> Vec<String> {
+    if state.exam.is_none() {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    if let Some(target) = &state.target {
+        out.push(format!("mytls  {}", target.display()));
+    }
+    out.extend(verdicts(state, 80).iter().map(|line| format!("  {line}")));
+    for (proof, current) in &state.proofs {
+        out.push(format!("  {}: {}", proof.account, proof_words(proof, *current)));
+    }
+    let done: Vec<&String> = state.done.iter().flat_map(|applied| &applied.done).collect();
+    if !done.is_empty() {
+        out.push("done:".to_owned());
+        out.extend(done.iter().map(|line| format!("  {}", printable(line))));
+    }
+    let undo: Vec<&String> = state.done.iter().rev().flat_map(|applied| &applied.undo).collect();
+    if !undo.is_empty() {
+        out.push("to take it back:".to_owned());
+        out.extend(undo.iter().map(|line| format!("  {}", printable(line))));
+    }
+    out
+}

@@ -1,0 +1,400 @@
+//! All that the wizard knows: changed by [`super::update`] alone, drawn by [`super::screen`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ratatui::crossterm::event::KeyEvent;
+
+use super::engine::{AuthorityForm, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm};
+use super::form::Form;
+use super::rows::{Row, RowKey};
+use crate::apply::{Applied, Plan};
+use crate::checklist::{Examination, Verdict};
+use crate::facts::gather::{Progress, ProgressState};
+use crate::facts::{Account, AccountName, Target};
+use crate::remedy::Remedy;
+use crate::rules::{Finding, Rule, Step};
+use crate::secret::Secret;
+
+/// The wizard between two messages.
+#[derive(Debug)]
+pub struct State {
+    /// Shown beside the program's name, such as the sandbox's fault.
+    pub title: Option<String>,
+    pub ascii: bool,
+    /// Whether mytls can restart the server itself.
+    pub can_restart: bool,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    pub target: Option<Target>,
+    pub exam: Option<Arc<Examination>>,
+    /// What the examination under way has said so far.
+    pub progress: Vec<Progress>,
+    pub place: Place,
+    /// What lies over the place, the last one on top.
+    pub layers: Vec<Layer>,
+    pub selected: BTreeMap<Step, RowKey>,
+    /// How far the details of the place are scrolled, in lines.
+    pub scroll: u16,
+    /// Steps to be checked again, because something before them was changed since.
+    pub stale: BTreeSet<Step>,
+    /// The form of the first screen; open while there is one.
+    pub connect: Option<Form>,
+    /// The answers of a connect form that was sent off, to come back to.
+    pub connect_kept: Option<Form>,
+    pub workshop: Option<Form>,
+    pub level: Level,
+    pub statement_form: StatementForm,
+    pub offers: BTreeMap<OfferKey, Result<Offer, String>>,
+    /// The job that is waited for.
+    pub job: Option<Running>,
+    /// The statement that is being written beside it.
+    pub offering: Option<(JobId, OfferKey)>,
+    pub last_job: JobId,
+    pub done: Vec<Applied>,
+    /// The last proof of each account, and whether it still speaks of the server as it is.
+    pub proofs: Vec<(Proof, bool)>,
+    /// Passwords that were asked for, so that they are asked for once.
+    pub passwords: BTreeMap<AccountName, Secret>,
+    /// A word about the last key; gone with the next.
+    pub toast: Option<String>,
+    /// A signal that waits for a write to end.
+    pub signal: Option<i32>,
+}
+
+pub type OfferKey = (AccountName, Level, StatementForm);
+pub type JobId = u64;
+
+/// Where one is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Step(Step),
+    /// One account's statement.
+    Account(AccountName),
+    /// The private CA; leads back to where it was opened.
+    Workshop(Box<Place>),
+}
+
+/// Something over the place, and how far it is scrolled.
+#[derive(Debug)]
+pub struct Layer {
+    pub over: Overlay,
+    pub scroll: u16,
+}
+
+#[derive(Debug)]
+pub enum Overlay {
+    Help,
+    Explain(&'static Rule),
+    Fix(Fix),
+    Review(Arc<Plan>),
+    /// Something is being written; its lines so far.
+    Applying {
+        title: String,
+        lines: Vec<String>,
+    },
+    /// It was not written, or not to its end.
+    Failed {
+        title: String,
+        done: Applied,
+        why: String,
+    },
+    Proof(ProofView),
+    /// Asks for an account's password.
+    Password {
+        account: AccountName,
+        form: Form,
+    },
+    /// Asks where the report goes.
+    Save(Form),
+}
+
+/// The ways to mend one finding.
+#[derive(Debug)]
+pub struct Fix {
+    pub finding: Finding,
+    pub chosen: usize,
+    /// Why the chosen one has to be done by hand, when it has.
+    pub by_hand: Option<String>,
+}
+
+impl Fix {
+    pub fn remedy(&self) -> Option<&Remedy> {
+        self.finding.remedies.get(self.chosen)
+    }
+}
+
+#[derive(Debug)]
+pub struct ProofView {
+    pub account: AccountName,
+    pub rows: Vec<ProofRow>,
+    /// `None` while it is under way.
+    pub ended: Option<Result<Proof, String>>,
+}
+
+/// A job under way.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub id: JobId,
+    pub what: Doing,
+    /// Tenths of a second.
+    pub ticks: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Examining,
+    Planning,
+    Applying,
+    Proving,
+    Saving,
+    Looking,
+}
+
+impl Doing {
+    /// Half a write is worse than a slow one.
+    pub fn can_be_stopped(self) -> bool {
+        self != Self::Applying
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Examining => "checking",
+            Self::Planning => "working out what it would write",
+            Self::Applying => "writing",
+            Self::Proving => "trying the logins",
+            Self::Saving => "writing the report",
+            Self::Looking => "looking for defaults",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Msg {
+    Start,
+    Key(KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    /// A tenth of a second went by while a job runs.
+    Tick,
+    Told(JobId, Told),
+    Ended(JobId, Outcome),
+    Copied(Result<String, String>),
+    Signal(i32),
+}
+
+/// What a job says on its way.
+#[derive(Debug)]
+pub enum Told {
+    Progress(Progress),
+    Line(String),
+    Row(ProofRow),
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Examined(Box<Examination>),
+    Suggested(Target),
+    Defaults(AuthorityForm),
+    Planned(Result<Plan, NotPlanned>),
+    Offered(Result<Offer, String>),
+    Applied(Result<Applied, (Applied, String)>),
+    Proved(Result<Proof, String>),
+    PasswordNeeded(AccountName),
+    Saved(Result<PathBuf, String>),
+    /// The job broke; a fault of this program.
+    Broken(String),
+}
+
+/// What the loop is to do.
+#[derive(Debug)]
+pub enum Effect {
+    Run(JobId, Job),
+    Cancel(JobId),
+    Copy(String),
+    Redraw,
+    Suspend,
+    Quit,
+}
+
+/// Something that takes time, with all that it needs.
+#[derive(Debug)]
+pub enum Job {
+    Suggest,
+    Examine(Target),
+    Defaults { exam: Arc<Examination>, user: Option<String> },
+    PlanAuthority { exam: Arc<Examination>, form: AuthorityForm },
+    PlanRemedy { exam: Arc<Examination>, remedy: Remedy },
+    Offer { exam: Arc<Examination>, key: OfferKey },
+    Apply { target: Target, plan: Arc<Plan> },
+    Prove { exam: Arc<Examination>, account: AccountName, password: Option<Secret> },
+    Save { exam: Arc<Examination>, done: Vec<Applied>, proofs: Vec<Proof>, path: PathBuf },
+}
+
+impl State {
+    pub fn new(target: Option<Target>, can_restart: bool) -> Self {
+        Self {
+            title: None,
+            ascii: false,
+            can_restart,
+            size: (80, 24),
+            target,
+            exam: None,
+            progress: Vec::new(),
+            place: Place::Step(Step::Server),
+            layers: Vec::new(),
+            selected: BTreeMap::new(),
+            scroll: 0,
+            stale: BTreeSet::new(),
+            connect: None,
+            connect_kept: None,
+            workshop: None,
+            level: Level::SubjectAndIssuer,
+            statement_form: StatementForm::default(),
+            offers: BTreeMap::new(),
+            job: None,
+            offering: None,
+            last_job: 0,
+            done: Vec::new(),
+            proofs: Vec::new(),
+            passwords: BTreeMap::new(),
+            toast: None,
+            signal: None,
+        }
+    }
+
+    /// The step one is at, also inside an account or the workshop.
+    pub fn step(&self) -> Step {
+        fn of(place: &Place) -> Step {
+            match place {
+                Place::Step(step) => *step,
+                Place::Account(_) => Step::Accounts,
+                Place::Workshop(from) => of(from),
+            }
+        }
+        of(&self.place)
+    }
+
+    pub fn top(&self) -> Option<&Overlay> {
+        self.layers.last().map(|layer| &layer.over)
+    }
+
+    /// What the steps come to; `None` before there is an examination, or where something was
+    /// changed since.
+    pub fn verdict(&self, step: Step) -> Option<Verdict> {
+        if self.stale.contains(&step) {
+            return None;
+        }
+        let exam = self.exam.as_ref()?;
+        if step != Step::Report {
+            return Some(exam.verdict(step));
+        }
+        // the report has no rules of its own: it is good when there is nothing left to do
+        let all = Step::ALL.iter().filter(|step| **step != Step::Report);
+        let good = |step: &Step| {
+            !self.stale.contains(step)
+                && matches!(exam.verdict(*step), Verdict::Good | Verdict::NotApplicable)
+        };
+        all.into_iter().all(good).then_some(Verdict::Good)
+    }
+
+    /// The lines of a step's list.
+    pub fn rows(&self, step: Step) -> Vec<Row> {
+        self.exam.as_ref().map_or_else(Vec::new, |exam| super::rows::rows(exam, step))
+    }
+
+    /// Which of the rows is selected: the one chosen before if it is still there, else the first.
+    pub fn selected_index(&self, rows: &[Row]) -> usize {
+        let key = self.selected.get(&self.step());
+        key.and_then(|key| rows.iter().position(|row| row.key() == *key)).unwrap_or(0)
+    }
+
+    pub fn selected_row(&self) -> Option<Row> {
+        let Place::Step(step) = self.place else { return None };
+        let rows = self.rows(step);
+        rows.get(self.selected_index(&rows)).cloned()
+    }
+
+    /// The finding under the cursor.
+    pub fn selected_finding(&self) -> Option<&Finding> {
+        match self.selected_row()? {
+            Row::Finding { index, .. } => self.exam.as_ref()?.findings.get(index),
+            _ => None,
+        }
+    }
+
+    /// All accounts the server told of.
+    pub fn accounts(&self) -> &[Account] {
+        let server = self.exam.as_ref().and_then(|exam| exam.facts.server.read());
+        server.and_then(|server| server.accounts.read()).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn account(&self, name: &AccountName) -> Option<&Account> {
+        self.accounts().iter().find(|account| account.name == *name)
+    }
+
+    /// The account one looks at, or whose row is selected.
+    pub fn current_account(&self) -> Option<AccountName> {
+        match (&self.place, self.selected_row()) {
+            (Place::Account(name), _) => Some(name.clone()),
+            (_, Some(Row::Account { name, .. })) => Some(name),
+            _ => None,
+        }
+    }
+
+    pub fn offer_key(&self) -> Option<OfferKey> {
+        let Place::Account(account) = &self.place else { return None };
+        Some((account.clone(), self.level, self.statement_form))
+    }
+
+    pub fn offer(&self) -> Option<&Result<Offer, String>> {
+        self.offers.get(&self.offer_key()?)
+    }
+
+    pub fn proof(&self, account: &AccountName) -> Option<&(Proof, bool)> {
+        self.proofs.iter().find(|(proof, _)| proof.account == *account)
+    }
+
+    pub fn is_doing(&self, what: Doing) -> bool {
+        self.job.as_ref().is_some_and(|job| job.what == what)
+    }
+
+    /// The stage that the examination is at.
+    pub fn stage(&self) -> Option<&'static str> {
+        let mut open = self.progress.iter().rev();
+        open.find(|progress| progress.state == ProgressState::Started).map(|p| p.stage)
+    }
+
+    /// Whether letters go into a field.
+    pub fn is_typing(&self) -> bool {
+        self.form().is_some()
+    }
+
+    /// The form that has the keyboard.
+    pub fn form(&self) -> Option<&Form> {
+        match self.top() {
+            Some(Overlay::Password { form, .. } | Overlay::Save(form)) => Some(form),
+            Some(_) => None,
+            None => match &self.place {
+                Place::Workshop(_) => self.workshop.as_ref(),
+                Place::Step(Step::Server) => self.connect.as_ref(),
+                _ => None,
+            },
+        }
+    }
+
+    pub fn form_mut(&mut self) -> Option<&mut Form> {
+        match self.layers.last_mut().map(|layer| &mut layer.over) {
+            Some(Overlay::Password { form, .. } | Overlay::Save(form)) => Some(form),
+            Some(_) => None,
+            None => match &self.place {
+                Place::Workshop(_) => self.workshop.as_mut(),
+                Place::Step(Step::Server) => self.connect.as_mut(),
+                _ => None,
+            },
+        }
+    }
+}

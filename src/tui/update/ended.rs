@@ -1,0 +1,210 @@
+//! What comes of a job that has ended.
+
+use super::{connect, examine, forget, go, push, workshop};
+use crate::apply::Applied;
+use crate::checklist::Examination;
+use crate::facts::{Facts, UnreadKind};
+use crate::rules::{Severity, Step};
+use crate::secret::Secret;
+use crate::tui::engine::{NotPlanned, Proof};
+use crate::tui::form::{Field, Form};
+use crate::tui::state::{Doing, Effect, Outcome, Overlay, Place, State};
+
+pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec<Effect>) {
+    match outcome {
+        Outcome::Examined(exam) => examined(state, *exam),
+        Outcome::Suggested(target) => suggested(state, target),
+        Outcome::Defaults(defaults) => state.workshop = Some(workshop::form(&defaults)),
+        Outcome::Planned(Ok(plan)) => {
+            if plan.writes.is_empty() && plan.statements.is_empty() {
+                state.toast = Some("there is nothing to write".to_owned());
+            } else {
+                push(state, Overlay::Review(plan.into()));
+            }
+        }
+        Outcome::Planned(Err(NotPlanned::ByHand(why))) => by_hand(state, why),
+        Outcome::Planned(Err(NotPlanned::Workshop)) => {
+            state.layers.clear();
+            super::act::open_workshop(state, None, effects);
+        }
+        Outcome::Applied(result) => applied(state, result, effects),
+        Outcome::Proved(result) => proved(state, result),
+        Outcome::PasswordNeeded(account) => {
+            let help = "the account's own password; kept in memory only";
+            let form = Form::new(vec![Field::secret("password", help, Secret::default())]);
+            push(state, Overlay::Password { account, form });
+        }
+        Outcome::Saved(Ok(path)) => {
+            state.layers.pop();
+            state.toast = Some(format!("written to {}", path.display()));
+        }
+        Outcome::Saved(Err(why)) => {
+            if let Some(form) = state.form_mut() {
+                form.fail(0, why);
+            }
+        }
+        Outcome::Broken(why) => broken(state, what, why, effects),
+        // it has no job of its own
+        Outcome::Offered(_) => {}
+    }
+}
+
+fn examined(state: &mut State, exam: Examination) {
+    if let Some((field, why)) = unreachable(&exam.facts)
+        && let Some(mut form) = state.connect_kept.take()
+    {
+        form.fail(field, why);
+        state.connect = Some(form);
+        return;
+    }
+    // what follows from something else goes with it
+    let causes = exam.findings.iter().filter(|finding| finding.because_of.is_none());
+    let count = |severity| causes.clone().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    state.toast = Some(match (errors, warnings) {
+        (0, 0) => "checked: nothing is wrong".to_owned(),
+        (0, _) => format!("checked: {}", counted(warnings, "warning")),
+        (_, 0) => format!("checked: {}", counted(errors, "error")),
+        _ => format!("checked: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    });
+    state.exam = Some(exam.into());
+    state.connect = None;
+    state.stale.clear();
+    state.offers.clear();
+    state.offering = None;
+    let gone = |state: &State, place: &Place| match place {
+        Place::Account(name) => state.account(name).is_none(),
+        _ => false,
+    };
+    if gone(state, &state.place.clone()) {
+        go(state, Place::Step(Step::Accounts));
+    }
+}
+
+/// When nothing at all could be read: the field to look at, and why.
+fn unreachable(facts: &Facts) -> Option<(usize, String)> {
+    if facts.wire.read().is_some() || facts.server.read().is_some() || facts.files.read().is_some()
+    {
+        return None;
+    }
+    let asked = |kind: UnreadKind| kind != UnreadKind::NotAsked;
+    let reasons = [facts.server.reason(), facts.wire.reason()];
+    let reason = reasons.into_iter().flatten().find(|unread| asked(unread.kind))?;
+    let field = match (reason.kind, facts.target.is_tcp()) {
+        (UnreadKind::Refused, _) => connect::PASSWORD,
+        (_, true) => connect::HOST,
+        (_, false) => connect::SOCKET,
+    };
+    let advice =
+        if reason.advice.is_empty() { String::new() } else { format!("; {}", reason.advice) };
+    Some((field, format!("{}{advice}", reason.why)))
+}
+
+fn suggested(state: &mut State, target: crate::facts::Target) {
+    let Some(form) = &mut state.connect else { return };
+    let untouched =
+        form.fields.iter().all(|field| field.value().is_empty() && field.secret_value().is_none());
+    if untouched {
+        *form = connect::form(&target);
+        // the first thing that is still to be said
+        form.focus = match (target.user.is_some(), target.password.is_some()) {
+            (true, false) => connect::PASSWORD,
+            _ => connect::HOST,
+        };
+    }
+    state.target = Some(target);
+}
+
+fn by_hand(state: &mut State, why: String) {
+    if let Some(Overlay::Fix(fix)) = state.layers.last_mut().map(|layer| &mut layer.over) {
+        fix.by_hand = Some(why);
+        return;
+    }
+    let title = "nothing was written".to_owned();
+    push(state, Overlay::Failed { title, done: Applied::default(), why });
+}
+
+fn applied(
+    state: &mut State,
+    result: Result<Applied, (Applied, String)>,
+    effects: &mut Vec<Effect>,
+) {
+    let title = match state.layers.pop().map(|layer| layer.over) {
+        Some(Overlay::Applying { title, .. }) => title,
+        _ => String::new(),
+    };
+    state.layers.clear();
+    forget(state, Step::Server);
+    match result {
+        Ok(done) => {
+            state.done.push(done);
+            if let Place::Workshop(from) = &state.place {
+                let from = (**from).clone();
+                state.workshop = None;
+                go(state, from);
+            }
+        }
+        Err((done, why)) => {
+            if !done.done.is_empty() {
+                state.done.push(done.clone());
+            }
+            push(state, Overlay::Failed { title: format!("not done: {title}"), done, why });
+        }
+    }
+    // whatever was done: what is shown has to be what is
+    if state.signal.is_none()
+        && let Some(target) = state.target.clone()
+    {
+        examine(state, target, effects);
+    }
+}
+
+fn proved(state: &mut State, result: Result<Proof, String>) {
+    let account = match (&result, state.top()) {
+        (Ok(proof), _) => Some(proof.account.clone()),
+        (Err(_), Some(Overlay::Proof(view))) => Some(view.account.clone()),
+        _ => None,
+    };
+    if let Some(account) = &account
+        && !result.as_ref().is_ok_and(Proof::holds)
+    {
+        // perhaps it was mistyped: ask again next time
+        state.passwords.remove(account);
+    }
+    if let Ok(proof) = &result {
+        state.proofs.retain(|(old, _)| old.account != proof.account);
+        state.proofs.push((proof.clone(), true));
+    }
+    let view = state.layers.iter_mut().rev().find_map(|layer| match &mut layer.over {
+        Overlay::Proof(view) => Some(view),
+        _ => None,
+    });
+    match view {
+        Some(view) => view.ended = Some(result),
+        None => {
+            state.toast = Some(match result {
+                Ok(proof) if proof.holds() => format!("proved: {}", proof.account),
+                Ok(proof) => format!("not proved: {}", proof.account),
+                Err(why) => why,
+            });
+        }
+    }
+}
+
+fn broken(state: &mut State, what: Doing, why: String, effects: &mut Vec<Effect>) {
+    match what {
+        Doing::Applying => applied(state, Err((Applied::default(), why)), effects),
+        Doing::Proving => proved(state, Err(why)),
+        Doing::Examining if state.exam.is_none() => {
+            let target = state.target.clone().unwrap_or_default();
+            let mut form = state.connect_kept.take().unwrap_or_else(|| connect::form(&target));
+            form.fail(connect::HOST, why);
+            state.connect = Some(form);
+        }
+        _ => {
+            let title = format!("this failed: {}", what.title());
+            push(state, Overlay::Failed { title, done: Applied::default(), why });
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The workshop's form: a private CA, a server certificate, a client certificate.
+
+use std::path::PathBuf;
+
+use crate::tui::engine::{AuthorityForm, KeyKind};
+use crate::tui::form::{Entry, Field, Form};
+
+const NAME: usize = 0;
+const KEY: usize = 1;
+const NAMES: usize = 2;
+const ACCOUNT: usize = 3;
+const FOLDER: usize = 4;
+
+/// In the order of [`KeyKind::ALL`]; a test holds them together.
+const KINDS: &[&str] = &["EC P-256", "EC P-384", "Ed25519", "RSA 2048", "RSA 3072", "RSA 4096"];
+
+pub fn form(defaults: &AuthorityForm) -> Form {
+    let kind = KeyKind::ALL.iter().position(|kind| *kind == defaults.key).unwrap_or(0);
+    Form::new(vec![
+        Field::text("name of the CA", "stands as issuer in every certificate", &defaults.ca_name),
+        Field::choice("kind of keys", "← → choose; old clients may need RSA", KINDS, kind),
+        Field::text(
+            "server's names",
+            "every name and address that clients type, with commas between",
+            &defaults.server_names,
+        ),
+        Field::text(
+            "client's user",
+            "the account the client certificate is made for",
+            &defaults.client_account,
+        ),
+        Field::text(
+            "folder",
+            "where the server reads its key, certificate and CA",
+            defaults.folder.display().to_string(),
+        ),
+    ])
+}
+
+/// What the form says; errors are left under their fields.
+pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
+    let empty = [
+        (NAME, "a CA needs a name, such as Example CA"),
+        (NAMES, "at least one name or address of the server"),
+        (ACCOUNT, "the user that is to have a certificate"),
+    ];
+    for (at, error) in empty {
+        if form.value(at).trim_matches([',', ' ']).is_empty() {
+            form.fail(at, error);
+            return None;
+        }
+    }
+    let folder = PathBuf::from(form.value(FOLDER));
+    if !folder.is_absolute() {
+        form.fail(FOLDER, "the whole path, such as /etc/mysql/tls");
+        return None;
+    }
+    let chosen = match form.fields.get(KEY).map(|field| &field.entry) {
+        Some(Entry::Choice { chosen, .. }) => *chosen,
+        _ => 0,
+    };
+    Some(AuthorityForm {
+        ca_name: form.value(NAME).to_owned(),
+        key: KeyKind::ALL.get(chosen).copied().unwrap_or_default(),
+        server_names: form.value(NAMES).to_owned(),
+        client_account: form.value(ACCOUNT).to_owned(),
+        folder,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_on_screen_are_the_kinds_there_are() {
+        assert_eq!(KINDS, KeyKind::ALL.map(KeyKind::title));
+    }
+
+    #[test]
+    fn answers_come_back_as_they_were() {
+        let defaults = AuthorityForm {
+            ca_name: "Example CA".into(),
+            key: KeyKind::Rsa3072,
+            server_names: "db1.example, 127.0.0.1".into(),
+            client_account: "app".into(),
+            folder: "/etc/mysql/tls".into(),
+        };
+        assert_eq!(answers(&mut form(&defaults)), Some(defaults));
+    }
+
+    #[test]
+    fn an_empty_answer_says_what_is_wanted() {
+        let mut form = form(&AuthorityForm::default());
+        assert_eq!(answers(&mut form), None);
+        assert_eq!((form.focus, form.fields[NAME].error.is_some()), (NAME, true));
+    }
+}

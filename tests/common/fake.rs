@@ -1,0 +1,572 @@
+//! An engine made of literals: a MariaDB whose key belongs to another certificate, and what becomes
+//! of it as the wizard mends it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use mytls::apply::{Applied, Content, DiffKind, DiffLine, Plan, Statement, Write};
+use mytls::checklist::{Examination, Outcome};
+use mytls::facts::gather::{Cancel, Progress, ProgressState};
+use mytls::facts::{
+    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, Origin, OtherSession,
+    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
+    UnreadKind, Version,
+};
+use mytls::remedy::{Action, Effect, Remedy};
+use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
+use mytls::secret::Secret;
+use mytls::tui::engine::{
+    AuthorityForm, Engine, KeyKind, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+};
+use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
+use mytls::x509::chain::VerifyFault;
+use mytls::x509::name::Attribute;
+use mytls::x509::{Certificate, KeyAlgorithm, Name, PrivateKey, PublicKey};
+
+/// 2026-11-22, noon.
+const NOW: i64 = 1_795_348_800;
+const DAY: i64 = 86_400;
+
+pub struct Fake {
+    pub does: Mutex<Does>,
+}
+
+/// How the server stands, and what the engine is to do.
+#[derive(Clone, Debug)]
+pub struct Does {
+    pub key_matches: bool,
+    pub chain_in_order: bool,
+    pub require: Require,
+    pub can_restart: bool,
+    pub password: Option<&'static str>,
+    /// Writing fails after its first step.
+    pub write_fails: bool,
+    pub unreachable: Option<UnreadKind>,
+    pub by_hand: bool,
+    pub refuses_right_certificate: bool,
+    pub certificate_name: &'static str,
+}
+
+impl Default for Does {
+    fn default() -> Self {
+        Self {
+            key_matches: false,
+            chain_in_order: true,
+            require: Require::None,
+            can_restart: true,
+            password: Some("secret"),
+            write_fails: false,
+            unreachable: None,
+            by_hand: false,
+            refuses_right_certificate: false,
+            certificate_name: "db1.example",
+        }
+    }
+}
+
+impl Fake {
+    pub fn new(change: impl FnOnce(&mut Does)) -> Self {
+        let mut does = Does::default();
+        change(&mut does);
+        Self { does: Mutex::new(does) }
+    }
+
+    pub fn change(&self, change: impl FnOnce(&mut Does)) {
+        change(&mut self.does.lock().unwrap());
+    }
+}
+
+pub fn target() -> Target {
+    Target {
+        host: Some("db1.example".into()),
+        port: Some(3306),
+        user: Some("root".into()),
+        ..Target::default()
+    }
+}
+
+pub fn app() -> AccountName {
+    AccountName::new("app", "10.0.%")
+}
+
+impl Engine for Fake {
+    fn examine(&self, target: &Target, _: &Cancel, told: &mut dyn FnMut(Progress)) -> Examination {
+        let done = [("read the server's options", "/etc/mysql/my.cnf"), ("log in", "MariaDB")];
+        for (stage, words) in done {
+            told(Progress { stage, state: ProgressState::Started });
+            told(Progress { stage, state: ProgressState::Done(words.into()) });
+        }
+        examination(&self.does.lock().unwrap(), target)
+    }
+
+    fn authority_form(&self, _: &Examination, user: Option<&str>) -> AuthorityForm {
+        AuthorityForm {
+            ca_name: "db1.example private CA".into(),
+            key: KeyKind::P256,
+            server_names: "db1.example, 127.0.0.1".into(),
+            client_account: user.unwrap_or("app").into(),
+            folder: "/etc/mysql/tls".into(),
+        }
+    }
+
+    fn plan_authority(&self, _: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
+        if form.ca_name == "taken" {
+            return Err("there is a CA of this name in /root/ca; choose another name".into());
+        }
+        let write = |file: &str, mode, what: &str, key: bool| Write {
+            path: form.folder.join(file),
+            content: if key {
+                Content::Key(Secret::new("-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n"))
+            } else {
+                Content::Text("-----BEGIN CERTIFICATE-----\nMIIB\n".into())
+            },
+            mode,
+            owner: Some(("root".into(), "mysql".into())),
+            what: what.into(),
+            diff: Vec::new(),
+            replaces: false,
+        };
+        let line = |number, kind, text: &str| DiffLine { number, kind, text: text.into() };
+        let config = Write {
+            path: "/etc/mysql/my.cnf".into(),
+            content: Content::Text("[mysqld]\n".into()),
+            mode: 0o644,
+            owner: Some(("root".into(), "root".into())),
+            what: "the server's options".into(),
+            diff: vec![
+                line(13, DiffKind::Removed, "ssl_cert = /etc/mysql/server.pem"),
+                line(13, DiffKind::Added, "ssl_cert = /etc/mysql/tls/server-cert.pem"),
+                line(14, DiffKind::Removed, "ssl_key  = /etc/mysql/server.key"),
+                line(14, DiffKind::Added, "ssl_key  = /etc/mysql/tls/server-key.pem"),
+            ],
+            replaces: true,
+        };
+        Ok(Plan {
+            title: "a private CA, and certificates from it".into(),
+            writes: vec![
+                write("ca.pem", 0o644, "the CA's certificate", false),
+                write("server-cert.pem", 0o644, "server certificate and its chain", false),
+                write("server-key.pem", 0o640, "P-256 key, never shown", true),
+                config,
+            ],
+            statements: Vec::new(),
+            effect: Effect::Restart,
+            warnings: vec!["2 sessions are open now; the restart ends them".into()],
+        })
+    }
+
+    fn plan_remedy(&self, _: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
+        if remedy.title.contains("own CA") {
+            return Err(NotPlanned::Workshop);
+        }
+        if self.does.lock().unwrap().by_hand {
+            return Err(NotPlanned::ByHand("the file is on another host".into()));
+        }
+        Ok(Plan { title: remedy.title.clone(), ..statement_plan("SET GLOBAL x = 1", "") })
+    }
+
+    fn offer(
+        &self,
+        _: &Examination,
+        account: &AccountName,
+        level: Level,
+        form: StatementForm,
+    ) -> Result<Offer, String> {
+        if account.user == "web" && level >= Level::Issuer {
+            return Err("no certificate was made for web yet; c makes one".into());
+        }
+        let (user, host) = (&account.user, &account.host);
+        let verb = match form {
+            StatementForm::Alter => format!("ALTER USER '{user}'@'{host}'"),
+            StatementForm::Grant => format!("GRANT USAGE ON *.* TO '{user}'@'{host}'"),
+        };
+        let require = match level {
+            Level::None | Level::Ssl | Level::X509 => level.title().to_owned(),
+            Level::Issuer => "ISSUER '/CN=db1.example private CA'".to_owned(),
+            Level::SubjectAndIssuer => {
+                format!("\n  SUBJECT '/CN={user}'\n  AND ISSUER '/CN=db1.example private CA'")
+            }
+        };
+        let statement = format!("{verb} REQUIRE {require}").replace("REQUIRE \n", "REQUIRE\n");
+        let undo = format!("{verb} REQUIRE NONE");
+        Ok(Offer {
+            statement: format!("{statement};"),
+            undo: format!("{undo};"),
+            subject: format!("/CN={user}"),
+            issuer: "/CN=db1.example private CA".into(),
+            certificate: Some("/etc/mysql/tls/app-cert.pem".into()),
+            explain: "Whoever has the password still needs this one certificate and its key."
+                .into(),
+            warnings: vec!["would be refused from now on: 10.0.3.7, 1 session without TLS".into()],
+            plan: Plan {
+                title: format!("{account} has to show its certificate"),
+                ..statement_plan(&statement, &undo)
+            },
+        })
+    }
+
+    fn apply(
+        &self,
+        _: &Target,
+        plan: &Plan,
+        told: &mut dyn FnMut(&str),
+    ) -> Result<Applied, (Applied, String)> {
+        let mut does = self.does.lock().unwrap();
+        let mut applied = Applied::default();
+        for write in &plan.writes {
+            let line = format!("wrote {}", write.path.display());
+            told(&line);
+            applied.undo.insert(0, format!("rm {}", write.path.display()));
+            applied.done.push(line);
+            if does.write_fails {
+                return Err((applied, "/etc/mysql/tls: No space left on device".into()));
+            }
+        }
+        for statement in &plan.statements {
+            applied.done.push(format!("sent {}", statement.sql.replace('\n', " ")));
+            applied.undo.insert(0, format!("{};", statement.undo));
+            does.require = Require::Specified {
+                subject: "/CN=app".into(),
+                issuer: "/CN=db1.example private CA".into(),
+                cipher: String::new(),
+            };
+        }
+        if !plan.writes.is_empty() {
+            does.key_matches = true;
+            does.chain_in_order = true;
+        }
+        Ok(applied)
+    }
+
+    fn can_restart(&self) -> bool {
+        self.does.lock().unwrap().can_restart
+    }
+
+    fn prove(
+        &self,
+        _: &Examination,
+        account: &AccountName,
+        password: &Secret,
+        _: &Cancel,
+        told: &mut dyn FnMut(ProofRow),
+    ) -> Result<Proof, String> {
+        if password.expose() != "secret" {
+            return Err(
+                "the server refuses this password, so no refusal would prove anything".into()
+            );
+        }
+        let broken = self.does.lock().unwrap().refuses_right_certificate;
+        let row = |case: &str, expected_in: bool, was_in: bool, detail: &str| ProofRow {
+            case: case.into(),
+            expected_in,
+            happened: if was_in { "let in" } else { "refused" }.into(),
+            holds: Some(expected_in == was_in),
+            detail: detail.into(),
+        };
+        let rows = vec![
+            row("the right certificate", true, !broken, "TLSv1.3"),
+            row("no TLS", false, false, ""),
+            row("TLS, no certificate", false, false, ""),
+            row("same subject, other CA", false, false, "unknown ca"),
+            row("same CA, other subject", false, false, ""),
+        ];
+        rows.iter().cloned().for_each(told);
+        Ok(Proof {
+            account: account.clone(),
+            against: "db1.example:3306".into(),
+            rows,
+            seconds: 0.42,
+            server_reason: Some(
+                "X509 subject mismatch: should be '/CN=app' but is '/CN=web'".into(),
+            ),
+        })
+    }
+
+    fn known_password(&self, _: &AccountName) -> Option<Secret> {
+        self.does.lock().unwrap().password.map(Secret::new)
+    }
+
+    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
+        format!(
+            "# {} findings, {} changes, {} proofs\n",
+            exam.findings.len(),
+            done.len(),
+            proofs.len()
+        )
+    }
+
+    fn suggest_target(&self) -> Target {
+        Target { host: Some("localhost".into()), user: Some("root".into()), ..Target::default() }
+    }
+}
+
+fn statement_plan(sql: &str, undo: &str) -> Plan {
+    let statement = Statement { sql: sql.into(), undo: undo.into() };
+    Plan { statements: vec![statement], ..Plan::default() }
+}
+
+fn examination(does: &Does, target: &Target) -> Examination {
+    let facts = facts(does, target);
+    let mut findings = Vec::new();
+    if !does.key_matches {
+        findings.push(key_mismatch());
+        findings.push(Finding {
+            because_of: Some("key-mismatch"),
+            ..finding("tls-off", "TLS is off", "the server started without TLS")
+        });
+    }
+    if !does.chain_in_order {
+        findings.push(finding(
+            "chain-wrong-order",
+            "the chain file is in the wrong order",
+            "the server takes the first certificate for its own, and it is not",
+        ));
+    }
+    if does.require == Require::None {
+        findings.push(finding(
+            "account-without-require",
+            "app@10.0.% may log in without TLS",
+            "whoever reads along has its password's hash, and everything it reads",
+        ));
+    }
+    let outcomes = rules::ALL
+        .iter()
+        .map(|rule| {
+            let own: Vec<Finding> =
+                findings.iter().filter(|finding| finding.rule == rule.id).cloned().collect();
+            let answer = match rule.id {
+                _ if !own.is_empty() => Answer::Fail(own),
+                "key-unreadable" => Answer::Pass("0640 root:mysql".into()),
+                "certificate-expiring" => Answer::Pass("12 months left".into()),
+                "certificate-not-loaded" if !does.key_matches => {
+                    Answer::NotApplicable("TLS is off, so no certificate is presented".into())
+                }
+                "transport-not-enforced" if !does.key_matches => {
+                    Answer::Unknown("the server has no variable of this name".into())
+                }
+                _ => Answer::Pass(String::new()),
+            };
+            Outcome { rule, answer }
+        })
+        .collect();
+    Examination { facts, outcomes, findings }
+}
+
+fn finding(rule: &'static str, title: &str, cause: &str) -> Finding {
+    let rule = rules::find(rule).expect("the rule exists");
+    Finding {
+        rule: rule.id,
+        step: rule.step,
+        severity: rule.severity,
+        title: title.into(),
+        evidence: Vec::new(),
+        cause: cause.into(),
+        remedies: Vec::new(),
+        because_of: None,
+    }
+}
+
+fn key_mismatch() -> Finding {
+    let saw = |label: &str, value: &str| Evidence { label: label.into(), value: value.into() };
+    Finding {
+        step: Step::Key,
+        severity: Severity::Error,
+        evidence: vec![
+            saw("certificate", "/etc/mysql/server.pem (my.cnf:13)"),
+            saw("", "modulus md5 7be0a41c2c9d11c2"),
+            saw("key", "/etc/mysql/server.key (my.cnf:14)"),
+            saw("", "modulus md5 d1f90c7e55aa0a77  ≠"),
+            saw("key found", "/etc/mysql/old/server.key matches this certificate"),
+        ],
+        remedies: vec![
+            Remedy::new(
+                "point ssl_key at the key that matches",
+                vec![Action::config(
+                    "/etc/mysql/my.cnf".as_ref(),
+                    &[("ssl_key", "/etc/mysql/old/server.key")],
+                )],
+            ),
+            Remedy::new(
+                "make a new pair in your own CA",
+                vec![Action::shell("mytls ca server --out /etc/mysql/tls", Effect::Reload)],
+            ),
+        ],
+        ..finding(
+            "key-mismatch",
+            "the key belongs to another certificate",
+            "the server cannot prove that the certificate is its own, so it cannot offer TLS",
+        )
+    }
+}
+
+fn facts(does: &Does, target: &Target) -> Facts {
+    if let Some(kind) = does.unreachable {
+        let why = match kind {
+            UnreadKind::Refused => "the server refuses root: Access denied (error 1045)",
+            _ => "nothing listens on db1.example:3306: Connection refused",
+        };
+        return Facts {
+            schema: Facts::SCHEMA,
+            at: NOW,
+            target: target.clone(),
+            config: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
+            files: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
+            wire: Source::unread(kind, why, "check the address"),
+            server: Source::unread(kind, why, "check the address"),
+            log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
+        };
+    }
+    let own = public_key("a1");
+    let name = does.certificate_name;
+    let leaf = certificate(name, "Issuing CA 3", "a1");
+    let issuing = certificate("Issuing CA 3", "Example Root", "b2");
+    let root = certificate("Example Root", "Example Root", "c3");
+    let (chain, signers) = if does.chain_in_order {
+        (vec![leaf.clone(), issuing.clone()], vec![Some(1), None])
+    } else {
+        (vec![issuing.clone(), leaf.clone()], vec![None, Some(0)])
+    };
+    let key = if does.key_matches || !does.chain_in_order { own } else { public_key("ff") };
+    let main_file = std::path::PathBuf::from("/etc/mysql/my.cnf");
+    let options = [("ssl_ca", 12), ("ssl_cert", 13), ("ssl_key", 14)].map(|(name, line)| {
+        let value = Some(format!("/etc/mysql/{name}.pem"));
+        let origin = Origin { file: main_file.clone(), line };
+        (name.to_owned(), ConfigValue { value, origin })
+    });
+    Facts {
+        schema: Facts::SCHEMA,
+        at: NOW,
+        target: target.clone(),
+        config: Source::Read(ServerConfig {
+            files: vec![main_file.clone()],
+            main_file,
+            options: options.into_iter().collect(),
+        }),
+        files: Source::Read(ServerFiles {
+            server_user: Some("mysql".into()),
+            key: Some(file(
+                "ssl_key",
+                "/etc/mysql/server.key",
+                0o640,
+                PrivateKey { public: key, label: "PRIVATE KEY".into() },
+            )),
+            certificate: Some(file("ssl_cert", "/etc/mysql/server.pem", 0o644, chain.clone())),
+            ca: Some(file("ssl_ca", "/etc/mysql/ca.pem", 0o644, vec![root])),
+            signers,
+            under_ca: Some(Ok(())),
+            ..ServerFiles::default()
+        }),
+        wire: Source::Read(WireFacts {
+            host: "db1.example".into(),
+            port: 3306,
+            greeting: Greeting {
+                version_text: "5.5.5-10.11.19-MariaDB".into(),
+                flavor: Flavor::MariaDb,
+                version: Some(Version(10, 11, 19)),
+                offers_tls: does.key_matches,
+                auth_plugin: "mysql_native_password".into(),
+            },
+            tls: if does.key_matches {
+                TlsOffer::Established(Handshake {
+                    version: "TLSv1.3".into(),
+                    cipher: "TLS_AES_256_GCM_SHA384".into(),
+                    chain,
+                    faults: Some(Vec::<VerifyFault>::new()),
+                    name_matches: true,
+                })
+            } else {
+                TlsOffer::NotOffered
+            },
+        }),
+        server: Source::Read(server(does)),
+        log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
+    }
+}
+
+fn server(does: &Does) -> ServerFacts {
+    let account = |user: &str, host: &str, require: Require, locked| Account {
+        name: AccountName::new(user, host),
+        require,
+        plugin: "mysql_native_password".into(),
+        locked,
+    };
+    let session = |id, user: &str, kind: &str| OtherSession {
+        id,
+        user: user.into(),
+        host: "10.0.3.7".into(),
+        connection_type: kind.into(),
+    };
+    let have_ssl = if does.key_matches { "YES" } else { "DISABLED" };
+    ServerFacts {
+        flavor: Flavor::MariaDb,
+        version: Version(10, 11, 19),
+        version_text: "10.11.19-MariaDB-deb12".into(),
+        tls_library: Some("OpenSSL 3.0.19 27 Jan 2026".into()),
+        current_user: "root@localhost".into(),
+        session: Session {
+            over: Transport::Socket,
+            cipher: String::new(),
+            tls_version: String::new(),
+        },
+        variables: BTreeMap::from([
+            ("have_ssl".to_owned(), have_ssl.to_owned()),
+            ("tls_version".to_owned(), "TLSv1.2,TLSv1.3".to_owned()),
+        ]),
+        status: BTreeMap::new(),
+        accounts: Source::Read(vec![
+            account("root", "localhost", Require::None, false),
+            account("app", "10.0.%", does.require.clone(), false),
+            account("web", "10.0.%", Require::Ssl, false),
+            account("mariadb.sys", "localhost", Require::None, true),
+        ]),
+        sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
+    }
+}
+
+fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {
+    FileFacts {
+        option: option.into(),
+        path: path.into(),
+        origin: None,
+        access: Some(Access {
+            mode,
+            owner: "root".into(),
+            group: "mysql".into(),
+            readable: Readable::Yes,
+        }),
+        content: Ok(content),
+    }
+}
+
+fn public_key(id: &str) -> PublicKey {
+    let algorithm = KeyAlgorithm::Rsa;
+    PublicKey { algorithm, bits: 2048, spki_sha256: id.repeat(32), modulus_md5: None }
+}
+
+fn certificate(name: &str, issuer: &str, id: &str) -> Certificate {
+    let is_ca = name.ends_with("CA 3") || name.ends_with("Root");
+    Certificate {
+        subject: common_name(name),
+        issuer: common_name(issuer),
+        serial: "5A01".into(),
+        not_before: NOW - 10 * DAY,
+        not_after: NOW + 355 * DAY,
+        public_key: Some(public_key(id)),
+        signature_algorithm: "RSA-SHA256".into(),
+        dns_names: if is_ca { Vec::new() } else { vec![name.into()] },
+        ip_addresses: Vec::new(),
+        is_ca: Some(is_ca),
+        path_length: None,
+        may_sign_certificates: None,
+        purposes: None,
+        sha256: id.repeat(32),
+        self_signed: name == issuer,
+        pem: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".into(),
+    }
+}
+
+fn common_name(name: &str) -> Name {
+    let attribute =
+        Attribute { key: "CN".into(), value: name.as_bytes().to_vec(), text: name.into() };
+    Name { rdns: vec![vec![attribute]] }
+}

@@ -1,0 +1,478 @@
+//! The wizard, walked by keys and looked at, on an engine made of literals.
+
+mod common;
+
+use common::fake::{Fake, app, target};
+use common::walker::Walker;
+use mytls::facts::gather::{Progress, ProgressState};
+use mytls::facts::{AccountName, UnreadKind};
+use mytls::rules::Step;
+use mytls::tui::state::{Msg, Outcome, Place, Told};
+use ratatui::style::{Color, Modifier};
+
+fn broken() -> Walker<Fake> {
+    Walker::new(Fake::new(|_| ()), Some(target()))
+}
+
+fn mended() -> Walker<Fake> {
+    Walker::new(Fake::new(|does| does.key_matches = true), Some(target()))
+}
+
+/// The whole walk: from a server whose TLS is off to an account that is proven.
+#[test]
+fn from_a_broken_server_to_a_proven_account() {
+    let mut w = broken();
+    w.sees("✗ Key").sees("checked: 2 errors");
+    w.walk("n").sees("▶ ✗ the key belongs to another certificate").sees("└ ✗ TLS is off");
+    w.walk("<enter>").sees("Fix 1  point ssl_key").sees("Fix 2  make a new pair in your own CA");
+    // the second fix is the workshop's: it leads there, and back
+    w.walk("2<enter>").sees("A private CA").sees("db1.example, 127.0.0.1");
+    w.walk("<down><down><down><down><enter>");
+    w.sees("This will be written, and nothing else.").sees("4 files, 1 restart");
+    w.sees("/etc/mysql/tls/server-key.pem   0640 root:mysql").sees("P-256 key, never shown");
+    w.sees("13 -ssl_cert = /etc/mysql/server.pem").sees("the server is restarted");
+    assert!(w.engine.does.lock().unwrap().key_matches == false, "nothing is written yet");
+    w.walk("<enter>").sees("This will be written");
+    w.walk("w").sees("✓ Key & certificate").sees("checked: 1 error");
+    assert_eq!(w.state.place, Place::Step(Step::Key), "back where it was opened");
+
+    w.walk("5").sees("✗ app@10.0.% may log in without TLS");
+    w.walk("<down><enter>").sees("now REQUIRE NONE").sees("▶ (•) SUBJECT + ISSUER");
+    w.sees("SUBJECT '/CN=app'").sees("ALTER USER for MariaDB 10.11.19");
+    w.sees("would be refused from now on: 10.0.3.7");
+    w.walk("aw").sees("now REQUIRE SUBJECT + ISSUER").sees("✓ Accounts");
+    w.walk("p").sees("✓ Proved. 5 of 5 logins went as they must.").sees("unknown ca");
+    w.walk("<esc>n").sees("nothing that is known of");
+    w.sees("✓ Report").sees("app@10.0.%  proved: 5 of 5").sees("wrote /etc/mysql/tls/ca.pem");
+
+    let last = mytls::tui::screen::report::last_words(&w.state).join("\n");
+    assert!(last.contains("✓ Accounts") && last.contains("to take it back:"), "{last}");
+    assert!(w.walk("q").quit);
+}
+
+#[test]
+fn what_was_proven_before_a_change_is_not_proven_after_it() {
+    let mut w = mended();
+    w.walk("5<down><enter>p").sees("Proved.").walk("<esc>").sees("✓ proved: 5 of 5");
+    w.walk("aw").sees("? tried before the last change").does_not_see("proved: 5 of 5");
+    // the report that is written holds no proof of what is no more
+    w.walk("6").sees("? app@10.0.%  tried before the last change");
+}
+
+#[test]
+fn a_proof_that_does_not_hold_says_so() {
+    let mut w = mended();
+    w.engine.change(|does| does.refuses_right_certificate = true);
+    w.walk("5<down>p").sees("✗ Not proved. 4 of 5").sees("let in   ✗ refused");
+    w.walk("<esc>").sees("REQUIRE NONE, not as it must be");
+}
+
+#[test]
+fn a_password_that_is_not_known_is_asked_for_once() {
+    let mut w = mended();
+    w.engine.change(|does| does.password = None);
+    w.walk("5<down>p").sees("Password of app@10.0.%");
+    w.walk("<esc>").sees("Who has to show a certificate").does_not_see("login with");
+
+    w.walk("p'wrong'<enter>").sees("not proved: the server refuses this password");
+    w.walk("p").sees("Password of app");
+    w.walk("'secre?'").sees("******").does_not_see("secre");
+    w.walk("<backspace>'t'<enter>").sees("Proved.");
+    w.walk("<esc>p").sees("Proved.");
+    assert!(!format!("{:?}", w.state).contains("secret"));
+}
+
+#[test]
+fn the_first_screen_asks_for_the_server() {
+    let mut w = Walker::new(Fake::new(|_| ()), None);
+    w.sees("Which server?").sees("host      localhost").sees("user      root");
+    // the focus is on the likely answer, letters are letters, and F1 helps
+    w.walk("'?q n'").sees("****").walk("<f1>").sees("Keys: Which server").walk("<esc>");
+    w.walk("<up><up><up>'x'").sees("a number: digits only");
+    w.walk("<backspace><up>").does_not_see("digits only");
+    assert!(w.state.exam.is_none() && !w.quit);
+    w.walk("<c-u>'db9.example'<enter><enter><enter><enter><enter>");
+    w.sees("db9.example:3306").sees("What is known of the server");
+    w.walk("t").sees("host      db9.example").walk("<esc>").sees("What is known of the server");
+}
+
+#[test]
+fn an_address_is_pasted_as_it_is() {
+    let mut w = Walker::new(Fake::new(|_| ()), None);
+    w.take(Msg::Paste("mysql://dba:s3cr%26t@db7.example:3307/\n".into()));
+    w.sees("db7.example").sees("3307").sees("dba").does_not_see("s3cr");
+    w.walk("<enter>").sees("db7.example:3307").sees("What is known of the server");
+    let password = w.state.target.as_ref().unwrap().password.as_ref().unwrap();
+    assert_eq!(password.expose(), "s3cr&t");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_leads_back_to_the_field() {
+    let fake = Fake::new(|does| does.unreachable = Some(UnreadKind::Unreachable));
+    let mut w = Walker::new(fake, None);
+    w.walk("<up><up><up><up><c-u>'db1.example'<enter><enter><enter><enter>'x'<enter>");
+    w.sees("Which server?")
+        .sees("✗ nothing listens on db1.example:3306")
+        .sees("check\n               the address");
+    assert_eq!(w.state.connect.as_ref().unwrap().focus, 0, "the host");
+
+    w.engine.change(|does| does.unreachable = Some(UnreadKind::Refused));
+    w.walk("<enter><enter><enter><enter><enter>").sees("✗ the server refuses root");
+    assert_eq!(w.state.connect.as_ref().unwrap().focus, 4, "the password");
+    w.engine.change(|does| does.unreachable = None);
+    w.walk("<enter>").sees("What is known of the server");
+}
+
+#[test]
+fn what_was_stopped_says_nothing_any_more() {
+    let mut w = broken();
+    w.held = Some(Vec::new());
+    w.walk("r");
+    w.take(Msg::Tick);
+    w.sees("/ checking").sees("Esc stops").walk("<esc>").sees("stopped");
+    w.engine.change(|does| does.key_matches = true);
+    w.let_go(); // the job ends all the same, too late
+    w.sees("✗ Key").does_not_see("checking");
+}
+
+#[test]
+fn the_first_look_is_shown_stage_by_stage_and_can_be_stopped() {
+    let mut w = Walker::new(Fake::new(|_| ()), None);
+    w.held = Some(Vec::new());
+    w.walk("'x'<enter>").sees("Looking at localhost");
+    let id = w.state.last_job;
+    let tell = |stage, state| Msg::Told(id, Told::Progress(Progress { stage, state }));
+    w.take(tell("log in", ProgressState::Started));
+    w.take(tell("log in", ProgressState::Done("MariaDB 10.11".into())));
+    w.take(tell("TLS handshake", ProgressState::Failed("alert\x1b[31m".into())));
+    w.sees("✓ log in         MariaDB 10.11").sees("✗ TLS handshake  alert\\x1B[31m");
+    w.walk("<esc>").sees("Which server?").sees("user      root");
+}
+
+#[test]
+fn a_write_that_fails_says_what_was_done_and_what_not() {
+    let mut w = broken();
+    w.engine.change(|does| does.write_fails = true);
+    w.walk("ng<tab><tab><tab><tab><enter>w");
+    w.sees("not done: a private CA").sees("✗ /etc/mysql/tls: No space left on device");
+    w.sees("done all the same")
+        .sees("wrote /etc/mysql/tls/ca.pem")
+        .sees("rm /etc/mysql/tls/ca.pem");
+    // it stays until it was read; the answers are still there
+    w.walk("n").sees("No space left").walk("<esc>").sees("name of the CA");
+}
+
+#[test]
+fn what_has_to_be_done_by_hand_is_shown_whole() {
+    let mut w = broken();
+    w.engine.change(|does| does.by_hand = true);
+    w.walk("n<enter><enter>").sees("This one is for you to do: the file is on another host");
+    w.sees("add to the end of /etc/mysql/my.cnf").sees("ssl_key = /etc/mysql/old/server.key");
+    w.walk("y");
+    assert_eq!(w.copied.last().unwrap(), "[mysqld]\nssl_key = /etc/mysql/old/server.key\n");
+}
+
+#[test]
+fn a_plan_that_cannot_be_made_says_why() {
+    let mut w = broken();
+    w.walk("ng<c-u>'taken'<tab><tab><tab><tab><enter>").sees("choose another name");
+    w.walk("<esc>").sees("taken"); // what was typed is kept
+}
+
+#[test]
+fn a_restart_that_nobody_here_can_do_is_asked_for() {
+    let fake = Fake::new(|does| does.can_restart = false);
+    let mut w = Walker::new(fake, Some(target()));
+    w.walk("ng<tab><tab><tab><tab><enter>").sees("a restart by you");
+    w.sees("needs you afterwards: run `systemctl restart mariadb`");
+}
+
+#[test]
+fn no_key_is_ever_copied_or_shown() {
+    let mut w = broken();
+    w.walk("ng<tab><tab><tab><tab><enter>y");
+    let copied = w.copied.last().unwrap();
+    assert!(copied.contains("server-key.pem") && !copied.contains("MIGHAgEA"), "{copied}");
+    w.does_not_see("MIGHAgEA");
+    assert!(!format!("{:?}", w.state).contains("MIGHAgEA"));
+}
+
+#[test]
+fn what_is_copied_works_as_it_stands() {
+    let mut w = mended();
+    w.walk("5<down><enter>yty");
+    assert_eq!(
+        w.copied,
+        ["ALTER USER", "GRANT USAGE ON *.* TO"].map(|verb| format!(
+            "{verb} 'app'@'10.0.%' REQUIRE\n  SUBJECT '/CN=app'\n  AND ISSUER \
+             '/CN=db1.example private CA';"
+        ))
+    );
+    w.walk("<esc>2y");
+    assert!(w.copied.last().unwrap().starts_with("-----BEGIN CERTIFICATE"));
+}
+
+#[test]
+fn a_statement_that_cannot_be_written_says_why_and_what_helps() {
+    let mut w = mended();
+    w.walk("5<down><down><enter>").sees("! no certificate was made for web yet; c makes one");
+    w.walk("a").sees("there is no statement yet");
+    w.walk("<up><up>").sees("ALTER USER 'web'@'10.0.%' REQUIRE X509;");
+    w.walk("c").sees("client's user   web");
+    w.walk("<esc>").sees("web@10.0.%   now REQUIRE SSL");
+}
+
+#[test]
+fn back_always_works_and_keeps_what_was_typed() {
+    let mut w = broken();
+    w.walk("ng<tab><tab><c-u>").walk("<esc>").sees("Do key and certificate belong together");
+    w.walk("g<tab><tab><c-u>").sees("A private CA").walk("<esc><esc>");
+    w.sees("What is known").walk("<esc>").sees("this is the first step; q quits");
+    w.walk("g")
+        .does_not_see("db1.example, 127.0.0.1")
+        .walk("'CA'<enter><enter><enter><enter><enter>");
+    w.sees("at least one name or address of the server");
+}
+
+#[test]
+fn the_same_line_stays_selected_when_it_is_checked_again() {
+    let mut w = broken();
+    w.walk("5<down><down>").sees("▶ · web@10.0.%").walk("r").sees("▶ · web@10.0.%");
+    w.walk("<end>").sees("▶ · mariadb.sys@localhost").walk("<home>").sees("▶ ✗ app@10.0.%");
+}
+
+#[test]
+fn an_earlier_answer_that_changes_has_the_later_steps_checked_again() {
+    let mut w = broken();
+    w.held = Some(Vec::new());
+    w.walk("t<down><down><down>'2'<enter><enter>");
+    w.sees("? Key").walk("<esc>").sees("? Accounts");
+    w.take(Msg::Tick);
+    w.walk("6").sees("check again").sees("changed since it was checked; r checks again");
+    w.held = None;
+    w.walk("r").does_not_see("check again ─").sees("✗ Key");
+}
+
+#[test]
+fn a_consequence_points_to_its_cause() {
+    let mut w = broken();
+    w.walk("4").sees("└ ✗ TLS is off").sees("follows from Key & certificate");
+    w.sees("It follows from: the key belongs to another certificate (step 2");
+    // it has no remedy of its own: Enter offers the cause's
+    w.walk("<enter>").sees("Fix 1  point ssl_key at the key that matches");
+}
+
+#[test]
+fn a_chain_out_of_order_is_drawn_beside_the_right_one() {
+    let fake = Fake::new(|does| {
+        does.key_matches = true;
+        does.chain_in_order = false;
+    });
+    let mut w = Walker::new(fake, Some(target()));
+    w.walk("3").sees("as it stands in ssl_cert").sees("as it must be");
+    w.sees("✗ must be number 2").sees("1  db1.example  ◀ the server's").sees("in ssl_ca");
+    insta::assert_snapshot!("chain_80x24", w.screen());
+}
+
+#[test]
+fn a_signal_ends_it_but_not_in_the_middle_of_a_write() {
+    let mut w = broken();
+    w.take(Msg::Signal(15));
+    assert!(w.quit);
+
+    let mut w = mended();
+    w.walk("5<down><enter>a");
+    w.held = Some(Vec::new());
+    w.walk("w").sees("This cannot be stopped half-way.");
+    w.walk("<esc><c-c>").sees("still writing");
+    w.take(Msg::Signal(15));
+    assert!(!w.quit);
+    w.let_go();
+    assert!(w.quit && !w.state.done.is_empty(), "it was written whole, and noted");
+}
+
+#[test]
+fn a_job_that_breaks_leaves_the_wizard_whole() {
+    let mut w = mended();
+    w.walk("5<down><enter>");
+    w.held = Some(Vec::new());
+    w.walk("p");
+    let id = w.state.last_job;
+    w.take(Msg::Ended(id, Outcome::Broken("a fault in mytls itself: boom".into())));
+    w.sees("not proved: a fault in mytls itself: boom").walk("<esc>").sees("now REQUIRE NONE");
+}
+
+#[test]
+fn the_report_is_written_where_it_is_asked_for_and_over_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.md");
+    let mut w = mended();
+    w.walk("6w").sees("mytls-report-db1.example.md");
+    w.walk(&format!("<c-u>'{}'<enter>", path.display())).sees("written to");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# 1 findings, 0 changes, 0 proofs\n");
+    w.walk(&format!("w<c-u>'{}'<enter>", path.display())).sees("choose another");
+}
+
+#[test]
+fn a_hostile_name_is_drawn_as_text() {
+    let fake = Fake::new(|does| does.certificate_name = "db\x1b]0;owned\x07\u{202E}gro.live");
+    let mut w = Walker::new(fake, Some(target()));
+    for step in ["2", "3"] {
+        w.walk(step).walk("<down><down>");
+        let buffer = w.buffer();
+        let shown = buffer.content.iter().flat_map(|cell| cell.symbol().chars());
+        assert!(!shown.into_iter().any(|c| c.is_control() || c == '\u{202E}'));
+    }
+    w.walk("2").sees("db\\x1B]0;owned\\x07\\u{202E}gro.live");
+}
+
+#[test]
+fn wide_characters_keep_the_columns() {
+    let fake = Fake::new(|does| does.certificate_name = "東京データベース");
+    let mut w = Walker::new(fake, Some(target()));
+    w.walk("2<down><down>").sees("CN=東京データベース");
+    for (columns, rows) in [(60, 16), (41, 12), (43, 13)] {
+        w.resize(columns, rows);
+        let screen = w.screen();
+        let widest = screen.lines().map(|line| ratatui::text::Span::raw(line).width()).max();
+        assert!(widest.unwrap() <= usize::from(columns), "{screen}");
+    }
+}
+
+#[test]
+fn help_is_never_cut_and_shows_the_keys_of_its_screen() {
+    let mut w = broken();
+    for columns in [40, 47, 60, 80, 120] {
+        w.resize(columns, 24);
+        for keys in ["1", "2", "5", "6"] {
+            let screen = w.walk(keys).screen();
+            assert!(screen.trim_end().ends_with("? help"), "{screen}");
+        }
+    }
+    w.resize(80, 40).walk("5<down><enter>a?").sees("Keys: Before anything is written");
+    w.sees("write all of this, and nothing else").walk("<esc>").sees("This will be written");
+}
+
+#[test]
+fn a_rule_is_explained() {
+    let mut w = broken();
+    w.walk("ne").sees("key-mismatch").sees("What it checks");
+    w.walk("<end>").sees("Source").sees("end, PgUp scrolls back");
+    w.walk("<up>").does_not_see("end, PgUp").walk("q").sees("Do key and certificate");
+    assert!(!w.quit, "q closes what is read; only then does it quit");
+}
+
+#[test]
+fn states_are_told_without_colour() {
+    let mut w = broken();
+    w.walk("n");
+    let screen = w.screen();
+    for line in ["✗ the key belongs to another certificate", "✓ the key file holds", "error"] {
+        assert!(screen.contains(line), "{screen}");
+    }
+    // and colours are the terminal's own sixteen, on its own background
+    for cell in w.buffer().content() {
+        assert!(!matches!(cell.fg, Color::Rgb(..) | Color::Indexed(_)), "{cell:?}");
+        assert_eq!(cell.bg, Color::Reset, "{cell:?}");
+    }
+    let here =
+        w.buffer().content().iter().filter(|c| c.modifier.contains(Modifier::REVERSED)).count();
+    assert_eq!(here, "Key & certificate".len(), "where one is, is reversed");
+}
+
+#[test]
+fn ascii_is_enough() {
+    let mut w = broken();
+    w.state.ascii = true;
+    for keys in ["", "n", "<enter>", "<enter>", "?", "<esc><esc><esc>", "5<down><enter>", "p"] {
+        let screen = w.walk(keys).screen();
+        assert!(screen.is_ascii(), "{screen}");
+    }
+    w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
+}
+
+/// Every screen, in every size a terminal can have: nothing panics, and a terminal that is too
+/// small says so while its keys still work.
+#[test]
+fn no_size_breaks_a_screen() {
+    let long = AccountName::new("a".repeat(80), "%".repeat(60));
+    let screens = [
+        "",
+        "n",
+        "n<enter>",
+        "n<enter><enter>",
+        "ng",
+        "ng<tab><tab><tab><tab><enter>",
+        "3",
+        "4",
+        "5",
+        "5<down><enter>",
+        "5<down><enter>a",
+        "5<down>p",
+        "6",
+        "6w",
+        "?",
+        "ne",
+        "t",
+    ];
+    for keys in screens {
+        let mut w = broken();
+        w.walk(keys);
+        for columns in (0..=100).step_by(7).chain([1, 39, 40, 41, 59, 60, 79, 80]) {
+            for rows in (0..=40).step_by(5).chain([1, 11, 12, 13, 16, 24]) {
+                w.resize(columns, rows).screen();
+            }
+        }
+        w.resize(38, 10).sees("terminal too small: 38x10").sees("need 40x12");
+        w.walk("<pgdn><pgup><end><home>").resize(80, 24).sees("mytls");
+    }
+    let mut w = mended();
+    w.state.place = Place::Account(long);
+    for columns in 40..90 {
+        w.resize(columns, 14).screen();
+    }
+}
+
+#[test]
+fn the_screens_at_three_sizes() {
+    let places = [
+        ("server", ""),
+        ("key", "n"),
+        ("fix", "n<enter>"),
+        ("workshop", "ng"),
+        ("review", "ng<tab><tab><tab><tab><enter>"),
+        ("encryption", "4"),
+        ("accounts", "5<down>"),
+        ("statement", "5<down><enter>"),
+        ("proof", "5<down>p"),
+        ("report", "6"),
+        ("help", "n?"),
+    ];
+    for (name, keys) in places {
+        let mut w = broken();
+        w.walk(keys);
+        w.state.toast = None;
+        for (columns, rows) in [(80, 24), (120, 40), (60, 16)] {
+            w.resize(columns, rows);
+            insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), w.screen());
+        }
+    }
+    let first = Walker::new(Fake::new(|_| ()), None);
+    insta::assert_snapshot!("connect_80x24", first.screen());
+    let mut done = mended();
+    done.walk("5<down><enter>awp<esc>6");
+    done.state.toast = None;
+    insta::assert_snapshot!("report_done_80x24", done.screen());
+}
+
+#[test]
+fn a_picture_of_the_screen_holds_all_of_it() {
+    let mut w = broken();
+    w.walk("n");
+    let svg = common::svg::svg(&w.buffer(), "Key <&> certificate");
+    assert!(
+        svg.contains("the key belongs to another certificate") && svg.contains("&lt;&amp;&gt;")
+    );
+    assert_eq!(svg, common::svg::svg(&w.buffer(), "Key <&> certificate"), "the same every time");
+    let _ = app();
+}
