@@ -232,9 +232,9 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
         Job::Defaults { exam, user } => {
             Outcome::Defaults(engine.authority_form(&exam, user.as_deref()))
         }
-        Job::PlanAuthority { exam, form } => {
-            Outcome::Planned(engine.plan_authority(&exam, &form).map_err(Into::into))
-        }
+        Job::PlanAuthority { exam, form } => Outcome::Planned(
+            engine.plan_authority(&exam, &form).map_err(engine::NotPlanned::ByHand),
+        ),
         Job::PlanRemedy { exam, remedy } => Outcome::Planned(engine.plan_remedy(&exam, &remedy)),
         Job::Offer { exam, key: (account, level, form) } => {
             Outcome::Offered(engine.offer(&exam, &account, level, form))

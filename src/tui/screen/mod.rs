@@ -17,7 +17,7 @@ use super::state::{Overlay, Place, State};
 use super::theme;
 use crate::rules::Step;
 
-mod account;
+pub mod account;
 mod certificate;
 pub mod chain;
 mod detail;

@@ -23,8 +23,8 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Explain(rule) => explain(rule, columns),
         Overlay::Fix(fix) => self::fix(fix, columns),
         Overlay::Review(plan) => review(state, plan, columns),
-        Overlay::Applying { title, lines } => applying(state, title, lines, columns),
-        Overlay::Failed { title, done, why } => failed(title, done, why, columns),
+        Overlay::Applying { plan, lines } => applying(state, &plan.title, lines, columns),
+        Overlay::Done { title, done, failed } => ended(title, done, failed.as_deref(), columns),
         Overlay::Proof(view) => proof(state, view, columns),
         Overlay::Password { .. } | Overlay::Save(_) => Vec::new(),
     }
@@ -162,8 +162,7 @@ fn actions(remedy: &Remedy, columns: usize) -> Vec<Line<'static>> {
             Span::styled(verb, theme::strong()),
             Span::styled(format!("  {}", parts.join(", ")), theme::quiet()),
         ]));
-        let text = wrap_verbatim(&printable_lines(&action.text), columns.saturating_sub(2));
-        out.extend(text.into_iter().map(|line| Line::styled(format!("  {line}"), theme::code())));
+        out.extend(code(&action.text, columns, theme::code()));
         out.push(Line::default());
     }
     out.pop();
@@ -184,24 +183,18 @@ pub fn review(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> 
     ]));
     out.push(Line::default());
     out.extend(files(&plan.writes, columns));
-    if !plan.statements.is_empty() {
-        if !plan.writes.is_empty() {
-            out.push(Line::default());
+    if !plan.commands.is_empty() {
+        section(&mut out, "commands, on this host");
+        for command in &plan.commands {
+            out.extend(code(&command.text, columns, theme::code()));
+            undo(&mut out, &command.undo, columns);
         }
-        out.push(heading("SQL"));
+    }
+    if !plan.statements.is_empty() {
+        section(&mut out, "SQL");
         for statement in &plan.statements {
-            let sql = format!("{};", printable_lines(&statement.sql));
-            let sql = wrap_verbatim(&sql, columns.saturating_sub(2));
-            out.extend(
-                sql.into_iter().map(|line| Line::styled(format!("  {line}"), theme::code())),
-            );
-            if !statement.undo.is_empty() {
-                let undo = format!("undo: {}", printable_lines(&statement.undo));
-                let undo = wrap_verbatim(&undo, columns.saturating_sub(2));
-                out.extend(
-                    undo.into_iter().map(|l| Line::styled(format!("  {l}"), theme::quiet())),
-                );
-            }
+            out.extend(code(&format!("{};", statement.sql), columns, theme::code()));
+            undo(&mut out, &statement.undo, columns);
         }
     }
     if !plan.warnings.is_empty() || plan.effect != Effect::None {
@@ -213,7 +206,7 @@ pub fn review(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> 
     match plan.effect {
         Effect::None => {}
         Effect::Reload => {
-            out.push(Line::raw("then the server reads its files again; no session ends"))
+            out.push(Line::raw("then the server reads its files again; no session ends"));
         }
         Effect::Restart if state.can_restart => {
             out.extend(super::account::warned(
@@ -227,6 +220,20 @@ pub fn review(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> 
         }
     }
     out
+}
+
+/// A heading, apart from what stands above it.
+fn section(out: &mut Vec<Line<'static>>, title: &str) {
+    if out.last().is_some_and(|line| line.width() > 0) {
+        out.push(Line::default());
+    }
+    out.push(heading(title));
+}
+
+fn undo(out: &mut Vec<Line<'static>>, text: &str, columns: usize) {
+    if !text.is_empty() {
+        out.extend(code(&format!("undo: {text}"), columns, theme::quiet()));
+    }
 }
 
 /// A line for each file; below it what changes inside.
@@ -299,8 +306,12 @@ fn count(state: &State, plan: &Plan) -> String {
         (Effect::Restart, true) => Some("1 restart".to_owned()),
         (Effect::Restart, false) => Some("a restart by you".to_owned()),
     };
-    let parts =
-        [plural(plan.writes.len(), "file"), plural(plan.statements.len(), "statement"), effect];
+    let parts = [
+        plural(plan.writes.len(), "file"),
+        plural(plan.commands.len(), "command"),
+        plural(plan.statements.len(), "statement"),
+        effect,
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -323,8 +334,10 @@ pub fn review_text(plan: &Plan) -> String {
         match &write.content {
             Content::Text(text) => out.push(text.trim_end().to_owned()),
             Content::Key(_) => out.push("# a private key, never shown".to_owned()),
+            Content::ByStore => out.push(format!("# {}", write.what)),
         }
     }
+    out.extend(plan.commands.iter().map(|command| command.text.clone()));
     out.extend(plan.statements.iter().map(|statement| format!("{};", statement.sql)));
     out.join("\n")
 }
@@ -345,19 +358,29 @@ fn applying(state: &State, title: &str, done: &[String], columns: usize) -> Vec<
     out
 }
 
-fn failed(title: &str, done: &Applied, why: &str, columns: usize) -> Vec<Line<'static>> {
+/// What was done and what is left to do, or why it ended early.
+fn ended(title: &str, done: &Applied, failed: Option<&str>, columns: usize) -> Vec<Line<'static>> {
     let mut out = vec![rule(&printable(title), columns), Line::default()];
-    let lines = crate::tui::text::wrap(&printable_lines(why), columns.saturating_sub(2));
-    for (at, line) in lines.into_iter().enumerate() {
-        let sign = if at == 0 { Span::styled(theme::BAD, theme::bad()) } else { " ".into() };
-        out.push(Line::from(vec![sign, Span::raw(format!(" {line}"))]));
+    if let Some(why) = failed {
+        let lines = crate::tui::text::wrap(&printable_lines(why), columns.saturating_sub(2));
+        for (at, line) in lines.into_iter().enumerate() {
+            let sign = if at == 0 { Span::styled(theme::BAD, theme::bad()) } else { " ".into() };
+            out.push(Line::from(vec![sign, Span::raw(format!(" {line}"))]));
+        }
+        out.push(Line::default());
     }
-    out.push(Line::default());
+    for left in &done.left {
+        out.extend(super::account::warned(left, columns));
+    }
+    if !done.left.is_empty() {
+        out.push(Line::raw("When that is done, r checks again."));
+        out.push(Line::default());
+    }
     if done.done.is_empty() {
         out.push(Line::raw("Nothing was changed."));
         return out;
     }
-    out.push(heading("done all the same"));
+    out.push(heading(if failed.is_some() { "done all the same" } else { "done" }));
     for line in &done.done {
         out.extend(paragraph(&printable(line), columns, 2, Style::new()));
     }
@@ -365,11 +388,16 @@ fn failed(title: &str, done: &Applied, why: &str, columns: usize) -> Vec<Line<'s
         out.push(Line::default());
         out.push(heading("to take it back, in this order"));
         for line in &done.undo {
-            let line = wrap_verbatim(&printable(line), columns.saturating_sub(2));
-            out.extend(line.into_iter().map(|l| Line::styled(format!("  {l}"), theme::code())));
+            out.extend(code(line, columns, theme::code()));
         }
     }
     out
+}
+
+/// Text to be run as it stands, each of its lines indented.
+pub fn code(text: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    let lines = wrap_verbatim(&printable_lines(text), columns.saturating_sub(2));
+    lines.into_iter().map(|line| Line::styled(format!("  {line}"), style)).collect()
 }
 
 fn proof(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'static>> {
