@@ -10,7 +10,7 @@ use crate::rules::Step;
 pub fn text(state: &State) -> Option<String> {
     match state.top() {
         Some(Overlay::Fix(fix)) => return fix.remedy().map(remedy),
-        Some(Overlay::Review(plan)) => return Some(screen::overlay::review_text(plan)),
+        Some(Overlay::Review(plan)) => return Some(screen::review::text(plan)),
         Some(over) => return Some(plain(&screen::overlay::lines(state, over, 100))),
         None => {}
     }

@@ -26,7 +26,9 @@ mod frame;
 mod info;
 mod list;
 pub mod overlay;
+mod proof;
 pub mod report;
+pub mod review;
 
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);
