@@ -1,21 +1,15 @@
 //! The wizard, walked by keys and looked at, on an engine made of literals.
 
-#[path = "common/fake.rs"]
-mod fake;
-#[path = "common/svg.rs"]
-#[allow(dead_code, reason = "used in part")]
-mod svg;
-#[path = "common/walker.rs"]
-mod walker;
+mod common;
 
-use fake::{Fake, app, target};
-
+use common::fake::{Fake, app, target};
+use common::svg;
+use common::walker::Walker;
 use mytls::facts::gather::{Progress, ProgressState};
 use mytls::facts::{AccountName, UnreadKind};
 use mytls::rules::Step;
 use mytls::tui::state::{Msg, Outcome, Place, Told};
 use ratatui::style::{Color, Modifier};
-use walker::Walker;
 
 fn broken() -> Walker<Fake> {
     Walker::new(Fake::new(|_| ()), Some(target()))

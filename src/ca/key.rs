@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::CaError;
 use crate::x509::PublicKey;
 
-/// What kind of key to make. P-256 is what every server but yaSSL's takes, and the fastest.
+/// What kind of key to make. P-256 is the fastest, and every server takes it but those with yaSSL
+/// (MySQL 5.6 and before), which take RSA alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]
@@ -24,7 +25,6 @@ pub enum KeyKind {
     P256,
     P384,
     Ed25519,
-    /// MySQL 5.6 and others with yaSSL take RSA only.
     Rsa2048,
     Rsa3072,
     Rsa4096,

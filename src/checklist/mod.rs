@@ -95,6 +95,27 @@ impl Examination {
         })
     }
 
+    /// What would let mytls see more, one sentence each, without repeats.
+    pub fn advice(&self) -> Vec<&str> {
+        let facts = &self.facts;
+        let server = facts.server.read();
+        let reasons = [
+            facts.config.reason(),
+            facts.files.reason(),
+            facts.wire.reason(),
+            facts.server.reason(),
+            server.and_then(|server| server.accounts.reason()),
+            server.and_then(|server| server.sessions.reason()),
+        ];
+        let mut advice = Vec::new();
+        for reason in reasons.into_iter().flatten().filter(|reason| !reason.advice.is_empty()) {
+            if !advice.contains(&reason.advice.as_str()) {
+                advice.push(reason.advice.as_str());
+            }
+        }
+        advice
+    }
+
     /// Whether anything at all could be looked at.
     pub fn saw_anything(&self) -> bool {
         let files = self.facts.files.read();

@@ -132,6 +132,7 @@ struct ListArgs {
     /// Folder of the CA
     #[arg(long, value_name = "DIR")]
     ca_dir: PathBuf,
+    /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: ListFormat,
 }

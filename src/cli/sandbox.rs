@@ -101,18 +101,22 @@ pub fn how_to_connect(sandbox: &Sandbox) -> String {
         format!("does not start with this fault; its log: {dir}/error.log")
     };
     let fault = sandbox.fault();
-    let mut text = format!("{} {state}\n{}: {}\n\n", sandbox.server(), fault.name, fault.title);
-    if sandbox.is_running() {
-        text += &format!(
+    let clients = if sandbox.is_running() {
+        format!(
             "  {client} --defaults-file={dir}/client.cnf    as root, over the socket\n  \
              {client} --defaults-file={dir}/app.cnf       as app, with its certificate\n"
-        );
-    }
-    text += &format!(
-        "  mytls check --defaults-file {dir}/client.cnf -h 127.0.0.1 -P {port} \\\n      \
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{server} {state}\n{fault}: {title}\n\n{clients}  \
+         mytls check --defaults-file {dir}/client.cnf -h 127.0.0.1 -P {port} \\\n      \
          -S {dir}/run/mysqld.sock --ssl-ca {dir}/client/ca.pem \\\n      \
          --server-config {dir}/my.cnf --ca-dir {dir}/ca\n\n\
-         Ctrl-C ends it.\n"
-    );
-    text
+         Ctrl-C ends it.\n",
+        server = sandbox.server(),
+        fault = fault.name,
+        title = fault.title,
+    )
 }

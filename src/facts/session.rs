@@ -209,9 +209,20 @@ fn explain(error: mysql::Error, target: &Target, place: String) -> SessionError 
             code: refusal.code,
             message: printable(&refusal.message).into_owned(),
         },
-        mysql::Error::DriverError(
-            mysql::DriverError::CouldNotConnect(_) | mysql::DriverError::ConnectTimeout,
-        ) => SessionError::Unreachable { place, why: why() },
+        mysql::Error::DriverError(mysql::DriverError::CouldNotConnect(told)) => {
+            let kind = told.as_ref().map(|(.., kind)| *kind);
+            let why = match kind {
+                Some(ErrorKind::NotFound) => "there is no such socket".to_owned(),
+                Some(ErrorKind::ConnectionRefused) => "nobody listens there".to_owned(),
+                Some(ErrorKind::PermissionDenied) => "this user may not use it".to_owned(),
+                Some(kind) => kind.to_string(),
+                None => why(),
+            };
+            SessionError::Unreachable { place, why }
+        }
+        mysql::Error::DriverError(mysql::DriverError::ConnectTimeout) => {
+            SessionError::Unreachable { place, why: "no answer in time".to_owned() }
+        }
         mysql::Error::IoError(io)
             if matches!(io.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
         {

@@ -59,6 +59,10 @@ impl Pen<'_> {
             if first.is_some_and(|first| std::ptr::eq(first, finding)) {
                 for consequence in consequences {
                     self.line(&format!("    └ {}: {}", consequence.rule, consequence.title));
+                    let log = consequence.evidence.iter().filter(|seen| seen.label == "error log");
+                    for seen in log {
+                        self.line(&format!("        {}", seen.value));
+                    }
                 }
             }
             for (number, remedy) in finding.remedies.iter().enumerate() {
@@ -67,12 +71,20 @@ impl Pen<'_> {
         }
         self.line("");
         self.line(&summary(examination));
+        // A server that is down hides much, and the finding says what to do about it.
+        let down = examination.findings.iter().any(|finding| finding.rule == "server-not-running");
+        if examination.unknown().next().is_some() && !down {
+            for advice in examination.advice() {
+                self.line(&format!("to see more: {advice}"));
+            }
+        }
     }
 
     fn step(&mut self, examination: &Examination, step: Step) {
         let verdict = examination.verdict(step);
         let glyph = self.glyph(verdict);
         self.line(&format!("{glyph} {:<18}  {}", step.title(), verdict.word()));
+        let mut unknown: Vec<(String, Vec<&str>)> = Vec::new();
         for outcome in examination.outcomes.iter().filter(|outcome| outcome.rule.step == step) {
             match &outcome.answer {
                 Answer::Pass(seen) if seen.is_empty() => {
@@ -90,13 +102,10 @@ impl Pen<'_> {
                         outcome.rule.passes_as
                     ));
                 }
-                Answer::Unknown(why) => {
-                    self.line(&format!(
-                        "    {} {}: {why}",
-                        self.glyph(Verdict::Unknown),
-                        outcome.rule.id
-                    ));
-                }
+                Answer::Unknown(why) => match unknown.iter_mut().find(|(known, _)| known == why) {
+                    Some((_, rules)) => rules.push(outcome.rule.id),
+                    None => unknown.push((why.clone(), vec![outcome.rule.id])),
+                },
                 Answer::Fail(findings) => {
                     for finding in findings {
                         let glyph = self.severity_glyph(finding.severity);
@@ -105,6 +114,9 @@ impl Pen<'_> {
                 }
                 Answer::NotApplicable(_) => {}
             }
+        }
+        for (why, rules) in unknown {
+            self.line(&format!("    {} {}: {why}", self.glyph(Verdict::Unknown), rules.join(", ")));
         }
     }
 
@@ -123,12 +135,7 @@ impl Pen<'_> {
         self.line(&format!("    fix {number}: {}", remedy.title));
         for action in &remedy.actions {
             self.line(&format!("      {}", describe(action)));
-            // PEM is for machines; the JSON form holds all of it
-            let shown = action
-                .text
-                .lines()
-                .filter(|line| action.kind != ActionKind::File || !is_pem_body(line));
-            for line in printable_lines(&shown.collect::<Vec<_>>().join("\n")).lines() {
+            for line in printable_lines(&action.text).lines() {
                 self.line(&format!("        {line}"));
             }
         }
@@ -210,10 +217,6 @@ pub fn summary(examination: &Examination) -> String {
         count => format!("; {} open", counted(count, "question")),
     };
     format!("{errors}{hanging}, {warnings}{unknown}")
-}
-
-fn is_pem_body(line: &str) -> bool {
-    !line.starts_with("-----") && !line.is_empty()
 }
 
 /// The few signs this program draws with, in ASCII; what else is not becomes `?`.

@@ -145,9 +145,7 @@ impl Answer {
     }
 
     fn unknown(unread: &Unread) -> Self {
-        let advice =
-            if unread.advice.is_empty() { String::new() } else { format!("; {}", unread.advice) };
-        Self::Unknown(format!("{}{advice}", unread.why))
+        Self::Unknown(unread.why.clone())
     }
 
     fn not_applicable(why: &str) -> Self {

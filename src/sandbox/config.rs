@@ -13,9 +13,11 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
         "# The server of a mytls sandbox; it is thrown away when the sandbox ends.\n\
          [mysqld]\n\
          datadir = {folder}/data\n\
+         tmpdir = {folder}/run\n\
          socket = {socket}\n\
          pid_file = {folder}/run/mysqld.pid\n\
          log_error = {folder}/error.log\n\
+         tmpdir = {folder}/tmp\n\
          bind_address = 127.0.0.1\n\
          port = {port}\n\
          skip_name_resolve\n\

@@ -11,7 +11,7 @@
 //! tls/{server-cert,server-key,ca}.pem           what the options name
 //! client/{ca,app-cert,app-key}.pem              what an application has: the root, its certificate
 //! ca/                                           the CA that issued both (see `ca::Store`)
-//! data/, run/, error.log                        the server's own
+//! data/, run/, tmp/, error.log                      the server's own
 //! ```
 
 use std::net::TcpListener;
@@ -136,6 +136,7 @@ impl Sandbox {
         told("preparing a data folder");
         folder.create_for("data", &user)?;
         folder.create_for("run", &user)?;
+        folder.create_for(server::TEMPORARY, &user)?;
         program.prepare(&folder.join("data"), &log, &user)?;
         told("making keys and certificates");
         let mut pki = Pki::create(&folder, &program, &user)?;

@@ -33,8 +33,8 @@ impl Pki {
         program: &Program,
         user: &RunAs,
     ) -> Result<Self, SandboxError> {
-        let root = Authority::create(&spec("mytls sandbox root")?)?;
-        let issuing = root.issue_authority(&spec("mytls sandbox issuing CA")?)?;
+        let root = Authority::create(&spec("mytls sandbox", "mytls sandbox root")?)?;
+        let issuing = root.issue_authority(&spec("mytls sandbox", "mytls sandbox issuing CA")?)?;
         let store = Store::install(&folder.join("ca"), issuing)?;
         let server = store.issue_server(&hosts(), KeyKind::default(), Validity::LEAF)?;
         let account = store.issue_client(&"app".parse()?, KeyKind::default(), Validity::LEAF)?;
@@ -169,7 +169,8 @@ impl Pki {
             Holder::Root => Ok(&self.root),
             Holder::Stranger => {
                 if self.stranger.is_none() {
-                    self.stranger = Some(Authority::create(&spec("Somebody Else's Root")?)?);
+                    self.stranger =
+                        Some(Authority::create(&spec("Somebody Else", "Somebody Else Root CA")?)?);
                 }
                 self.stranger.as_ref().ok_or_else(|| self.store_gone())
             }
@@ -182,8 +183,8 @@ impl Pki {
     }
 }
 
-fn spec(name: &str) -> Result<AuthoritySpec, SandboxError> {
-    let subject = Subject::exact([("O", "mytls sandbox"), ("CN", name)])?;
+fn spec(organization: &str, name: &str) -> Result<AuthoritySpec, SandboxError> {
+    let subject = Subject::exact([("O", organization), ("CN", name)])?;
     Ok(AuthoritySpec { subject, key: KeyKind::default(), validity: Validity::CA })
 }
 

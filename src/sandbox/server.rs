@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(15);
 /// How often a process is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
+/// The folder, beside the log, for the server's temporary files.
+pub(super) const TEMPORARY: &str = "tmp";
+
 /// Whose rights the server has: never root's.
 #[derive(Clone, Debug)]
 pub(super) struct RunAs {
@@ -127,10 +130,13 @@ impl Program {
                 command
             }
         };
+        // Two installations at once must not meet in /tmp: the names of their temporary tables are
+        // made of the process number and the connection's, and both may be the same.
+        command.arg(with_path("--tmpdir=", data));
         command.arg(with_path("--datadir=", data)).current_dir(data);
         let from = length(log);
         let process = Process::start(&command, log, user)?;
-        let failed = |what| Err(SandboxError::Prepare { what, log: tail(log, from) });
+        let failed = |what| Err(SandboxError::Prepare { what, log: errors(log, from) });
         if !process.ends_within(PATIENCE) {
             return failed("it took too long".to_owned());
         }
@@ -196,6 +202,11 @@ impl Process {
         let (out, err) = (open().map_err(&bad)?, open().map_err(&bad)?);
         let mut command = guarded(command);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
+        // A starting server removes the temporary tables that it finds: in a shared folder those
+        // of others, in the midst of their work.
+        if let Some(folder) = log.parent() {
+            command.env("TMPDIR", folder.join(TEMPORARY));
+        }
         // options for every server on this host are not for this one
         command.env_remove("MYSQL_HOME").env_remove("MYSQL_GROUP_SUFFIX").env("HOME", "/");
         user.apply(&mut command);
@@ -336,9 +347,22 @@ pub(super) fn length(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |found| found.len())
 }
 
+/// What a log says of errors from there on; its last lines when it says nothing of that kind.
+/// MariaDB's installer ends with a page of good advice, whatever went wrong.
+fn errors(log: &Path, from: u64) -> String {
+    let text = tail_of(log, from, usize::MAX);
+    let is_error = |line: &&str| line.contains("ERROR") || line.contains("FATAL");
+    let lines: Vec<&str> = text.lines().filter(is_error).collect();
+    if lines.is_empty() { tail(log, from) } else { lines.join("\n") }
+}
+
 /// The last lines of a log from there on, made printable.
 pub(super) fn tail(log: &Path, from: u64) -> String {
     const LINES: usize = 12;
+    tail_of(log, from, LINES)
+}
+
+fn tail_of(log: &Path, from: u64, most: usize) -> String {
     let read = || {
         let mut file = File::open(log)?;
         file.seek(SeekFrom::Start(from))?;
@@ -349,5 +373,5 @@ pub(super) fn tail(log: &Path, from: u64) -> String {
     let bytes = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    printable_lines(&lines[lines.len().saturating_sub(LINES)..].join("\n"))
+    printable_lines(&lines[lines.len().saturating_sub(most)..].join("\n"))
 }

@@ -43,10 +43,7 @@ fn judge(facts: &Facts) -> Answer {
     if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
         let finding = CA_UNUSABLE
             .finding(
-                format!(
-                    "{} may not read the CA file",
-                    files.server_user.as_deref().unwrap_or("the server's user")
-                ),
+                "the server may not read its CA file",
                 "the server cannot load its CA, so it cannot offer TLS",
             )
             .saw("ssl_ca", place(file))

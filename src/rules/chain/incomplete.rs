@@ -1,4 +1,4 @@
-use crate::facts::{Facts, ServerFiles};
+use crate::facts::{Facts, Holds, ServerFiles};
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, chain_file};
 use crate::rules::{Answer, place, rule};
@@ -88,11 +88,22 @@ pub(super) fn is_incomplete(facts: &Facts) -> bool {
     if files.ca_certificates().iter().any(|ca| ca.subject == top.issuer) {
         return false; // the name is there, and its key is not the one that signed
     }
+    let root_nearby = files.nearby.iter().any(|near| match &near.holds {
+        Holds::Certificates(certificates) => certificates
+            .iter()
+            .any(|ca| ca.self_signed && ca.subject == top.issuer && top.is_signed_by(ca)),
+        Holds::Key(_) => false,
+    });
+    if root_nearby {
+        return false; // what is missing is a root, and ssl_ca holds another one
+    }
     let complete = chain_file::completed(files);
     if let Some(end) = complete.last().filter(|end| end.sha256 != top.sha256) {
         return files.ca_certificates().iter().any(|ca| end.is_signed_by(ca));
     }
-    files.ca_certificates().iter().any(|ca| shares_organization(&ca.subject, &top.issuer))
+    // With an intermediate there already, it is more likely that the CA is another one.
+    let alone = files.leaf().is_some_and(|leaf| leaf.sha256 == top.sha256);
+    alone && files.ca_certificates().iter().any(|ca| shares_organization(&ca.subject, &top.issuer))
 }
 
 /// The highest certificate that the chain file reaches from the leaf.
@@ -114,7 +125,7 @@ fn shares_organization(one: &Name, other: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Holds, Nearby, Source, UnreadKind};
+    use crate::facts::{Nearby, Source, UnreadKind};
     use crate::rules::testing;
 
     /// The leaf alone in its file, the intermediate lying nearby.

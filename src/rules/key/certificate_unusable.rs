@@ -40,10 +40,9 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::not_applicable("no ssl_cert is set");
     };
     if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
-        let user = files.server_user.as_deref().unwrap_or("the server's user");
         let finding = CERTIFICATE_UNUSABLE
             .finding(
-                format!("{user} may not read the certificate"),
+                "the server may not read its certificate",
                 "the server cannot load its certificate, so it cannot offer TLS",
             )
             .saw("ssl_cert", place(file))

@@ -55,7 +55,7 @@ fn judge(facts: &Facts) -> Answer {
     let folder = *blocked_at != file.path;
     let finding = KEY_UNREADABLE
         .finding(
-            format!("{user} may not read the private key"),
+            "the server may not read its private key",
             if folder {
                 "a folder on the way is closed to the user the server runs as"
             } else {
@@ -64,6 +64,7 @@ fn judge(facts: &Facts) -> Answer {
         )
         .saw("ssl_key", place(file))
         .saw("file", access.describe())
+        .saw("server's user", user)
         .saw("closed at", blocked_at.display().to_string());
     let (rights, path) = if folder { ("g+x", blocked_at) } else { ("0640", &file.path) };
     let command = format!(

@@ -103,6 +103,6 @@ mod tests {
         let mut facts = testing::healthy();
         facts.server = Source::unread(UnreadKind::Failed, "timed out", "try again");
         facts.wire = Source::unread(UnreadKind::Failed, "timed out", "try again");
-        assert_eq!(judge(&facts), Answer::Unknown("timed out; try again".into()));
+        assert_eq!(judge(&facts), Answer::Unknown("timed out".into()));
     }
 }
