@@ -10,8 +10,8 @@ use crate::rules::Step;
 pub fn text(state: &State) -> Option<String> {
     match state.top() {
         Some(Overlay::Fix(fix)) => return fix.remedy().map(remedy),
-        Some(Overlay::Review(plan)) => return Some(screen::overlay::review_text(plan)),
-        Some(over) => return Some(plain(screen::overlay::lines(state, over, 100))),
+        Some(Overlay::Review(plan)) => return Some(screen::review::text(plan)),
+        Some(over) => return Some(plain(&screen::overlay::lines(state, over, 100))),
         None => {}
     }
     match &state.place {
@@ -19,7 +19,7 @@ pub fn text(state: &State) -> Option<String> {
             Ok(offer) => Some(offer.statement.clone()),
             Err(_) => None,
         },
-        Place::Step(Step::Report) => Some(plain(screen::report::lines(state, 100))),
+        Place::Step(Step::Report) => Some(plain(&screen::report::lines(state, 100))),
         Place::Step(_) => row(state),
         Place::Workshop(_) => None,
     }
@@ -54,7 +54,7 @@ pub fn remedy(remedy: &Remedy) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-fn plain(lines: Vec<ratatui::text::Line<'static>>) -> String {
+fn plain(lines: &[ratatui::text::Line]) -> String {
     let lines = lines.iter().map(|line| line.to_string().trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -6,11 +6,14 @@
 
 use std::path::PathBuf;
 
+pub use crate::apply::remedy::NotPlanned;
 use crate::apply::{Applied, Plan};
+pub use crate::ca::KeyKind;
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress};
 use crate::facts::{AccountName, Target};
 use crate::remedy::Remedy;
+pub use crate::remedy::offer::Level;
 use crate::secret::Secret;
 
 /// What the wizard can ask for. Every method may block and is called on a job's thread, but for
@@ -77,60 +80,6 @@ pub trait Engine: Send + Sync {
     fn suggest_target(&self) -> Target;
 }
 
-/// Why there is no plan for a remedy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotPlanned {
-    /// A person has to do it; says why.
-    ByHand(String),
-    /// It is the private CA's work: the wizard opens the workshop.
-    Workshop,
-}
-
-impl From<String> for NotPlanned {
-    fn from(why: String) -> Self {
-        Self::ByHand(why)
-    }
-}
-
-/// How much an account requires of a connection, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    None,
-    Ssl,
-    X509,
-    /// Any certificate of one CA.
-    Issuer,
-    /// One person's or program's certificate.
-    SubjectAndIssuer,
-}
-
-impl Level {
-    pub const ALL: [Self; 5] =
-        [Self::None, Self::Ssl, Self::X509, Self::Issuer, Self::SubjectAndIssuer];
-
-    /// As the statement names it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::None => "NONE",
-            Self::Ssl => "SSL",
-            Self::X509 => "X509",
-            Self::Issuer => "ISSUER",
-            Self::SubjectAndIssuer => "SUBJECT + ISSUER",
-        }
-    }
-
-    /// Who gets in, in a few words.
-    pub fn means(self) -> &'static str {
-        match self {
-            Self::None => "anyone with the password, readable on the way",
-            Self::Ssl => "anyone with the password, over TLS",
-            Self::X509 => "… and any certificate the server trusts",
-            Self::Issuer => "… and any certificate of this one CA",
-            Self::SubjectAndIssuer => "… and the one certificate made for it",
-        }
-    }
-}
-
 /// How the statement is written, where the server's dialect leaves a choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StatementForm {
@@ -140,6 +89,7 @@ pub enum StatementForm {
 }
 
 impl StatementForm {
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::Alter => Self::Grant,
@@ -206,34 +156,6 @@ impl Proof {
     /// Every row was tried and happened as it must.
     pub fn holds(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.holds == Some(true))
-    }
-}
-
-/// What kind of key the workshop makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeyKind {
-    #[default]
-    P256,
-    P384,
-    Ed25519,
-    Rsa2048,
-    Rsa3072,
-    Rsa4096,
-}
-
-impl KeyKind {
-    pub const ALL: [Self; 6] =
-        [Self::P256, Self::P384, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::P256 => "EC P-256",
-            Self::P384 => "EC P-384",
-            Self::Ed25519 => "Ed25519",
-            Self::Rsa2048 => "RSA 2048",
-            Self::Rsa3072 => "RSA 3072",
-            Self::Rsa4096 => "RSA 4096",
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! Whatever takes time is a job on a thread of its own, asked through an [`engine::Engine`].
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _, stdout};
+use std::io::{self, IsTerminal as _, Stdout, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{Clear, ClearType};
 use signal_hook::consts::SIGCONT;
 use thiserror::Error;
 
@@ -107,7 +109,7 @@ pub fn run(engine: Arc<dyn Engine>, start: Start) -> Result<Ended, TuiError> {
 
 /// The loop: messages in, state changed, effects run, screen drawn.
 fn turn(state: &mut State, runner: &mut Runner, from: &Receiver<Msg>) -> io::Result<()> {
-    let mut terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+    let mut terminal = anew()?;
     let size = terminal.size()?;
     update::update(state, Msg::Resize(size.width, size.height));
     let mut next = Some(Msg::Start);
@@ -117,7 +119,7 @@ fn turn(state: &mut State, runner: &mut Runner, from: &Receiver<Msg>) -> io::Res
         while let Some(msg) = next.take().or_else(|| from.try_recv().ok()) {
             if matches!(msg, Msg::Signal(SIGCONT)) {
                 guard::take_again()?;
-                terminal.clear()?;
+                terminal = anew()?;
                 continue;
             }
             for effect in update::update(state, msg) {
@@ -125,10 +127,10 @@ fn turn(state: &mut State, runner: &mut Runner, from: &Receiver<Msg>) -> io::Res
                     Effect::Run(id, job) => runner.start(id, job),
                     Effect::Cancel(id) => runner.cancel(id),
                     Effect::Copy(text) => runner.copy(text),
-                    Effect::Redraw => terminal.clear()?,
+                    Effect::Redraw => terminal = anew()?,
                     Effect::Suspend => {
                         guard::suspend()?;
-                        terminal.clear()?;
+                        terminal = anew()?;
                     }
                     Effect::Quit => return Ok(()),
                 }
@@ -150,6 +152,13 @@ fn turn(state: &mut State, runner: &mut Runner, from: &Receiver<Msg>) -> io::Res
             msg
         };
     }
+}
+
+/// A screen that remembers nothing, so that all of it is drawn. `Terminal::clear` asks the terminal
+/// where its cursor is, and the answer would go to the thread that reads the keyboard.
+fn anew() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    execute!(stdout(), Clear(ClearType::All))?;
+    Terminal::new(CrosstermBackend::new(stdout()))
 }
 
 /// The one thread that reads the keyboard. It ends with the process: a blocked read has no other
@@ -233,9 +242,9 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
         Job::Defaults { exam, user } => {
             Outcome::Defaults(engine.authority_form(&exam, user.as_deref()))
         }
-        Job::PlanAuthority { exam, form } => {
-            Outcome::Planned(engine.plan_authority(&exam, &form).map_err(Into::into))
-        }
+        Job::PlanAuthority { exam, form } => Outcome::Planned(
+            engine.plan_authority(&exam, &form).map_err(engine::NotPlanned::ByHand),
+        ),
         Job::PlanRemedy { exam, remedy } => Outcome::Planned(engine.plan_remedy(&exam, &remedy)),
         Job::Offer { exam, key: (account, level, form) } => {
             Outcome::Offered(engine.offer(&exam, &account, level, form))

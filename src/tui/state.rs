@@ -91,14 +91,15 @@ pub enum Overlay {
     Review(Arc<Plan>),
     /// Something is being written; its lines so far.
     Applying {
-        title: String,
+        plan: Arc<Plan>,
         lines: Vec<String>,
     },
-    /// It was not written, or not to its end.
-    Failed {
+    /// What was written, where something is left to do or it came not to its end.
+    Done {
         title: String,
         done: Applied,
-        why: String,
+        /// Why it ended early.
+        failed: Option<String>,
     },
     Proof(ProofView),
     /// Asks for an account's password.
@@ -172,6 +173,7 @@ impl Doing {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never many")]
 pub enum Msg {
     Start,
     Key(KeyEvent),
@@ -211,6 +213,7 @@ pub enum Outcome {
 
 /// What the loop is to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never many")]
 pub enum Effect {
     Run(JobId, Job),
     Cancel(JobId),
@@ -363,7 +366,7 @@ impl State {
     }
 
     /// The stage that the examination is at.
-    pub fn stage(&self) -> Option<&'static str> {
+    pub fn under_way(&self) -> Option<&'static str> {
         let mut open = self.progress.iter().rev();
         open.find(|progress| progress.state == ProgressState::Started).map(|p| p.stage)
     }

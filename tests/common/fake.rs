@@ -33,6 +33,7 @@ pub struct Fake {
 
 /// How the server stands, and what the engine is to do.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Does {
     pub key_matches: bool,
     pub chain_in_order: bool,
@@ -149,15 +150,15 @@ impl Engine for Fake {
                 write("server-key.pem", 0o640, "P-256 key, never shown", true),
                 config,
             ],
-            statements: Vec::new(),
             effect: Effect::Restart,
             warnings: vec!["2 sessions are open now; the restart ends them".into()],
+            ..Plan::default()
         })
     }
 
     fn plan_remedy(&self, _: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
         if remedy.title.contains("own CA") {
-            return Err(NotPlanned::Workshop);
+            return Err(NotPlanned::NeedsCertificate);
         }
         if self.does.lock().unwrap().by_hand {
             return Err(NotPlanned::ByHand("the file is on another host".into()));
@@ -181,7 +182,9 @@ impl Engine for Fake {
             StatementForm::Grant => format!("GRANT USAGE ON *.* TO '{user}'@'{host}'"),
         };
         let require = match level {
-            Level::None | Level::Ssl | Level::X509 => level.title().to_owned(),
+            Level::None => "NONE".to_owned(),
+            Level::Ssl => "SSL".to_owned(),
+            Level::X509 => "X509".to_owned(),
             Level::Issuer => "ISSUER '/CN=db1.example private CA'".to_owned(),
             Level::SubjectAndIssuer => {
                 format!("\n  SUBJECT '/CN={user}'\n  AND ISSUER '/CN=db1.example private CA'")

@@ -4,5 +4,6 @@
 
 pub mod fake;
 pub mod lab;
+pub mod pty;
 pub mod svg;
 pub mod walker;

@@ -16,14 +16,14 @@ pub fn svg(buffer: &Buffer, title: &str) -> String {
         Cell {
             text: cell.symbol().to_owned(),
             columns: ratatui::text::Span::raw(cell.symbol()).width().max(1),
-            look: Look::new(
-                colour(cell.fg),
-                colour(cell.bg),
-                has(Modifier::REVERSED),
-                has(Modifier::BOLD),
-                has(Modifier::DIM),
-                has(Modifier::UNDERLINED),
-            ),
+            look: Look {
+                fg: colour(cell.fg).unwrap_or(FOREGROUND),
+                bg: colour(cell.bg),
+                bold: has(Modifier::BOLD),
+                dim: has(Modifier::DIM),
+                underline: has(Modifier::UNDERLINED),
+            }
+            .reversed_if(has(Modifier::REVERSED)),
         }
     });
     let width = usize::from(buffer.area.width);
@@ -46,14 +46,14 @@ pub fn svg_from_vt100(screen: &vt100::Screen, title: &str) -> String {
             cells.push(Cell {
                 text: text.to_owned(),
                 columns: if cell.is_wide() { 2 } else { 1 },
-                look: Look::new(
-                    indexed(cell.fgcolor()),
-                    indexed(cell.bgcolor()),
-                    cell.inverse(),
-                    cell.bold(),
-                    cell.dim(),
-                    cell.underline(),
-                ),
+                look: Look {
+                    fg: indexed(cell.fgcolor()).unwrap_or(FOREGROUND),
+                    bg: indexed(cell.bgcolor()),
+                    bold: cell.bold(),
+                    dim: cell.dim(),
+                    underline: cell.underline(),
+                }
+                .reversed_if(cell.inverse()),
             });
         }
     }
@@ -99,20 +99,11 @@ struct Look {
 }
 
 impl Look {
-    fn new(
-        fg: Option<&'static str>,
-        bg: Option<&'static str>,
-        reversed: bool,
-        bold: bool,
-        dim: bool,
-        underline: bool,
-    ) -> Self {
-        let (fg, bg) = if reversed {
-            (bg.unwrap_or(BACKGROUND), Some(fg.unwrap_or(FOREGROUND)))
-        } else {
-            (fg.unwrap_or(FOREGROUND), bg)
-        };
-        Self { fg, bg, bold, dim, underline }
+    fn reversed_if(self, reversed: bool) -> Self {
+        if !reversed {
+            return self;
+        }
+        Self { fg: self.bg.unwrap_or(BACKGROUND), bg: Some(self.fg), ..self }
     }
 
     fn class(self) -> String {
@@ -169,7 +160,7 @@ impl Picture {
             ANSI[8],
         );
         for y in 0..rows {
-            self.row(&mut out, &self.cells[y * self.columns..(y + 1) * self.columns], y);
+            Self::row(&mut out, &self.cells[y * self.columns..(y + 1) * self.columns], y);
         }
         if let Some((x, y)) = self.cursor {
             let (x, y) = (MARGIN + units(x) * WIDTH, TITLE + units(y) * HEIGHT);
@@ -185,7 +176,7 @@ impl Picture {
         out
     }
 
-    fn row(&self, out: &mut String, row: &[Cell], y: usize) {
+    fn row(out: &mut String, row: &[Cell], y: usize) {
         let top = TITLE + units(y) * HEIGHT;
         let left = |x: usize| MARGIN + units(x) * WIDTH;
         let mut x = 0;

@@ -133,7 +133,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[UP, DOWN, Key::Char('k'), Key::Char('j')],
         2,
-        &[Context::Report, Context::Text, Context::Failed, Context::Applying, Context::Proof],
+        &[Context::Report, Context::Text, Context::Done, Context::Applying, Context::Proof],
         Action::Scroll,
         |_| "scroll",
         "scroll",
@@ -202,7 +202,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Report,
             Context::Fix,
             Context::Review,
-            Context::Failed,
+            Context::Done,
             Context::Proof,
         ],
         Action::Copy,
@@ -310,7 +310,7 @@ const READING: &[Context] = &[
     Context::Fix,
     Context::Review,
     Context::Applying,
-    Context::Failed,
+    Context::Done,
     Context::Proof,
     Context::Text,
 ];
@@ -321,7 +321,7 @@ const PLACES: &[Context] =
     &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
 const OVERLAYS: &[Context] =
-    &[Context::Fix, Context::Review, Context::Failed, Context::Proof, Context::Text];
+    &[Context::Fix, Context::Review, Context::Done, Context::Proof, Context::Text];
 
 const UP: Key = Key::Code(KeyCode::Up);
 const DOWN: Key = Key::Code(KeyCode::Down);

@@ -90,7 +90,7 @@ pub fn panel(state: &State, name: &AccountName, columns: usize) -> Vec<Line<'sta
         out.push(Line::styled(clip(&right, columns), theme::quiet()));
     }
     out.push(Line::default());
-    out.extend(Level::ALL.iter().map(|level| level_line(state, account, *level, columns)));
+    out.extend(LEVELS.iter().map(|level| level_line(state, account, *level, columns)));
     out.push(Line::default());
     match state.offer() {
         None => out.push(Line::styled("writing the statement…", theme::quiet())),
@@ -126,13 +126,39 @@ fn level_line(
         _ => "",
     };
     let room = columns.saturating_sub(2 + 4 + 18 + 2 + width(note));
-    let means = if columns >= 70 { fit(level.means(), room.min(46)) } else { String::new() };
+    let means = if columns >= 70 { fit(means(level), room.min(46)) } else { String::new() };
     Line::from(vec![
         Span::styled(format!("{pointer} {mark} "), style),
-        Span::styled(fit(level.title(), 18), style),
+        Span::styled(fit(title(level), 18), style),
         Span::raw(format!("{means}  ")),
         Span::styled(note, theme::quiet()),
     ])
+}
+
+/// Weakest first.
+pub const LEVELS: [Level; 5] =
+    [Level::None, Level::Ssl, Level::X509, Level::Issuer, Level::SubjectAndIssuer];
+
+/// A level as the statement names it.
+fn title(level: Level) -> &'static str {
+    match level {
+        Level::None => "NONE",
+        Level::Ssl => "SSL",
+        Level::X509 => "X509",
+        Level::Issuer => "ISSUER",
+        Level::SubjectAndIssuer => "SUBJECT + ISSUER",
+    }
+}
+
+/// Who gets in.
+fn means(level: Level) -> &'static str {
+    match level {
+        Level::None => "anyone with the password, readable on the way",
+        Level::Ssl => "anyone with the password, over TLS",
+        Level::X509 => "… and any certificate the server trusts",
+        Level::Issuer => "… and any certificate of this one CA",
+        Level::SubjectAndIssuer => "… and the one certificate made for it",
+    }
 }
 
 /// The level that an account is at; `None` for a mixture that mytls does not write.

@@ -5,13 +5,14 @@ use ratatui::text::Line;
 use crate::facts::Facts;
 use crate::tui::text::pairs;
 use crate::tui::theme;
+use crate::x509::PublicKey;
 
 pub fn lines(facts: &Facts, columns: usize) -> Vec<Line<'static>> {
     let Some(certificate) = facts.served_leaf() else { return Vec::new() };
     let names = certificate.host_names().join(", ");
     let names =
         if names.is_empty() { "none: clients that check names refuse it".into() } else { names };
-    let key = certificate.public_key.as_ref().map_or_else(|| "?".into(), |key| key.describe());
+    let key = certificate.public_key.as_ref().map_or_else(|| "?".into(), PublicKey::describe);
     let valid = format!(
         "{} to {}, {}",
         date(certificate.not_before),

@@ -57,7 +57,9 @@ pub fn finding(exam: &Examination, finding: &Finding, columns: usize) -> Vec<Lin
     if finding.step == Step::Chain {
         let tree = chain::lines(&exam.facts, columns);
         if !tree.is_empty() {
-            out.push(Line::default());
+            if !out.is_empty() {
+                out.push(Line::default());
+            }
             out.extend(tree);
         }
     }

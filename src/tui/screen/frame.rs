@@ -21,9 +21,14 @@ pub fn header(state: &State, area: Rect, frame: &mut Frame) {
     let mut room = columns.saturating_sub(5 + width(&right) + 2);
     let mut add = |text: String, shorten: bool| {
         let text = if shorten { clip_start(&text, room.saturating_sub(2)) } else { text };
-        if width(&text) + 2 <= room && !text.is_empty() {
+        if text.is_empty() {
+            return;
+        }
+        if width(&text) + 2 <= room {
             room -= width(&text) + 2;
             left.push(Span::raw(format!("  {text}")));
+        } else {
+            room = 0; // what comes later matters less
         }
     };
     if let Some(title) = &state.title {
@@ -102,16 +107,16 @@ pub fn status(state: &State, area: Rect, frame: &mut Frame) {
     let text = match (&state.job, &state.toast) {
         // what is over in a moment is not worth a word
         (Some(job), _) if job.ticks > 0 => {
-            let stage = match job.what {
-                Doing::Examining => state.stage(),
+            let at = match job.what {
+                Doing::Examining => state.under_way(),
                 _ => None,
             };
-            let stage = stage.map_or_else(String::new, |stage| format!(": {stage}"));
+            let at = at.map_or_else(String::new, |stage| format!(": {stage}"));
             let seconds = job.ticks / 10;
             let seconds = if seconds >= 3 { format!("  {seconds} s") } else { String::new() };
             let stops = if job.what.can_be_stopped() { "  Esc stops" } else { "" };
             let wheel = theme::spinner(job.ticks);
-            Some(format!("{wheel} {}{stage}{seconds}{stops}", job.what.title()))
+            Some(format!("{wheel} {}{at}{seconds}{stops}", job.what.title()))
         }
         (_, Some(toast)) => Some(printable(toast).into_owned()),
         (_, None) if !state.stale.is_empty() && state.job.is_none() => {

@@ -6,12 +6,15 @@ use ratatui::text::Line;
 use super::list::Cells;
 use super::{certificate, chain};
 use crate::checklist::Examination;
-use crate::facts::{Facts, Source, Transport, Unread, UnreadKind};
+use crate::facts::{
+    Access, Facts, FileFacts, ServerConfig, ServerFacts, ServerFiles, Source, Transport, Unread,
+    UnreadKind,
+};
 use crate::printable::printable;
 use crate::tui::rows::Info;
 use crate::tui::text::{pairs, paragraph};
 use crate::tui::theme;
-use crate::wire::TlsOffer;
+use crate::wire::{TlsOffer, WireFacts};
 
 pub fn cells(info: Info, exam: &Examination) -> Cells {
     let facts = &exam.facts;
@@ -87,10 +90,7 @@ pub fn cells(info: Info, exam: &Examination) -> Cells {
     Cells { sign, style, text: text.to_owned(), right, follows: false, quiet: false }
 }
 
-fn summary<'a, T>(
-    source: &'a Source<T>,
-    words: impl FnOnce(&T) -> String,
-) -> Result<String, &'a Unread> {
+fn summary<T>(source: &Source<T>, words: impl FnOnce(&T) -> String) -> Result<String, &Unread> {
     match source {
         Source::Read(facts) => Ok(words(facts)),
         Source::Unread(unread) => Err(unread),
@@ -131,12 +131,10 @@ pub fn detail(info: Info, exam: &Examination, columns: usize) -> Vec<Line<'stati
             lines.iter().flat_map(|l| paragraph(&printable(l), columns, 0, Style::new())).collect()
         }
         _ => {
-            let owned = known(info, facts);
-            let shown: Vec<(String, String)> = owned
-                .into_iter()
-                .map(|(label, value)| {
-                    (printable(&label).into_owned(), printable(&value).into_owned())
-                })
+            let printed = |text: &String| printable(text).into_owned();
+            let shown: Known = known(info, facts)
+                .iter()
+                .map(|(label, value)| (printed(label), printed(value)))
                 .collect();
             let shown = shown.iter().map(|(label, value)| (label.as_str(), value.as_str()));
             pairs(shown, columns, theme::quiet())
@@ -144,107 +142,112 @@ pub fn detail(info: Info, exam: &Examination, columns: usize) -> Vec<Line<'stati
     }
 }
 
-/// Labels and values of a source that was read.
-fn known(info: Info, facts: &Facts) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    let mut add = |label: &str, value: String| {
-        if !value.is_empty() {
-            out.push((label.to_owned(), value));
-        }
+type Known = Vec<(String, String)>;
+
+/// Labels and values of a source that was read; what is empty is left out.
+fn known(info: Info, facts: &Facts) -> Known {
+    let known = match info {
+        Info::Server => facts.server.read().map(of_server),
+        Info::Session => facts.server.read().map(of_session),
+        Info::Wire => facts.wire.read().map(of_wire),
+        Info::Config => facts.config.read().map(of_config),
+        Info::Files => facts.files.read().map(of_files),
+        _ => None,
     };
-    match (info, facts.server.read(), facts.wire.read(), facts.config.read(), facts.files.read()) {
-        (Info::Server, Some(server), ..) => {
-            add("version", server.version_text.clone());
-            add("TLS library", server.tls_library.clone().unwrap_or_default());
-            add("logged in as", server.current_user.clone());
-            for name in ["have_ssl", "tls_version", "require_secure_transport", "hostname"] {
-                add(name, server.variable(name).unwrap_or_default().to_owned());
-            }
-        }
-        (Info::Session, Some(server), ..) => {
-            let session = &server.session;
-            let over = match session.over {
-                Transport::Socket => "the socket",
-                Transport::Tcp => "TCP",
+    let known = known.unwrap_or_default().into_iter();
+    known.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn pair(label: &str, value: impl Into<String>) -> (String, String) {
+    (label.to_owned(), value.into())
+}
+
+fn of_server(server: &ServerFacts) -> Known {
+    let mut out = vec![
+        pair("version", &server.version_text),
+        pair("TLS library", server.tls_library.clone().unwrap_or_default()),
+        pair("logged in as", &server.current_user),
+    ];
+    let shown = ["have_ssl", "tls_version", "require_secure_transport", "hostname"];
+    out.extend(shown.map(|name| pair(name, server.variable(name).unwrap_or_default())));
+    out
+}
+
+fn of_session(server: &ServerFacts) -> Known {
+    let session = &server.session;
+    let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    let over = match session.over {
+        Transport::Socket => "the socket",
+        Transport::Tcp => "TCP",
+    };
+    let mut out = vec![
+        pair("connected over", over),
+        pair("TLS version", or_none(&session.tls_version)),
+        pair("cipher suite", or_none(&session.cipher)),
+    ];
+    let about_tls =
+        |name: &str| ["ssl", "tls", "secure_transport"].iter().any(|w| name.contains(w));
+    let variables = server.variables.iter().filter(|(name, _)| about_tls(name));
+    out.extend(variables.map(|(name, value)| pair(name, value)));
+    out
+}
+
+fn of_wire(wire: &WireFacts) -> Known {
+    let yes = |yes: bool| if yes { "yes" } else { "no" };
+    let mut out = vec![
+        pair("address", format!("{}:{}", wire.host, wire.port)),
+        pair("greeting", &wire.greeting.version_text),
+        pair("offers TLS", yes(wire.greeting.offers_tls)),
+    ];
+    match &wire.tls {
+        TlsOffer::NotOffered => {}
+        TlsOffer::Failed { reason } => out.push(pair("TLS fails", reason)),
+        TlsOffer::Established(handshake) => {
+            let trusted = match &handshake.faults {
+                None => "not asked: no CA was given".to_owned(),
+                Some(faults) if faults.is_empty() => "yes, under the CA given".to_owned(),
+                Some(faults) => {
+                    let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
+                    format!("no: {}", texts.join("; "))
+                }
             };
-            add("connected over", over.to_owned());
-            let or_none =
-                |text: &str| if text.is_empty() { "none".to_owned() } else { text.into() };
-            add("TLS version", or_none(&session.tls_version));
-            add("cipher suite", or_none(&session.cipher));
-            for (name, value) in &server.variables {
-                if name.contains("ssl") || name.contains("tls") || name.contains("secure_transport")
-                {
-                    add(name, value.clone());
-                }
-            }
+            out.extend([
+                pair("TLS version", &handshake.version),
+                pair("cipher suite", &handshake.cipher),
+                pair("for this host", yes(handshake.name_matches)),
+                pair("trusted", trusted),
+            ]);
         }
-        (Info::Wire, _, Some(wire), ..) => {
-            add("address", format!("{}:{}", wire.host, wire.port));
-            add("greeting", wire.greeting.version_text.clone());
-            add("offers TLS", if wire.greeting.offers_tls { "yes" } else { "no" }.to_owned());
-            match &wire.tls {
-                TlsOffer::NotOffered => {}
-                TlsOffer::Failed { reason } => add("TLS fails", reason.clone()),
-                TlsOffer::Established(handshake) => {
-                    add("TLS version", handshake.version.clone());
-                    add("cipher suite", handshake.cipher.clone());
-                    let names = if handshake.name_matches { "yes" } else { "no" };
-                    add("certificate is for this name", names.to_owned());
-                    add(
-                        "trusted",
-                        match &handshake.faults {
-                            None => "not asked: no CA was given".to_owned(),
-                            Some(faults) if faults.is_empty() => {
-                                "yes, under the CA given".to_owned()
-                            }
-                            Some(faults) => {
-                                let texts = faults.iter().map(|fault| fault.text.as_str());
-                                format!("no: {}", texts.collect::<Vec<_>>().join("; "))
-                            }
-                        },
-                    );
-                }
-            }
-        }
-        (Info::Config, _, _, Some(config), _) => {
-            for file in &config.files {
-                add("file", file.display().to_string());
-            }
-            for (name, value) in &config.options {
-                if name.starts_with("ssl") || name.starts_with("tls") || name.contains("secure") {
-                    let text = value.value.as_deref().unwrap_or("(set)");
-                    add(name, format!("{text}  ({})", value.origin));
-                }
-            }
-        }
-        (Info::Files, _, _, _, Some(files)) => {
-            add("server's user", files.server_user.clone().unwrap_or_default());
-            let mut file =
-                |option: &str, path: &std::path::Path, access: Option<String>, defect| {
-                    let access = access.map_or_else(String::new, |access| format!("  {access}"));
-                    let defect: Option<String> = defect;
-                    let defect = defect.map_or_else(String::new, |defect| format!("  {defect}"));
-                    add(option, format!("{}{access}{defect}", path.display()));
-                };
-            let describe = |access: &Option<crate::facts::Access>| {
-                access.as_ref().map(crate::facts::Access::describe)
-            };
-            if let Some(key) = &files.key {
-                let defect = key.content.as_ref().err().map(ToString::to_string);
-                file(&key.option, &key.path, describe(&key.access), defect);
-            }
-            for certificates in [&files.certificate, &files.ca].into_iter().flatten() {
-                let defect = certificates.content.as_ref().err().map(ToString::to_string);
-                file(
-                    &certificates.option,
-                    &certificates.path,
-                    describe(&certificates.access),
-                    defect,
-                );
-            }
-        }
-        _ => {}
     }
     out
+}
+
+fn of_config(config: &ServerConfig) -> Known {
+    let mut out: Known =
+        config.files.iter().map(|file| pair("file", file.display().to_string())).collect();
+    let about_tls = |name: &str| ["ssl", "tls", "secure"].iter().any(|word| name.contains(word));
+    let options = config.options.iter().filter(|(name, _)| about_tls(name));
+    out.extend(options.map(|(name, option)| {
+        let value = option.value.as_deref().unwrap_or("(set)");
+        pair(name, format!("{value}  ({})", option.origin))
+    }));
+    out
+}
+
+fn of_files(files: &ServerFiles) -> Known {
+    let mut out = vec![pair("server's user", files.server_user.clone().unwrap_or_default())];
+    out.extend(files.key.as_ref().map(of_file));
+    out.extend([&files.certificate, &files.ca].into_iter().flatten().map(of_file));
+    out
+}
+
+/// `/etc/mysql/server.key  0640 root:mysql`, and what is wrong with it.
+fn of_file<T>(file: &FileFacts<T>) -> (String, String) {
+    let mut value = file.path.display().to_string();
+    let access = file.access.as_ref().map(Access::describe);
+    let defect = file.content.as_ref().err().map(ToString::to_string);
+    for more in [access, defect].into_iter().flatten() {
+        value = format!("{value}  {more}");
+    }
+    pair(&file.option, value)
 }

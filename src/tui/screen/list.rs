@@ -39,7 +39,7 @@ impl List {
         let columns = usize::from(body.width);
         let rows = state.rows(step);
         let selected = state.selected_index(&rows);
-        let mut intro = vec![Line::raw(clip(purpose(step), columns))];
+        let mut intro = vec![Line::raw(purpose_within(step, columns))];
         if body.height >= 16 {
             intro.push(Line::default());
         }
@@ -177,9 +177,16 @@ fn follows(exam: &Examination, finding: &crate::rules::Finding, here: Step) -> S
     let cause = exam.findings.iter().find(|f| Some(f.rule) == finding.because_of);
     match cause {
         Some(cause) if cause.step != here => format!("follows from {}", cause.step.title()),
-        _ if finding.step != here => format!("because of this, in {}", finding.step.title()),
-        _ => "because of this".to_owned(),
+        _ if finding.step != here => format!("shows in {}", finding.step.title()),
+        _ => "follows from it".to_owned(),
     }
+}
+
+/// The first sentence alone where both do not fit.
+fn purpose_within(step: Step, columns: usize) -> String {
+    let both = purpose(step);
+    let end = both.find(['.', '?']).map_or(both.len(), |end| end + 1);
+    if width(both) <= columns { both.to_owned() } else { clip(&both[..end], columns) }
 }
 
 fn purpose(step: Step) -> &'static str {

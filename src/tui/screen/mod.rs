@@ -17,7 +17,7 @@ use super::state::{Overlay, Place, State};
 use super::theme;
 use crate::rules::Step;
 
-mod account;
+pub mod account;
 mod certificate;
 pub mod chain;
 mod detail;
@@ -26,7 +26,9 @@ mod frame;
 mod info;
 mod list;
 pub mod overlay;
+mod proof;
 pub mod report;
+pub mod review;
 
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);

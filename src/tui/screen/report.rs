@@ -8,7 +8,7 @@ use super::heading;
 use crate::printable::printable;
 use crate::rules::{Severity, Step};
 use crate::tui::state::State;
-use crate::tui::text::{fit, paragraph, wrap_verbatim};
+use crate::tui::text::{fit, paragraph};
 use crate::tui::theme;
 
 pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
@@ -45,6 +45,14 @@ pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
             ]));
         }
     }
+    let left: Vec<&String> = state.done.iter().flat_map(|applied| &applied.left).collect();
+    if !left.is_empty() {
+        out.push(Line::default());
+        out.push(heading("left to you, unless it is done by now"));
+        for line in left {
+            out.extend(paragraph(&printable(line), columns, 2, Style::new()));
+        }
+    }
     out.push(Line::default());
     out.push(heading("what was done"));
     if state.done.is_empty() {
@@ -59,8 +67,7 @@ pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
         out.push(Line::default());
         out.push(heading("how to take it back, in this order"));
         for line in undo {
-            let line = wrap_verbatim(&printable(line), columns.saturating_sub(2));
-            out.extend(line.into_iter().map(|l| Line::styled(format!("  {l}"), theme::code())));
+            out.extend(super::overlay::code(line, columns, theme::code()));
         }
     }
     out

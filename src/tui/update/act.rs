@@ -12,6 +12,7 @@ use crate::tui::form::Field;
 use crate::tui::keys::{Action, Context};
 use crate::tui::rows::Row;
 use crate::tui::screen;
+use crate::tui::screen::account::LEVELS;
 use crate::tui::state::{Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
 
 pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<Effect>) {
@@ -107,8 +108,8 @@ fn select(state: &mut State, to: impl Fn(usize, usize) -> usize) {
     }
     match &state.place {
         Place::Account(_) => {
-            let at = Level::ALL.iter().position(|level| *level == state.level).unwrap_or(0);
-            state.level = Level::ALL[to(at, Level::ALL.len() - 1)];
+            let at = LEVELS.iter().position(|level| *level == state.level).unwrap_or(0);
+            state.level = LEVELS[to(at, LEVELS.len() - 1)];
             state.scroll = 0;
         }
         Place::Step(step) => {
@@ -269,11 +270,11 @@ fn prove(state: &mut State, effects: &mut Vec<Effect>) {
 
 fn write(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(Overlay::Review(plan)) = state.top() else { return };
-    let (plan, title) = (plan.clone(), plan.title.clone());
+    let plan = plan.clone();
     let target = state.target.clone().unwrap_or_default();
-    if run(state, Doing::Applying, Job::Apply { target, plan }, effects) {
+    if run(state, Doing::Applying, Job::Apply { target, plan: plan.clone() }, effects) {
         state.layers.pop();
-        push(state, Overlay::Applying { title, lines: Vec::new() });
+        push(state, Overlay::Applying { plan, lines: Vec::new() });
     }
 }
 

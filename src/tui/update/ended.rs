@@ -1,6 +1,8 @@
 //! What comes of a job that has ended.
 
 use super::{connect, examine, forget, go, push, workshop};
+use std::sync::Arc;
+
 use crate::apply::Applied;
 use crate::checklist::Examination;
 use crate::facts::{Facts, UnreadKind};
@@ -16,14 +18,14 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
         Outcome::Suggested(target) => suggested(state, target),
         Outcome::Defaults(defaults) => state.workshop = Some(workshop::form(&defaults)),
         Outcome::Planned(Ok(plan)) => {
-            if plan.writes.is_empty() && plan.statements.is_empty() {
+            if plan.is_empty() {
                 state.toast = Some("there is nothing to write".to_owned());
             } else {
                 push(state, Overlay::Review(plan.into()));
             }
         }
         Outcome::Planned(Err(NotPlanned::ByHand(why))) => by_hand(state, why),
-        Outcome::Planned(Err(NotPlanned::Workshop)) => {
+        Outcome::Planned(Err(NotPlanned::NeedsCertificate)) => {
             state.layers.clear();
             super::act::open_workshop(state, None, effects);
         }
@@ -122,7 +124,7 @@ fn by_hand(state: &mut State, why: String) {
         return;
     }
     let title = "nothing was written".to_owned();
-    push(state, Overlay::Failed { title, done: Applied::default(), why });
+    push(state, Overlay::Done { title, done: Applied::default(), failed: Some(why) });
 }
 
 fn applied(
@@ -130,27 +132,33 @@ fn applied(
     result: Result<Applied, (Applied, String)>,
     effects: &mut Vec<Effect>,
 ) {
-    let title = match state.layers.pop().map(|layer| layer.over) {
-        Some(Overlay::Applying { title, .. }) => title,
-        _ => String::new(),
+    let plan = match state.layers.pop().map(|layer| layer.over) {
+        Some(Overlay::Applying { plan, .. }) => plan,
+        _ => Arc::default(),
     };
     state.layers.clear();
     forget(state, Step::Server);
-    match result {
-        Ok(done) => {
-            state.done.push(done);
-            if let Place::Workshop(from) = &state.place {
-                let from = (**from).clone();
-                state.workshop = None;
-                go(state, from);
-            }
+    let (done, failed) = match result {
+        Ok(done) => (done, None),
+        Err((done, why)) => (done, Some(why)),
+    };
+    if failed.is_none() {
+        // what a client trusts changes with the server's certificate
+        if let (Some(target), Some(trust)) = (&mut state.target, &plan.trust) {
+            target.ssl_ca = Some(trust.clone());
         }
-        Err((done, why)) => {
-            if !done.done.is_empty() {
-                state.done.push(done.clone());
-            }
-            push(state, Overlay::Failed { title: format!("not done: {title}"), done, why });
+        if let Place::Workshop(from) = &state.place {
+            let from = (**from).clone();
+            state.workshop = None;
+            go(state, from);
         }
+    }
+    if !done.done.is_empty() {
+        state.done.push(done.clone());
+    }
+    if failed.is_some() || !done.left.is_empty() {
+        let title = if failed.is_some() { "not done" } else { "done, but for what is left to you" };
+        push(state, Overlay::Done { title: format!("{title}: {}", plan.title), done, failed });
     }
     // whatever was done: what is shown has to be what is
     if state.signal.is_none()
@@ -204,7 +212,7 @@ fn broken(state: &mut State, what: Doing, why: String, effects: &mut Vec<Effect>
         }
         _ => {
             let title = format!("this failed: {}", what.title());
-            push(state, Overlay::Failed { title, done: Applied::default(), why });
+            push(state, Overlay::Done { title, done: Applied::default(), failed: Some(why) });
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The only place that changes the state: a message comes in, effects go out.
 
+use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
+
 use super::keys::{self, Pressed};
 use super::screen;
 use super::state::{
     Doing, Effect, Job, JobId, Layer, Msg, Outcome, Overlay, Place, Running, State, Told,
 };
-use crate::facts::gather::ProgressState;
+use crate::facts::Target;
+use crate::facts::gather::{Progress, ProgressState};
 use crate::rules::Step;
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
 mod act;
 pub mod connect;
@@ -47,12 +49,11 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
 }
 
 fn start(state: &mut State, effects: &mut Vec<Effect>) {
-    match state.target.clone() {
-        Some(target) => examine(state, target, effects),
-        None => {
-            state.connect = Some(connect::form(&crate::facts::Target::default()));
-            run(state, Doing::Looking, Job::Suggest, effects);
-        }
+    if let Some(target) = state.target.clone() {
+        examine(state, target, effects);
+    } else {
+        state.connect = Some(connect::form(&Target::default()));
+        run(state, Doing::Looking, Job::Suggest, effects);
     }
 }
 
@@ -86,7 +87,7 @@ fn told(state: &mut State, id: JobId, told: Told) {
     }
     match (told, state.layers.last_mut().map(|layer| &mut layer.over)) {
         (Told::Progress(progress), _) => {
-            let same = |known: &&mut crate::facts::gather::Progress| known.stage == progress.stage;
+            let same = |known: &&mut Progress| known.stage == progress.stage;
             match state.progress.iter_mut().find(same) {
                 // a stage is one line: what it came to stands where it began
                 Some(known) if progress.state != ProgressState::Started => *known = progress,
@@ -158,7 +159,7 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-fn examine(state: &mut State, target: crate::facts::Target, effects: &mut Vec<Effect>) {
+fn examine(state: &mut State, target: Target, effects: &mut Vec<Effect>) {
     if run(state, Doing::Examining, Job::Examine(target), effects) {
         state.progress.clear();
     }

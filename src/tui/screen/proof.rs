@@ -1,0 +1,84 @@
+//! The login matrix: each row as it comes, and the verdict in the end.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::account::warned;
+use super::rule;
+use crate::printable::{printable, printable_lines};
+use crate::tui::engine::ProofRow;
+use crate::tui::state::{Doing, ProofView, State};
+use crate::tui::text::{clip, fit, paragraph, width};
+use crate::tui::theme;
+
+pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'static>> {
+    let account = state.account(&view.account);
+    let now = account.map_or_else(|| "?".to_owned(), |account| account.require.describe());
+    let mut out = vec![rule(&format!("{}  REQUIRE {now}", view.account), columns)];
+    let proof = match &view.ended {
+        Some(Ok(proof)) => Some(proof),
+        _ => None,
+    };
+    out.push(match proof {
+        Some(proof) => Line::styled(
+            format!("tried against {} in {:.1} s", printable(&proof.against), proof.seconds),
+            theme::quiet(),
+        ),
+        None => {
+            Line::styled("trying the logins that must work and those that must not", theme::quiet())
+        }
+    });
+    out.push(Line::default());
+    let rows = proof.map_or(view.rows.as_slice(), |proof| proof.rows.as_slice());
+    out.extend(matrix(rows, columns));
+    if view.ended.is_none() && state.is_doing(Doing::Proving) {
+        let ticks = state.job.as_ref().map_or(0, |job| job.ticks);
+        out.push(Line::raw(format!("  {} …", theme::spinner(ticks))));
+    }
+    out.push(Line::default());
+    match &view.ended {
+        None => {}
+        Some(Err(why)) => {
+            let why = printable_lines(why);
+            out.extend(warned(&format!("not proved: {why}"), columns));
+        }
+        Some(Ok(proof)) => {
+            let held = rows.iter().filter(|row| row.holds == Some(true)).count();
+            let verdict =
+                if proof.holds() { "Proved. ".to_owned() } else { "Not proved. ".to_owned() };
+            out.push(Line::from(vec![
+                theme::holds(Some(proof.holds())),
+                Span::styled(format!(" {verdict}"), theme::strong()),
+                Span::raw(format!("{held} of {} logins went as they must.", rows.len())),
+            ]));
+            if let Some(reason) = &proof.server_reason {
+                out.push(Line::default());
+                out.push(Line::styled("The server's own reason for a refusal:", theme::quiet()));
+                out.extend(paragraph(&printable_lines(reason), columns, 2, Style::new()));
+            }
+        }
+    }
+    out
+}
+
+/// The login matrix: what was tried, what must happen, what did.
+fn matrix(rows: &[ProofRow], columns: usize) -> Vec<Line<'static>> {
+    let case = rows.iter().map(|row| width(&row.case)).max().unwrap_or(0).max(10);
+    let case = case.min(columns / 2);
+    let was = rows.iter().map(|row| width(&row.happened)).max().unwrap_or(0).max(7);
+    let mut out = vec![Line::styled(
+        format!("  {}  {}  was", fit("login with", case), fit("must be", 7)),
+        theme::quiet(),
+    )];
+    for row in rows {
+        let must = if row.expected_in { "let in" } else { "refused" };
+        let rest = columns.saturating_sub(2 + case + 2 + 7 + 2 + 2 + was + 2);
+        out.push(Line::from(vec![
+            Span::raw(format!("  {}  {}  ", fit(&printable(&row.case), case), fit(must, 7))),
+            theme::holds(row.holds),
+            Span::raw(format!(" {}  ", fit(&printable(&row.happened), was))),
+            Span::styled(clip(&printable(&row.detail), rest), theme::quiet()),
+        ]));
+    }
+    out
+}
