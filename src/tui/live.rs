@@ -70,7 +70,7 @@ impl Engine for Live {
             form.server_names.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
         let wishes = authority::Wishes {
             ca_name: form.ca_name.clone(),
-            key: key_kind(form.key),
+            key: form.key,
             server_names: names.map(str::to_owned).collect(),
             client: form.client_account.clone(),
             folder: form.folder.clone(),
@@ -79,10 +79,7 @@ impl Engine for Live {
     }
 
     fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
-        apply::remedy::plan(&exam.facts, remedy).map_err(|why| match why {
-            apply::remedy::NotPlanned::ByHand(why) => NotPlanned::ByHand(why),
-            apply::remedy::NotPlanned::NeedsCertificate => NotPlanned::Workshop,
-        })
+        apply::remedy::plan(&exam.facts, remedy)
     }
 
     fn offer(
@@ -99,7 +96,7 @@ impl Engine for Live {
             StatementForm::Alter => statement::Form::Alter,
             StatementForm::Grant => statement::Form::Grant,
         };
-        let offer = offer::offer(facts, account, level_below(level), form, certificate.as_ref())?;
+        let offer = offer::offer(facts, account, level, form, certificate.as_ref())?;
         let (subject, issuer) = match &offer.require {
             crate::facts::Require::Specified { subject, issuer, .. } => {
                 (subject.clone(), issuer.clone())
@@ -313,25 +310,4 @@ fn reason(log: &Path, before: u64) -> Option<String> {
     let lines: Vec<String> =
         String::from_utf8_lossy(&bytes).lines().map(|line| printable(line).into_owned()).collect();
     prove::reason_in_log(&lines)
-}
-
-fn key_kind(kind: KeyKind) -> ca::KeyKind {
-    match kind {
-        KeyKind::P256 => ca::KeyKind::P256,
-        KeyKind::P384 => ca::KeyKind::P384,
-        KeyKind::Ed25519 => ca::KeyKind::Ed25519,
-        KeyKind::Rsa2048 => ca::KeyKind::Rsa2048,
-        KeyKind::Rsa3072 => ca::KeyKind::Rsa3072,
-        KeyKind::Rsa4096 => ca::KeyKind::Rsa4096,
-    }
-}
-
-fn level_below(level: Level) -> offer::Level {
-    match level {
-        Level::None => offer::Level::None,
-        Level::Ssl => offer::Level::Ssl,
-        Level::X509 => offer::Level::X509,
-        Level::Issuer => offer::Level::Issuer,
-        Level::SubjectAndIssuer => offer::Level::SubjectAndIssuer,
-    }
 }
