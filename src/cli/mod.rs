@@ -10,6 +10,7 @@ mod check;
 mod explain;
 mod sandbox;
 mod target;
+mod wizard;
 
 /// Exit status when there is a finding at or above `--fail-on`.
 const FINDINGS: u8 = 1;
@@ -83,8 +84,8 @@ pub fn main() -> ExitCode {
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
-        Some(Command::Sandbox(_)) => Err(Failure::usage("the wizard is on its way")),
-        None => Err(Failure::usage("the wizard is on its way")),
+        Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),
+        None => wizard::run(&cli.target, cli.ascii),
     };
     ran.unwrap_or_else(|failure| {
         eprintln!("mytls: {}", failure.message);

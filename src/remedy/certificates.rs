@@ -65,8 +65,9 @@ pub fn server_names(facts: &Facts) -> Vec<String> {
     let served = facts.served_leaf().map(crate::x509::Certificate::host_names);
     served.into_iter().flatten().for_each(|name| add(&name));
     ["localhost", "127.0.0.1"].into_iter().for_each(add);
-    // A name goes before an address: the first becomes the common name.
-    names.sort_by_key(|name| name.parse::<std::net::IpAddr>().is_ok());
+    // The first becomes the common name: a name that means this host to others, too, goes before
+    // localhost, and a name before an address.
+    names.sort_by_key(|name| (name.parse::<std::net::IpAddr>().is_ok(), name == "localhost"));
     names
 }
 

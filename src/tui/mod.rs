@@ -33,6 +33,7 @@ pub mod engine;
 pub mod form;
 mod guard;
 pub mod keys;
+pub mod live;
 pub mod rows;
 pub mod screen;
 pub mod state;

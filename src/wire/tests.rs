@@ -1,6 +1,6 @@
 //! Against servers that misbehave, each in one way.
 
-use std::io::Write;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::packet::capability;
 use super::testing::{
-    GREETING_CAPABILITIES, acceptor, denied, expired, greet_with_tls, greeting, packet, receive,
-    serve,
+    GREETING_CAPABILITIES, Random, acceptor, denied, expired, greet_with_tls, greeting, packet,
+    receive, serve,
 };
 use super::*;
 use crate::secret::Secret;
@@ -226,6 +226,42 @@ fn a_login_that_never_ends_is_ended() {
     });
     let error = plain_login(&endpoint).unwrap_err();
     assert!(matches!(error, WireError::Protocol { .. }), "{error}");
+}
+
+#[test]
+fn no_noise_in_the_login_makes_it_panic_or_tell_the_password() {
+    let (sender, received) = mpsc::channel();
+    let endpoint = serve({
+        let random = std::sync::Mutex::new(Random(0x1061_6e21));
+        move |mut stream| {
+            let mut random = random.lock().unwrap();
+            let hello = greeting("8.4.0", GREETING_CAPABILITIES & !capability::SSL);
+            let _ = stream.write_all(&packet(0, &hello));
+            let starts: [&[u8]; 6] = [
+                b"\xfecaching_sha2_password\0",
+                b"\xfemysql_native_password\0ab",
+                b"\xfeclient_ed25519\0",
+                b"\x01\x04",
+                b"\0\0\0",
+                b"",
+            ];
+            for _ in 0..8 {
+                let mut payload = starts[random.below(starts.len())].to_vec();
+                payload.extend((0..random.below(60)).map(|_| random.byte()));
+                let _ = stream.write_all(&packet(random.byte(), &payload));
+            }
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let mut sent = Vec::new();
+            let _ = stream.read_to_end(&mut sent);
+            let _ = sender.send(sent);
+        }
+    });
+    for _ in 0..500 {
+        // whatever it is, it is an answer
+        let _ = plain_login(&endpoint);
+        let sent = received.recv().unwrap();
+        assert!(!sent.is_empty() && !holds_password(&sent), "{sent:?}");
+    }
 }
 
 /// A TLS server that refuses every login, seen under this trust as this host.

@@ -1,0 +1,313 @@
+//! The real engine: what the wizard asks for, done by the rooms below.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::engine::{
+    AuthorityForm, Engine, KeyKind, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+};
+use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
+use crate::ca::{self, Store};
+use crate::checklist::Examination;
+use crate::facts::gather::{Cancel, Progress, gather};
+use crate::facts::{AccountName, Target, files};
+use crate::printable::printable;
+use crate::prove::{self, Expected, Row, Subject};
+use crate::remedy::{Effect, Remedy, offer, statement};
+use crate::report::markdown::{Deeds, markdown};
+use crate::secret::Secret;
+use crate::wire::{ClientIdentity, Endpoint, Trust};
+use crate::x509::{Certificate, pem};
+
+/// Works on real servers.
+#[derive(Default)]
+pub struct Live {
+    /// What the first screen suggests.
+    pub suggested: Target,
+    /// Who can restart the server; `None`: its DBA.
+    pub restart: Option<Arc<dyn Restart>>,
+    /// Passwords that are known already.
+    pub passwords: Vec<(AccountName, Secret)>,
+    /// Where changes are noted; `None`: nowhere.
+    pub journal: Option<PathBuf>,
+    /// The CA of a plan that was carried out: what a client has to trust since.
+    trust: Mutex<Option<PathBuf>>,
+}
+
+impl Live {
+    pub fn suggesting(suggested: Target) -> Self {
+        Self { suggested, ..Self::default() }
+    }
+}
+
+impl Engine for Live {
+    fn examine(
+        &self,
+        target: &Target,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(Progress),
+    ) -> Examination {
+        let mut target = target.clone();
+        if let Some(ca) = &*self.trust.lock().unwrap_or_else(PoisonError::into_inner) {
+            target.ssl_ca = Some(ca.clone());
+        }
+        Examination::judge(gather(&target, cancel, told))
+    }
+
+    fn authority_form(&self, exam: &Examination, user: Option<&str>) -> AuthorityForm {
+        let wishes = authority::Wishes::sensible(&exam.facts, user);
+        AuthorityForm {
+            ca_name: wishes.ca_name,
+            key: KeyKind::default(),
+            server_names: wishes.server_names.join(", "),
+            client_account: wishes.client,
+            folder: wishes.folder,
+        }
+    }
+
+    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
+        let names =
+            form.server_names.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
+        let wishes = authority::Wishes {
+            ca_name: form.ca_name.clone(),
+            key: form.key,
+            server_names: names.map(str::to_owned).collect(),
+            client: form.client_account.clone(),
+            folder: form.folder.clone(),
+        };
+        authority::plan(&exam.facts, &wishes)
+    }
+
+    fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
+        apply::remedy::plan(&exam.facts, remedy)
+    }
+
+    fn offer(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        level: Level,
+        form: StatementForm,
+    ) -> Result<Offer, String> {
+        let facts = &exam.facts;
+        let path = client_file(&facts.target, account, "client-cert.pem");
+        let certificate = path.as_deref().and_then(certificate);
+        let form = match form {
+            StatementForm::Alter => statement::Form::Alter,
+            StatementForm::Grant => statement::Form::Grant,
+        };
+        let offer = offer::offer(facts, account, level, form, certificate.as_ref())?;
+        let (subject, issuer) = match &offer.require {
+            crate::facts::Require::Specified { subject, issuer, .. } => {
+                (subject.clone(), issuer.clone())
+            }
+            _ => Default::default(),
+        };
+        let undo = offer.undo.sql();
+        let last = offer.written.statements.len().saturating_sub(1);
+        let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
+            sql: sql.clone(),
+            undo: if at == last { undo.trim_end_matches(';').to_owned() } else { String::new() },
+        });
+        let plan = Plan {
+            title: format!("{account} REQUIRE {}", offer.require.describe()),
+            statements: statements.collect(),
+            effect: Effect::None,
+            session: Plan::session_of(facts),
+            warnings: offer.warnings.clone(),
+            ..Plan::default()
+        };
+        Ok(Offer {
+            statement: offer.written.sql(),
+            undo,
+            subject,
+            issuer,
+            certificate: path.filter(|_| certificate.is_some()),
+            explain: offer.explain,
+            warnings: offer.warnings,
+            plan,
+        })
+    }
+
+    fn apply(
+        &self,
+        target: &Target,
+        plan: &Plan,
+        told: &mut dyn FnMut(&str),
+    ) -> Result<Applied, (Applied, String)> {
+        let result = apply::run(plan, self.restart.as_deref(), told);
+        let applied = match &result {
+            Ok(applied) | Err((applied, _)) => applied,
+        };
+        if let Some(file) = self.journal.as_ref().filter(|_| !applied.done.is_empty()) {
+            let at = time::OffsetDateTime::now_utc().unix_timestamp();
+            let entry = journal::Entry { at, target: target.display(), applied: applied.clone() };
+            if let Err(error) = journal::append(file, &entry) {
+                told(&format!("this change could not be noted in the journal: {error}"));
+            }
+        }
+        if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
+            *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
+        }
+        result.map_err(|(applied, error)| (applied, error.to_string()))
+    }
+
+    fn can_restart(&self) -> bool {
+        self.restart.is_some()
+    }
+
+    fn prove(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        password: &Secret,
+        cancel: &Cancel,
+        told: &mut dyn FnMut(ProofRow),
+    ) -> Result<Proof, String> {
+        let facts = &exam.facts;
+        let server = facts.server.read().ok_or("the server has to answer first")?;
+        let accounts = server.accounts.read().ok_or("the accounts could not be read")?;
+        let known = accounts.iter().find(|known| known.name == *account);
+        let known = known.ok_or_else(|| format!("there is no account {account} any more"))?;
+        let wire =
+            facts.wire.read().ok_or("the server cannot be reached over the network from here")?;
+        let file = |name| {
+            client_file(&facts.target, account, name)
+                .ok_or_else(|| format!("{account} has no certificate here yet; make one first"))
+        };
+        let identity = ClientIdentity::load(&file("client-cert.pem")?, &file("client-key.pem")?)
+            .map_err(|error| error.to_string())?;
+        let subject = Subject {
+            endpoint: Endpoint::new(wire.host.clone(), wire.port),
+            account: account.clone(),
+            password,
+            require: &known.require,
+            flavor: server.flavor,
+            transport_enforced: server.is_on("require_secure_transport"),
+            trust: trust(exam),
+            ca: signing_ca(&facts.target, &identity),
+            identity,
+        };
+        let log = error_log(exam);
+        let before = log.as_deref().map_or(0, length);
+        let matrix =
+            prove::matrix(&subject, &mut |row| told(proof_row(row)), &|| cancel.is_cancelled());
+        Ok(Proof {
+            account: matrix.account.clone(),
+            against: matrix.against.clone(),
+            rows: matrix.rows.iter().map(proof_row).collect(),
+            seconds: matrix.seconds,
+            server_reason: log.and_then(|log| reason(&log, before)),
+        })
+    }
+
+    fn known_password(&self, account: &AccountName) -> Option<Secret> {
+        let known = self.passwords.iter().find(|(name, _)| name == account);
+        known.map(|(_, password)| password.clone())
+    }
+
+    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
+        let deeds = Deeds {
+            done: done.iter().flat_map(|applied| applied.done.clone()).collect(),
+            // the last change is the first to be taken back
+            undo: done.iter().rev().flat_map(|applied| applied.undo.clone()).collect(),
+            proofs: proofs.iter().map(proof_text).collect(),
+        };
+        markdown(exam, &deeds)
+    }
+
+    fn suggest_target(&self) -> Target {
+        self.suggested.clone()
+    }
+}
+
+/// A file of the client certificate that the private CA of this server made for an account.
+fn client_file(target: &Target, account: &AccountName, name: &str) -> Option<PathBuf> {
+    let account: ca::PlainName = account.user.parse().ok()?;
+    let dir = target.ca_dir.as_ref()?.join("clients").join(account.as_str());
+    Some(dir.join(name)).filter(|path| path.is_file())
+}
+
+fn certificate(path: &Path) -> Option<Certificate> {
+    let found = files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok()?;
+    found.first().map(|x509| Certificate::from_openssl(x509))
+}
+
+/// The CA given, or the server's own.
+fn trust(exam: &Examination) -> Trust {
+    let given = exam.facts.target.ssl_ca.as_deref();
+    let given =
+        given.and_then(|path| files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok());
+    let own = || {
+        let files = exam.facts.files.read()?;
+        Some(files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect())
+    };
+    given.or_else(own).map_or(Trust::System, Trust::Only)
+}
+
+/// The private CA with its key, where it is the one that issued this certificate.
+fn signing_ca(
+    target: &Target,
+    identity: &ClientIdentity,
+) -> Option<(openssl::x509::X509, openssl::pkey::PKey<openssl::pkey::Private>)> {
+    let store = Store::open(target.ca_dir.as_ref()?).ok()?;
+    let authority = store.authority();
+    let issued = identity.chain.first()?.verify(&authority.key).unwrap_or(false);
+    issued.then(|| (authority.certificate.clone(), authority.key.clone()))
+}
+
+fn proof_row(row: &Row) -> ProofRow {
+    ProofRow {
+        case: row.case.title().to_owned(),
+        expected_in: row.expected == Expected::LetIn,
+        happened: row.happened.title().to_owned(),
+        holds: row.was_tried().then(|| row.holds()),
+        detail: row.note(),
+    }
+}
+
+/// The matrix as text, for the report.
+fn proof_text(proof: &Proof) -> String {
+    let mut lines =
+        vec![format!("{} against {}, {:.1} s", proof.account, proof.against, proof.seconds)];
+    for row in &proof.rows {
+        let must = if row.expected_in { "let in" } else { "refused" };
+        let mark = match row.holds {
+            Some(true) => '✓',
+            Some(false) => '✗',
+            None => '–',
+        };
+        lines.push(format!(
+            "{:<24} must be {must:<8} {mark} {} {}",
+            row.case, row.happened, row.detail
+        ));
+    }
+    lines.extend(
+        proof.server_reason.iter().map(|reason| format!("the server's own reason: {reason}")),
+    );
+    lines.join("\n")
+}
+
+fn error_log(exam: &Examination) -> Option<PathBuf> {
+    let server = exam.facts.server.read()?;
+    exam.facts.files.read()?; // the server is on this host
+    let log = server.variable("log_error").filter(|log| *log != "stderr")?;
+    Some(Path::new(server.variable("datadir").unwrap_or_default()).join(log))
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |about| about.len())
+}
+
+/// What the server logged since about a certificate that did not fit.
+fn reason(log: &Path, before: u64) -> Option<String> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    const MOST: u64 = 1 << 20;
+    let mut file = std::fs::File::open(log).ok()?;
+    file.seek(SeekFrom::Start(before)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).ok()?;
+    let lines: Vec<String> =
+        String::from_utf8_lossy(&bytes).lines().map(|line| printable(line).into_owned()).collect();
+    prove::reason_in_log(&lines)
+}
