@@ -70,6 +70,9 @@ fn examined(state: &mut State, exam: Examination) {
         (_, 0) => format!("checked: {}", counted(errors, "error")),
         _ => format!("checked: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
     });
+    if let (Place::Account(_), Some(toast)) = (&state.place, &mut state.toast) {
+        toast.push_str("; p proves this account");
+    }
     state.exam = Some(exam.into());
     state.connect = None;
     state.stale.clear();
