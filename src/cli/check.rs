@@ -128,25 +128,30 @@ fn progress() -> impl FnMut(Progress) {
     }
 }
 
+const SAVE_FACTS: &str = "save them with: mytls check --format json --with-facts > FILE";
+
 fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
     let shown = crate::printable::printable(&file.display().to_string()).into_owned();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::not_examined(format!("{shown} cannot be read: {error}")))?;
-    let value: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::not_examined(format!("{shown} is no JSON: {error}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        Failure::not_examined(format!("{shown} is no JSON ({error}); {SAVE_FACTS}"))
+    })?;
     // Either the facts alone, or a whole report with them inside.
     let facts = value.get("facts").cloned().unwrap_or(value);
     serde_json::from_value(facts).map_err(|error| {
         Failure::not_examined(format!(
-            "{shown} holds no facts that this version reads ({error}); save them with \
-             mytls check --format json --with-facts"
+            "{shown} holds no facts that this version reads ({error}); {SAVE_FACTS}"
         ))
     })
 }
 
 fn why_nothing(examination: &Examination) -> String {
     let facts = &examination.facts;
-    let reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
+    let mut reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
+    if facts.target.server_config.is_some() {
+        reasons.rotate_right(1); // what was named and cannot be read comes first
+    }
     let mut told = Vec::new();
     for unread in reasons.into_iter().flatten().filter(|unread| unread.kind != UnreadKind::NotAsked)
     {
