@@ -64,9 +64,10 @@ impl TargetArgs {
         let host = self.host.clone().or_else(|| option("host"));
         // A socket on the command line means this host, whatever the option file says.
         let host = host.filter(|_| self.host.is_some() || self.socket.is_none());
-        let socket = match self.host.is_some() && self.host.as_deref() != Some("localhost") {
-            true => self.socket.clone(),
-            false => path(&self.socket, "socket"),
+        let socket = if self.host.is_some() && self.host.as_deref() != Some("localhost") {
+            self.socket.clone()
+        } else {
+            path(&self.socket, "socket")
         };
         let port = match self.port {
             Some(port) => Some(port),

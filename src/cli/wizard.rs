@@ -41,9 +41,10 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
         sandbox.stop();
         return Ok(ended_by(signal));
     }
-    let ended = match std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        true => wizard_on(&sandbox),
-        false => checklist_of(&sandbox),
+    let ended = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        wizard_on(&sandbox)
+    } else {
+        checklist_of(&sandbox)
     };
     sandbox.stop();
     if args.keep {

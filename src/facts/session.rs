@@ -116,7 +116,7 @@ pub fn open(target: &Target, route: &Route) -> Result<Conn, SessionError> {
     };
     let session = Conn::new(opts);
     drop(identity_file);
-    session.map_err(|error| explain(error, target, printable(&place).into_owned()))
+    session.map_err(|error| explain(&error, target, printable(&place).into_owned()))
 }
 
 fn ssl_opts(target: &Target, tls: Tls) -> Result<(SslOpts, Option<IdentityFile>), SessionError> {
@@ -200,10 +200,10 @@ fn pkcs12(
     archive.build2(IdentityFile::PASSWORD)?.to_der()
 }
 
-fn explain(error: mysql::Error, target: &Target, place: String) -> SessionError {
+fn explain(error: &mysql::Error, target: &Target, place: String) -> SessionError {
     use std::io::ErrorKind;
     let why = || printable(&error.to_string()).into_owned();
-    match &error {
+    match error {
         mysql::Error::MySqlError(refusal) => SessionError::Denied {
             user: printable(target.user.as_deref().unwrap_or("(no user)")).into_owned(),
             code: refusal.code,

@@ -116,6 +116,7 @@ impl Program {
             Flavor::MySql => {
                 let mut command = Command::new(&self.path);
                 command.args(["--no-defaults", "--initialize-insecure", "--loose-mysqlx=OFF"]);
+                command.arg("--loose-auto-generate-certs=OFF");
                 command
             }
             Flavor::MariaDb => {
