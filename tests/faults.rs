@@ -27,7 +27,7 @@ fn every_fault_is_named_first_and_closed_by_each_of_its_remedies() {
                 while let Some(fault) = next() {
                     match close(&fault) {
                         Ok(Some(fixes)) => {
-                            println!("{:<28} named first, {fixes} closed it", fault.name)
+                            println!("{:<28} named first, {fixes} closed it", fault.name);
                         }
                         Ok(None) => return,
                         Err(why) => failures.lock().unwrap().push(format!("{}: {why}", fault.name)),

@@ -70,18 +70,17 @@ impl Wishes {
 pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
     let said = |error: CaError| error.to_string();
     let (dir, existing) = place(facts, &wishes.ca_name)?;
-    let (authority, create) = match existing {
-        Some(store) => (store.authority().clone(), None),
-        None => {
-            let name: PlainName = wishes.ca_name.trim().parse().map_err(said)?;
-            let spec = AuthoritySpec {
-                subject: Subject::common_name(&name),
-                key: wishes.key,
-                validity: Validity::CA,
-            };
-            let authority = Authority::create(&spec).map_err(said)?;
-            (authority.clone(), Some(authority))
-        }
+    let (authority, create) = if let Some(store) = existing {
+        (store.authority().clone(), None)
+    } else {
+        let name: PlainName = wishes.ca_name.trim().parse().map_err(said)?;
+        let spec = AuthoritySpec {
+            subject: Subject::common_name(&name),
+            key: wishes.key,
+            validity: Validity::CA,
+        };
+        let authority = Authority::create(&spec).map_err(said)?;
+        (authority.clone(), Some(authority))
     };
     let mut plan = Plan { session: Plan::session_of(facts), ..Plan::default() };
     let mut certificates = Vec::new();

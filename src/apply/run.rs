@@ -18,7 +18,7 @@ pub fn run(
     plan: &Plan,
     restart: Option<&dyn Restart>,
     told: &mut dyn FnMut(&str),
-) -> Result<Applied, (Applied, ApplyError)> {
+) -> Result<Applied, Box<(Applied, ApplyError)>> {
     let applied = Applied { title: plan.title.clone(), ..Applied::default() };
     let mut run = Run { applied, told, at_last: None };
     let result = run.all(plan, restart);
@@ -27,7 +27,7 @@ pub fn run(
     run.applied.undo.extend(run.at_last.take());
     match result {
         Ok(()) => Ok(run.applied),
-        Err(error) => Err((run.applied, error)),
+        Err(error) => Err(Box::new((run.applied, error))),
     }
 }
 
@@ -186,10 +186,8 @@ fn connect<'a>(conn: &'a mut Option<Conn>, plan: &Plan) -> Result<&'a mut Conn, 
 }
 
 fn send(conn: &mut Conn, sql: &str) -> Result<(), ApplyError> {
-    conn.query_drop(sql).map_err(|error| ApplyError::Sql {
-        statement: one_line(sql),
-        why: printable(&error.to_string()).into_owned(),
-    })
+    conn.query_drop(sql)
+        .map_err(|error| ApplyError::Sql { statement: one_line(sql), why: session::words(&error) })
 }
 
 fn one_line(text: &str) -> String {
@@ -233,7 +231,7 @@ mod tests {
         let file = folder.path().join("file");
         let mut plan = plan(vec![Write::text(&file, "x".into(), 0o644, "a text")]);
         plan.commands.push(Command { text: "echo no >&2; exit 3".into(), undo: String::new() });
-        let (applied, error) = run(&plan, None, &mut |_| {}).unwrap_err();
+        let (applied, error) = *run(&plan, None, &mut |_| {}).unwrap_err();
         assert_eq!(applied.undo, [format!("rm {}", file.display())]);
         assert!(error.to_string().contains("no (exit status: 3)"), "{error}");
     }
@@ -254,7 +252,7 @@ mod tests {
             }
         }
         let plan = Plan { effect: Effect::Restart, ..Plan::default() };
-        let (_, error) = run(&plan, Some(&Broken), &mut |_| {}).unwrap_err();
+        let (_, error) = *run(&plan, Some(&Broken), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("\\x1B[1mno\nAborting"), "{error}");
     }
 }

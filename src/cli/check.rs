@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::target::TargetArgs;
-use super::{FINDINGS, Failure, print};
+use super::{FINDINGS, Failure, print, tell};
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress, ProgressState, gather};
 use crate::facts::{Facts, UnreadKind};
@@ -121,9 +121,9 @@ fn progress() -> impl FnMut(Progress) {
             return;
         }
         match progress.state {
-            ProgressState::Started => eprint!("{} ... ", progress.stage),
-            ProgressState::Done(result) => eprintln!("{result}"),
-            ProgressState::Failed(why) => eprintln!("{why}"),
+            ProgressState::Started => tell(format_args!("{} ... ", progress.stage)),
+            ProgressState::Done(result) => tell(format_args!("{result}\n")),
+            ProgressState::Failed(why) => tell(format_args!("{why}\n")),
         }
     }
 }

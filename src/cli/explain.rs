@@ -90,7 +90,7 @@ pub fn rules(args: &RulesArgs) -> Result<ExitCode, Failure> {
                     "source": rule.section("Source"),
                 })
             });
-            print(&format!("{:#}\n", serde_json::Value::from_iter(list)))?;
+            print(&format!("{:#}\n", list.collect::<serde_json::Value>()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

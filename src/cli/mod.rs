@@ -76,8 +76,18 @@ impl Failure {
 
 /// Reads the arguments, runs the command, says what went wrong.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let ran = match cli.command {
+    let ran = match target::password_typed(std::env::args_os().skip(1)) {
+        true => Err(Failure::usage(target::PASSWORD_TYPED)),
+        false => run(Cli::parse()),
+    };
+    ran.unwrap_or_else(|failure| {
+        tell(format_args!("mytls: {}\n", failure.message));
+        ExitCode::from(failure.code)
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
@@ -86,11 +96,12 @@ pub fn main() -> ExitCode {
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),
         None => wizard::run(&cli.target, cli.ascii),
-    };
-    ran.unwrap_or_else(|failure| {
-        eprintln!("mytls: {}", failure.message);
-        ExitCode::from(failure.code)
-    })
+    }
+}
+
+/// Writes to stderr. Whether anybody still reads it changes nothing, where `eprint!` would panic.
+fn tell(text: std::fmt::Arguments) {
+    let _ = std::io::stderr().lock().write_fmt(text);
 }
 
 /// Writes to stdout; a reader that has gone away (`| head`) ends the program quietly.

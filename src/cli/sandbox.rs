@@ -8,7 +8,7 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Failure, print};
+use super::{Failure, print, tell};
 use crate::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
 
 #[derive(Clone, Debug, Args)]
@@ -57,7 +57,7 @@ pub fn start(args: &SandboxArgs) -> Result<Sandbox, SandboxError> {
     let talks = io::stderr().is_terminal();
     Sandbox::start(&options, &mut |line| {
         if talks {
-            eprintln!("{line} …");
+            tell(format_args!("{line} …\n"));
         }
     })
 }

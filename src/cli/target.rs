@@ -1,5 +1,6 @@
 //! The options that name a server, spelled as the `mysql` client spells them.
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -53,6 +54,28 @@ pub struct TargetArgs {
     pub insecure_login: bool,
 }
 
+/// What somebody is told who typed a password.
+pub const PASSWORD_TYPED: &str = "a password is never taken from the command line, where every user of this host could read it \
+     (ps, shell history). Give -p alone to be asked for it, or use --password-stdin, an option file \
+     (~/.my.cnf, --defaults-file) or MYSQL_PWD; and change the one that was just typed";
+
+/// Whether the arguments hold a password as the `mysql` client takes it: `-psecret`,
+/// `--password=secret`, or as a word after them. Looked for before anything else reads the
+/// arguments, since whoever complains about one repeats it.
+pub fn password_typed(arguments: impl IntoIterator<Item = OsString>) -> bool {
+    let mut asked = false;
+    for argument in arguments {
+        let argument = argument.to_string_lossy();
+        let glued = argument.starts_with("-p") || argument.starts_with("--password=");
+        let after = asked && !argument.starts_with('-');
+        asked = argument == "-p" || argument == "--password";
+        if after || (glued && !asked) {
+            return true;
+        }
+    }
+    false
+}
+
 impl TargetArgs {
     /// The arguments, completed from option files and environment as the `mysql` client does.
     pub fn resolve(&self) -> Result<Target, Failure> {
@@ -64,9 +87,10 @@ impl TargetArgs {
         let host = self.host.clone().or_else(|| option("host"));
         // A socket on the command line means this host, whatever the option file says.
         let host = host.filter(|_| self.host.is_some() || self.socket.is_none());
-        let socket = match self.host.is_some() && self.host.as_deref() != Some("localhost") {
-            true => self.socket.clone(),
-            false => path(&self.socket, "socket"),
+        let socket = if self.host.is_some() && self.host.as_deref() != Some("localhost") {
+            self.socket.clone()
+        } else {
+            path(&self.socket, "socket")
         };
         let port = match self.port {
             Some(port) => Some(port),
@@ -130,4 +154,24 @@ fn number(port: &str, file: &ServerConfig) -> Result<u16, Failure> {
         let origin = file.origin("port").map(ToString::to_string).unwrap_or_default();
         Failure::usage(format!("{origin}: the port must be a number from 1 to 65535"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_password_is_seen_in_every_spelling_and_nothing_else_is_taken_for_one() {
+        let typed = |line: &str| password_typed(line.split(' ').map(OsString::from));
+        for line in
+            ["check -psecret", "--password=secret", "check -p secret", "--password secret -h a"]
+        {
+            assert!(typed(line), "{line}");
+        }
+        for line in
+            ["check -p", "-p -h db1", "check --password-stdin", "-P 3306 -u p", "ca --name p"]
+        {
+            assert!(!typed(line), "{line}");
+        }
+    }
 }

@@ -41,9 +41,10 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
         sandbox.stop();
         return Ok(ended_by(signal));
     }
-    let ended = match std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        true => wizard_on(&sandbox),
-        false => checklist_of(&sandbox),
+    let ended = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        wizard_on(&sandbox)
+    } else {
+        checklist_of(&sandbox)
     };
     sandbox.stop();
     if args.keep {
@@ -59,7 +60,7 @@ fn wizard_on(sandbox: &Arc<Sandbox>) -> Result<ExitCode, Failure> {
     let mut engine = Live::suggesting(target.clone());
     engine.restart = Some(Arc::clone(sandbox) as Arc<dyn crate::apply::Restart>);
     engine.passwords = sandbox.accounts();
-    let title = Some(format!("sandbox: {}", sandbox.fault().title));
+    let title = Some(format!("sandbox: {}", sandbox.fault().name));
     open(engine, Start { target: Some(target), ascii: false, title })
 }
 

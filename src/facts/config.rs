@@ -81,7 +81,6 @@ fn read_file(
     let mut ours = false;
     for (index, line) in text.lines().enumerate() {
         match parse_line(line.trim_start_matches('\u{feff}')) {
-            Line::Nothing => {}
             Line::Group(name) => ours = groups.contains(&name.as_str()),
             Line::Include(path) if depth < DEEPEST => {
                 read_file(&beside(file, &path), groups, config, depth + 1)?;
@@ -91,12 +90,12 @@ fn read_file(
                     read_file(&included, groups, config, depth + 1)?;
                 }
             }
-            Line::Include(_) | Line::IncludeDir(_) => {}
             Line::Option { name, value } if ours => {
                 let origin = Origin { file: file.to_owned(), line: index + 1 };
                 config.options.insert(name, ConfigValue { value, origin });
             }
-            Line::Option { .. } => {}
+            // not ours, or a circle of files
+            Line::Nothing | Line::Option { .. } | Line::Include(_) | Line::IncludeDir(_) => {}
         }
     }
     Ok(())

@@ -134,11 +134,11 @@ impl Gathering<'_> {
         }
         (self.progress)(Progress { stage, state: ProgressState::Started });
         let source = work(&self.target);
-        let state = match &source {
+        let outcome = match &source {
             Source::Read(facts) => ProgressState::Done(done(facts)),
             Source::Unread(unread) => ProgressState::Failed(unread.why.clone()),
         };
-        (self.progress)(Progress { stage, state });
+        (self.progress)(Progress { stage, state: outcome });
         source
     }
 
@@ -187,7 +187,7 @@ impl Gathering<'_> {
                     |error| {
                         let why = format!(
                             "the server stopped answering: {}",
-                            printable(&error.to_string())
+                            super::session::words(&error)
                         );
                         Source::unread(UnreadKind::Failed, why, "try again, and read its error log")
                     },
@@ -318,9 +318,10 @@ impl Gathering<'_> {
                     Source::Read(wire)
                 }
                 Err(error) => {
-                    let kind = match error.is_unreachable() {
-                        true => UnreadKind::Unreachable,
-                        false => UnreadKind::Failed,
+                    let kind = if error.is_unreachable() {
+                        UnreadKind::Unreachable
+                    } else {
+                        UnreadKind::Failed
                     };
                     Source::unread(kind, error.why(), error.advice())
                 }

@@ -83,17 +83,14 @@ pub fn offer(
             || certificate.issuer.differs_between_libraries()
     });
     if differs {
-        warnings.push(match dialect.names_known {
-            true => {
-                "OpenSSL 3 and older TLS libraries write this name differently: an upgrade of the \
-                     server from one to the other would lock the account out"
-                    .to_owned()
-            }
-            false => {
-                "OpenSSL 3 and older TLS libraries write this name differently, and it is not \
-                      known which this server has: prove it at once"
-                    .to_owned()
-            }
+        warnings.push(if dialect.names_known {
+            "OpenSSL 3 and older TLS libraries write this name differently: an upgrade of the \
+                 server from one to the other would lock the account out"
+                .to_owned()
+        } else {
+            "OpenSSL 3 and older TLS libraries write this name differently, and it is not \
+                  known which this server has: prove it at once"
+                .to_owned()
         });
     }
     Ok(Offer { explain: explain(level, facts).to_owned(), require, written, undo, warnings })

@@ -137,7 +137,8 @@ impl Engine for Live {
     ) -> Result<Applied, (Applied, String)> {
         let result = apply::run(plan, self.restart.as_deref(), told);
         let applied = match &result {
-            Ok(applied) | Err((applied, _)) => applied,
+            Ok(applied) => applied,
+            Err(failed) => &failed.0,
         };
         if let Some(file) = self.journal.as_ref().filter(|_| !applied.done.is_empty()) {
             let at = time::OffsetDateTime::now_utc().unix_timestamp();
@@ -149,7 +150,7 @@ impl Engine for Live {
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
         }
-        result.map_err(|(applied, error)| (applied, error.to_string()))
+        result.map_err(|failed| (failed.0, failed.1.to_string()))
     }
 
     fn can_restart(&self) -> bool {

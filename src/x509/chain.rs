@@ -95,7 +95,7 @@ pub fn verify(
 
 /// For each certificate, which other of the list signed it: by the signature, not by the name.
 pub fn signers(certificates: &[X509]) -> Vec<Option<usize>> {
-    let signed = |child: &X509, parent: &X509| {
+    let made_by = |child: &X509, parent: &X509| {
         parent.public_key().is_ok_and(|key| child.verify(&key).unwrap_or(false))
     };
     let signer = |at: usize| {
@@ -104,7 +104,7 @@ pub fn signers(certificates: &[X509]) -> Vec<Option<usize>> {
         // The name is cheap to compare and rules nearly all out before a signature is computed.
         let parent = others.find(|(_, parent)| {
             child.issuer_name().try_cmp(parent.subject_name()).is_ok_and(std::cmp::Ordering::is_eq)
-                && signed(child, parent)
+                && made_by(child, parent)
         });
         parent.map(|(other, _)| other)
     };
@@ -143,7 +143,8 @@ mod tests {
         let issuing = root.issue_ca("Issuing");
         let leaf = issuing.issue_server("db1").certificate;
         let chain = [issuing.certificate.clone()];
-        assert_eq!(verify(&leaf, &chain, &[root.certificate.clone()], Purpose::Server), Ok(()));
+        let own = std::slice::from_ref(&root.certificate);
+        assert_eq!(verify(&leaf, &chain, own, Purpose::Server), Ok(()));
 
         let missing = verify(&leaf, &[], &[root.certificate], Purpose::Server).unwrap_err();
         assert!(missing.is_incomplete(), "{missing:?}");

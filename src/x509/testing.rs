@@ -25,6 +25,7 @@ pub fn root(cn: &str) -> Identity {
 }
 
 impl Identity {
+    #[must_use]
     pub fn issue_ca(&self, cn: &str) -> Identity {
         self.issue(cn, |builder| {
             builder
@@ -33,6 +34,7 @@ impl Identity {
         })
     }
 
+    #[must_use]
     /// A server certificate for this DNS name and 127.0.0.1.
     pub fn issue_server(&self, cn: &str) -> Identity {
         self.issue(cn, |builder| {

@@ -37,9 +37,8 @@ fn judge(facts: &Facts) -> Answer {
     let Some(server) = facts.server.read() else {
         return facts.server.reason().map_or_else(Answer::pass, Answer::unknown);
     };
-    let accounts = match server.accounts.read() {
-        Some(accounts) => accounts,
-        None => return server.accounts.reason().map_or_else(Answer::pass, Answer::unknown),
+    let Some(accounts) = server.accounts.read() else {
+        return server.accounts.reason().map_or_else(Answer::pass, Answer::unknown);
     };
     let from_network: Vec<&Account> =
         accounts.iter().filter(|account| !account.locked && !account.name.is_local()).collect();

@@ -93,7 +93,7 @@ mod tests {
     fn each_defect_is_named() {
         for defect in [Defect::Missing, Defect::Empty, Defect::Der, Defect::Directory] {
             let facts = testing::with_files(|files| {
-                files.key.as_mut().unwrap().content = Err(defect.clone())
+                files.key.as_mut().unwrap().content = Err(defect.clone());
             });
             let Answer::Fail(findings) = judge(&facts) else { panic!() };
             assert_eq!(findings[0].evidence[1].value, defect.to_string());

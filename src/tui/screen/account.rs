@@ -8,7 +8,7 @@ use crate::facts::{Account, AccountName, Require};
 use crate::printable::{printable, printable_lines};
 use crate::tui::engine::{Level, Offer};
 use crate::tui::state::State;
-use crate::tui::text::{clip, fit, pairs, paragraph, width, wrap_verbatim};
+use crate::tui::text::{clip, clip_start, fit, pairs, paragraph, width, wrap_verbatim};
 use crate::tui::theme;
 
 pub fn cells(state: &State, index: usize) -> Cells {
@@ -96,6 +96,11 @@ pub fn panel(state: &State, name: &AccountName, columns: usize) -> Vec<Line<'sta
         None => out.push(Line::styled("writing the statement…", theme::quiet())),
         Some(Err(why)) => {
             out.extend(warned(why, columns));
+            if state.level >= Level::Issuer {
+                out.push(Line::default());
+                let text = "c makes a certificate for it, in your own CA.";
+                out.extend(paragraph(text, columns, 2, Style::new()));
+            }
         }
         Some(Ok(offer)) => out.extend(statement(state, offer, columns)),
     }
@@ -116,13 +121,14 @@ fn level_line(
     columns: usize,
 ) -> Line<'static> {
     let chosen = state.level == level;
-    let now = account.is_some_and(|account| level_of(&account.require) == Some(level));
+    let now = account.filter(|account| level_of(&account.require) == Some(level));
     let mark = if chosen { "(•)" } else { "( )" };
     let pointer = if chosen { theme::POINTER } else { " " };
     let style = if chosen { theme::strong() } else { Style::new() };
     let note = match (now, level) {
-        (true, _) => "now",
-        (_, Level::SubjectAndIssuer) => "recommended",
+        (Some(account), _) if names_another(state, account, level) => "now, but another one",
+        (Some(_), _) => "now",
+        (None, Level::SubjectAndIssuer) => "recommended",
         _ => "",
     };
     let room = columns.saturating_sub(2 + 4 + 18 + 2 + width(note));
@@ -133,6 +139,17 @@ fn level_line(
         Span::raw(format!("{means}  ")),
         Span::styled(note, theme::quiet()),
     ])
+}
+
+/// Whether the account names a certificate or a CA, and not the one that it is offered.
+fn names_another(state: &State, account: &Account, level: Level) -> bool {
+    let key = (account.name.clone(), level, state.statement_form);
+    let (Some(Ok(offer)), Require::Specified { subject, issuer, .. }) =
+        (state.offers.get(&key), &account.require)
+    else {
+        return false;
+    };
+    (subject, issuer) != (&offer.subject, &offer.issuer)
 }
 
 /// Weakest first.
@@ -191,7 +208,8 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
     out.extend(code.into_iter().map(|line| Line::styled(format!("  {line}"), theme::code())));
     let mut known: Vec<(&str, String)> = Vec::new();
     if let Some(certificate) = &offer.certificate {
-        known.push(("certificate", printable(&certificate.display().to_string()).into_owned()));
+        let path = printable(&certificate.display().to_string()).into_owned();
+        known.push(("certificate", clip_start(&path, columns.saturating_sub(13))));
     }
     if !offer.undo.is_empty() {
         known.push(("undo", printable_lines(&offer.undo)));

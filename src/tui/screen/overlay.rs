@@ -11,7 +11,7 @@ use crate::printable::{printable, printable_lines};
 use crate::remedy::{ActionKind, Effect, Remedy};
 use crate::tui::keys;
 use crate::tui::state::{Fix, Overlay, State};
-use crate::tui::text::{clip, fit, paragraph, width, wrap_verbatim};
+use crate::tui::text::{clip, clip_start, fit, paragraph, width, wrap_verbatim};
 use crate::tui::theme;
 
 /// The page of an overlay that is read, not typed into.
@@ -156,10 +156,17 @@ fn actions(remedy: &Remedy, columns: usize) -> Vec<Line<'static>> {
             Effect::Restart => "then a restart",
         };
         let parts: Vec<&str> = [place, effect].into_iter().filter(|p| !p.is_empty()).collect();
-        out.push(Line::from(vec![
-            Span::styled(verb, theme::strong()),
-            Span::styled(format!("  {}", parts.join(", ")), theme::quiet()),
-        ]));
+        let right = parts.join(", ");
+        let verb = clip_start(&verb, columns);
+        let fits = width(&verb) + 2 + width(&right) <= columns;
+        let mut head = vec![Span::styled(verb, theme::strong())];
+        if fits {
+            head.push(Span::styled(format!("  {right}"), theme::quiet()));
+        }
+        out.push(Line::from(head));
+        if !fits {
+            out.push(Line::styled(clip(&right, columns), theme::quiet()));
+        }
         out.extend(code(&action.text, columns, theme::code()));
         out.push(Line::default());
     }

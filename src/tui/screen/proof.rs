@@ -21,7 +21,7 @@ pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'stati
     };
     out.push(match proof {
         Some(proof) => Line::styled(
-            format!("tried against {} in {:.1} s", printable(&proof.against), proof.seconds),
+            format!("tried against {} in {}", printable(&proof.against), duration(proof.seconds)),
             theme::quiet(),
         ),
         None => {
@@ -63,6 +63,9 @@ pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'stati
 
 /// The login matrix: what was tried, what must happen, what did.
 fn matrix(rows: &[ProofRow], columns: usize) -> Vec<Line<'static>> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
     let case = rows.iter().map(|row| width(&row.case)).max().unwrap_or(0).max(10);
     let case = case.min(columns / 2);
     let was = rows.iter().map(|row| width(&row.happened)).max().unwrap_or(0).max(7);
@@ -81,4 +84,9 @@ fn matrix(rows: &[ProofRow], columns: usize) -> Vec<Line<'static>> {
         ]));
     }
     out
+}
+
+/// `40 ms`, `2.3 s`
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
 }

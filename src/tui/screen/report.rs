@@ -109,12 +109,16 @@ pub fn last_words(state: &State) -> Vec<String> {
     let done: Vec<&String> = state.done.iter().flat_map(|applied| &applied.done).collect();
     if !done.is_empty() {
         out.push("done:".to_owned());
-        out.extend(done.iter().map(|line| format!("  {}", printable(line))));
+        out.extend(done.iter().flat_map(|text| indented(text)));
     }
     let undo: Vec<&String> = state.done.iter().rev().flat_map(|applied| &applied.undo).collect();
     if !undo.is_empty() {
         out.push("to take it back:".to_owned());
-        out.extend(undo.iter().map(|line| format!("  {}", printable(line))));
+        out.extend(undo.iter().flat_map(|text| indented(text)));
     }
     out
+}
+
+fn indented(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(|line| format!("  {}", printable(line)))
 }

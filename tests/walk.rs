@@ -1,0 +1,151 @@
+//! The whole walk as a person takes it: the real program in a terminal, on a real server that does
+//! not start because its key is another certificate's, to an account that is proven.
+//!
+//! With `UPDATE=1` the pictures of the documents are drawn on the way.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::pty::Pty;
+use common::svg::svg_from_vt100;
+use nix::sys::signal::Signal;
+use portable_pty::CommandBuilder;
+
+/// The sandbox under the wizard, in a folder where what is left behind is seen; `None` where there
+/// is no server, which fails under CI.
+fn sandbox(fault: &str) -> Option<(Pty, tempfile::TempDir)> {
+    use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let base = tempfile::Builder::new().prefix("w").tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A folder that is not there: this fails at once, and before that says when no server is here.
+    let options = SandboxOptions {
+        fault: Fault::named("none").unwrap(),
+        server: None,
+        keep: false,
+        base_dir: Some("/nonexistent/folder".into()),
+    };
+    let none = matches!(Sandbox::start(&options, &mut |_| ()), Err(SandboxError::NoServer));
+    if none {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "there is no server here");
+        eprintln!("skipped: there is no MariaDB or MySQL server here; make setup installs one");
+        return None;
+    }
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_mytls"));
+    command.args(["sandbox", "--fault", fault]);
+    if let Some(server) = std::env::var_os("MYTLS_TEST_SERVER") {
+        command.arg("--server");
+        command.arg(server);
+    }
+    command.env("TMPDIR", base.path());
+    command.env("HOME", base.path());
+    Some((Pty::start(command, 80, 24), base))
+}
+
+/// Draws the screen for the documents, when asked to.
+fn picture(pty: &Pty, name: &str, title: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{name}.svg")), svg_from_vt100(pty.vt100(), title))
+            .unwrap();
+    }
+}
+
+#[test]
+fn from_a_server_that_does_not_start_to_a_proven_account() {
+    let Some((mut pty, base)) = sandbox("mismatched-key") else { return };
+    pty.sees("▶ └ ✗ the server is not running").sees("Unable to get private key");
+    picture(&pty, "server", "mytls: the server is down, and why");
+    pty.keys("n").sees("▶ ✗ the key belongs to another certificate");
+    pty.sees("matches this certificate");
+    picture(&pty, "key", "mytls: the key belongs to another certificate");
+
+    // the private CA: five fields, all filled in
+    pty.keys("g").sees("A private CA, and certificates from it").sees("client's user   app");
+    picture(&pty, "workshop", "mytls: a private CA");
+    pty.keys("\r\r\r\r\r").sees("This will be written, and nothing else.").sees("1 restart");
+    pty.sees("key, never shown");
+    picture(&pty, "review", "mytls: everything that will be written");
+    assert_eq!(std::fs::read_dir(folder_of(base.path()).join("tls")).unwrap().count(), 4);
+    pty.keys("w").sees("checked: nothing is wrong");
+    pty.sees("✓ Server ─ ✓ Key & certificate ─ ✓ Chain ─ ✓ Encryption ─ ✓ Accounts");
+
+    pty.keys("3").sees("│ signed by").sees("in ssl_ca");
+    picture(&pty, "chain", "mytls: the chain as a tree");
+    pty.keys("4").sees("TLSv1.3");
+    pty.keys("5").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
+    pty.sees("undo");
+    picture(&pty, "account", "mytls: the statement for this server");
+    pty.keys("a").sees("This will be written, and nothing else.").sees("1 statement");
+    pty.keys("w").sees("checked: nothing is wrong");
+    pty.keys("p").sees("✓ Proved. 6 of 6 logins went as they must.");
+    for row in [
+        "the right certificate   let in   ✓ let in",
+        "no TLS                  refused  ✓ refused",
+        "TLS, no certificate     refused  ✓ refused",
+        "same subject, other CA  refused  ✓ refused  unknown ca",
+        "same CA, other subject  refused  ✓ refused",
+        "expired certificate     refused  ✓ refused  certificate expired",
+    ] {
+        pty.sees(row);
+    }
+    pty.sees("X509 subject mismatch: should be");
+    picture(&pty, "proof", "mytls: what was proven");
+    pty.keys("\x1b").sees("proved: 6 of 6").keys("6").sees("nothing that is known of");
+    for step in ["Server", "Key & certificate", "CA & chain", "Encryption", "Accounts"] {
+        let good = format!("✓ {step:<18}  good");
+        pty.until(&good, |screen| screen.lines().any(|line| line.trim() == good.trim()));
+    }
+    picture(&pty, "report", "mytls: the report");
+
+    assert_eq!(pty.keys("q").ends(), 0);
+    assert_eq!(pty.is_restored(), Ok(()));
+    assert!(pty.screen().contains("to take it back:"), "{}", pty.screen());
+    nothing_is_left(base.path());
+}
+
+/// The remedy that a colleague would choose: point the option at the key that is there.
+#[test]
+fn the_key_that_lies_nearby_is_taken_and_the_server_starts() {
+    let Some((mut pty, base)) = sandbox("mismatched-key") else { return };
+    pty.sees("the server is not running").keys("2").sees("▶ ✗ the key belongs").keys("\r");
+    pty.sees("point ssl_key at the key that matches").keys("\r");
+    pty.sees("This will be written, and nothing else.")
+        .sees("23 -ssl_key")
+        .sees("tls/old/server-key");
+    pty.keys("w").sees("checked: nothing is wrong");
+    assert_eq!(pty.keys("q").ends(), 0);
+    nothing_is_left(base.path());
+}
+
+#[test]
+fn a_signal_ends_wizard_and_server_and_leaves_a_whole_terminal() {
+    let Some((mut pty, base)) = sandbox("none") else { return };
+    pty.sees("checked: nothing is wrong");
+    pty.signal(Signal::SIGTERM);
+    assert_eq!(pty.ends(), 128 + 15);
+    assert_eq!(pty.is_restored(), Ok(()));
+    nothing_is_left(base.path());
+}
+
+/// The folder of the one sandbox in here.
+fn folder_of(base: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(base).unwrap().flatten().map(|entry| entry.path());
+    let is_sandbox = |path: &PathBuf| path.to_string_lossy().contains("mytls-sandbox");
+    entries.into_iter().find(is_sandbox).unwrap()
+}
+
+#[track_caller]
+fn nothing_is_left(base: &Path) {
+    let left: Vec<_> = std::fs::read_dir(base).unwrap().flatten().map(|e| e.path()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+    let here = base.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let servers = lines.filter(|line| String::from_utf8_lossy(line).contains(here)).count();
+    assert_eq!(servers, 0, "a server is left behind");
+}
