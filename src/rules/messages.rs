@@ -38,17 +38,19 @@ pub fn all() -> Vec<Message> {
 pub fn meanings(seen: &str) -> Vec<Message> {
     const MOST: usize = 3;
     let seen = normal(seen);
-    let mut found: Vec<(usize, Message)> = all()
+    let mut found: Vec<(String, Message)> = all()
         .into_iter()
         .filter_map(|message| {
             let hits = message.words.iter().filter(|words| holds(&seen, words));
-            Some((hits.map(String::len).max()?, message))
+            Some((hits.max_by_key(|words| words.len())?.clone(), message))
         })
         .collect();
-    found.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-    let best = found.first().map_or(0, |(length, _)| *length);
-    // A bare number beside a whole sentence adds nothing.
-    found.retain(|(length, _)| *length >= 8 || *length == best);
+    found.sort_by_key(|(words, _)| std::cmp::Reverse(words.len()));
+    // What is part of a longer find, or a bare number beside a whole sentence, adds nothing.
+    let best = found.first().map(|(words, _)| words.clone()).unwrap_or_default();
+    found.retain(|(words, _)| {
+        *words == best || (words.len() >= 8 && !best.contains(words.as_str()))
+    });
     found.truncate(MOST);
     found.into_iter().map(|(_, message)| message).collect()
 }
