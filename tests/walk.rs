@@ -36,6 +36,10 @@ fn sandbox(fault: &str) -> Option<(Pty, tempfile::TempDir)> {
     }
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_mytls"));
     command.args(["sandbox", "--fault", fault]);
+    if let Some(server) = std::env::var_os("MYTLS_TEST_SERVER") {
+        command.arg("--server");
+        command.arg(server);
+    }
     command.env("TMPDIR", base.path());
     command.env("HOME", base.path());
     Some((Pty::start(command, 80, 24), base))

@@ -186,10 +186,8 @@ fn connect<'a>(conn: &'a mut Option<Conn>, plan: &Plan) -> Result<&'a mut Conn, 
 }
 
 fn send(conn: &mut Conn, sql: &str) -> Result<(), ApplyError> {
-    conn.query_drop(sql).map_err(|error| ApplyError::Sql {
-        statement: one_line(sql),
-        why: printable(&error.to_string()).into_owned(),
-    })
+    conn.query_drop(sql)
+        .map_err(|error| ApplyError::Sql { statement: one_line(sql), why: session::words(&error) })
 }
 
 fn one_line(text: &str) -> String {

@@ -60,7 +60,7 @@ fn wizard_on(sandbox: &Arc<Sandbox>) -> Result<ExitCode, Failure> {
     let mut engine = Live::suggesting(target.clone());
     engine.restart = Some(Arc::clone(sandbox) as Arc<dyn crate::apply::Restart>);
     engine.passwords = sandbox.accounts();
-    let title = Some(format!("sandbox: {}", sandbox.fault().title));
+    let title = Some(format!("sandbox: {}", sandbox.fault().name));
     open(engine, Start { target: Some(target), ascii: false, title })
 }
 

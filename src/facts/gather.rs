@@ -187,7 +187,7 @@ impl Gathering<'_> {
                     |error| {
                         let why = format!(
                             "the server stopped answering: {}",
-                            printable(&error.to_string())
+                            super::session::words(&error)
                         );
                         Source::unread(UnreadKind::Failed, why, "try again, and read its error log")
                     },

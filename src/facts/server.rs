@@ -119,7 +119,7 @@ fn accounts(conn: &mut Conn, flavor: Flavor) -> Source<Vec<Account>> {
         |error| {
             Source::unread(
                 UnreadKind::Refused,
-                format!("the accounts could not be read: {}", printable(&error.to_string())),
+                format!("the accounts could not be read: {}", super::session::words(&error)),
                 "log in as an account with SELECT on the mysql schema",
             )
         },
@@ -195,7 +195,7 @@ fn sessions(conn: &mut Conn, performance_schema: &str) -> Source<Vec<OtherSessio
         Ok(rows) => Source::Read(rows.iter().map(other_session).collect()),
         Err(error) => Source::unread(
             UnreadKind::Refused,
-            format!("the sessions could not be read: {}", printable(&error.to_string())),
+            format!("the sessions could not be read: {}", super::session::words(&error)),
             "log in as an account with SELECT on performance_schema and PROCESS",
         ),
     }

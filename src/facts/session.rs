@@ -200,9 +200,19 @@ fn pkcs12(
     archive.build2(IdentityFile::PASSWORD)?.to_der()
 }
 
+/// What a server or the library said, without the library's dressing; printable.
+pub fn words(error: &mysql::Error) -> String {
+    let text = match error {
+        mysql::Error::MySqlError(refusal) => format!("{} ({})", refusal.message, refusal.code),
+        mysql::Error::IoError(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    printable(&text).into_owned()
+}
+
 fn explain(error: &mysql::Error, target: &Target, place: String) -> SessionError {
     use std::io::ErrorKind;
-    let why = || printable(&error.to_string()).into_owned();
+    let why = || words(error);
     match error {
         mysql::Error::MySqlError(refusal) => SessionError::Denied {
             user: printable(target.user.as_deref().unwrap_or("(no user)")).into_owned(),

@@ -34,7 +34,7 @@ pub fn server_line(examination: &Examination) -> String {
         return format!("{} {}, {}", server.flavor.name(), server.version, library.join(" "));
     }
     let greeting = facts.wire.read().map(|wire| &wire.greeting);
-    greeting.map(|greeting| greeting.version_text.clone()).unwrap_or_default()
+    greeting.map(crate::wire::Greeting::describe).unwrap_or_default()
 }
 
 struct Pen<'a> {

@@ -110,8 +110,8 @@ impl Program {
         log: &Path,
         user: &RunAs,
     ) -> Result<(), SandboxError> {
-        // A power cut may eat a sandbox: not to wait for the disk makes this four times as fast.
-        let fast = ["--innodb-flush-method=nosync", "--innodb-log-file-size=4M"];
+        // A power cut may eat a sandbox: it never waits for the disk, which it would a thousand times.
+        let fast = ["--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-log-file-size=4M"];
         let mut command = match self.flavor {
             Flavor::MySql => {
                 let mut command = Command::new(&self.path);

@@ -74,6 +74,15 @@ impl Field {
         }
     }
 
+    /// Nothing was typed or chosen.
+    pub fn is_untouched(&self) -> bool {
+        match &self.entry {
+            Entry::Text(input) | Entry::Number(input) => input.value().is_empty(),
+            Entry::Secret(secret) => secret.is_empty(),
+            Entry::Choice { chosen, .. } => *chosen == 0,
+        }
+    }
+
     pub fn set(&mut self, value: &str) {
         match &mut self.entry {
             Entry::Text(input) | Entry::Number(input) => *input = Input::new(value.to_owned()),

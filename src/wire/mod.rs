@@ -95,6 +95,16 @@ pub struct Greeting {
     pub auth_plugin: String,
 }
 
+impl Greeting {
+    /// `MariaDB 10.11.19`; the text as sent where it holds no version.
+    pub fn describe(&self) -> String {
+        match self.version {
+            Some(version) => format!("{} {version}", self.flavor.name()),
+            None => self.version_text.clone(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsOffer {

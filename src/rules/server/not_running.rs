@@ -58,7 +58,7 @@ fn judge(facts: &Facts) -> Answer {
 }
 
 fn version(facts: &Facts) -> String {
-    let greeting = facts.wire.read().map(|wire| wire.greeting.version_text.clone());
+    let greeting = facts.wire.read().map(|wire| wire.greeting.describe());
     let said =
         facts.server.read().map(|server| format!("{} {}", server.flavor.name(), server.version));
     said.or(greeting).unwrap_or_default()

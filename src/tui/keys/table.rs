@@ -241,7 +241,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Char('r')],
         1,
-        PLACES,
+        WALKING,
         Action::Recheck,
         |_| "check again",
         "check everything again",
@@ -317,8 +317,6 @@ const READING: &[Context] = &[
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
-const PLACES: &[Context] =
-    &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
 const OVERLAYS: &[Context] =
     &[Context::Fix, Context::Review, Context::Done, Context::Proof, Context::Text];

@@ -9,8 +9,14 @@ use crate::tui::form::{Field, Form};
 pub const HOST: usize = 0;
 pub const PORT: usize = 1;
 pub const SOCKET: usize = 2;
-pub const USER: usize = 3;
-pub const PASSWORD: usize = 4;
+pub const CA: usize = 3;
+pub const UNTRUSTED: usize = 4;
+pub const USER: usize = 5;
+pub const PASSWORD: usize = 6;
+
+/// What to do with a server whose certificate nobody vouches for; the second is on request only.
+const DO_NOT: &str = "do not log in";
+const ALL_THE_SAME: &str = "log in all the same";
 
 /// The form, filled with what is known.
 pub fn form(target: &Target) -> Form {
@@ -29,6 +35,17 @@ pub fn form(target: &Target) -> Form {
             target.port.map_or_else(String::new, |port| port.to_string()),
         ),
         Field::text("socket", "used when the host is this one", path(&target.socket)),
+        Field::text(
+            "CA file",
+            "the CA that vouches for the server; empty: the system's, or the server's own",
+            path(&target.ssl_ca),
+        ),
+        Field::choice(
+            "if untrusted",
+            "← → choose; all the same: the password may go to whoever answers",
+            &[DO_NOT, ALL_THE_SAME],
+            usize::from(target.insecure_login),
+        ),
         Field::text(
             "user",
             "an account that may read mysql.user, such as root",
@@ -62,6 +79,8 @@ pub fn target(form: &mut Form, before: Option<&Target>) -> Option<Target> {
         host,
         port,
         socket,
+        ssl_ca: text(form, CA).map(PathBuf::from),
+        insecure_login: form.value(UNTRUSTED) == ALL_THE_SAME,
         user: text(form, USER),
         password: form.fields.get(PASSWORD).and_then(Field::secret_value),
         ..before.cloned().unwrap_or_default()
@@ -180,11 +199,17 @@ mod tests {
 
     #[test]
     fn what_the_form_does_not_ask_is_kept() {
-        let before = Target { ssl_ca: Some("/etc/ca.pem".into()), ..Target::default() };
+        let before = Target {
+            ssl_ca: Some("/etc/ca.pem".into()),
+            ssl_key: Some("/etc/key.pem".into()),
+            insecure_login: true,
+            ..Target::default()
+        };
         let mut form = form(&before);
         form.fields[HOST].set("db1");
         let target = target(&mut form, Some(&before)).unwrap();
-        assert_eq!(target.ssl_ca, before.ssl_ca);
+        assert_eq!((&target.ssl_ca, &target.ssl_key), (&before.ssl_ca, &before.ssl_key));
+        assert!(target.insecure_login);
         assert_eq!(target.host.as_deref(), Some("db1"));
     }
 }

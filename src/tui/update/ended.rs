@@ -4,8 +4,8 @@ use super::{connect, examine, forget, go, push, workshop};
 use std::sync::Arc;
 
 use crate::apply::Applied;
-use crate::checklist::Examination;
-use crate::facts::{Facts, UnreadKind};
+use crate::checklist::{Examination, Verdict};
+use crate::facts::{Unread, UnreadKind};
 use crate::rules::{Severity, Step};
 use crate::secret::Secret;
 use crate::tui::engine::{NotPlanned, Proof};
@@ -52,7 +52,7 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
 }
 
 fn examined(state: &mut State, exam: Examination) {
-    if let Some((field, why)) = unreachable(&exam.facts)
+    if let Some((field, why)) = unreachable(&exam)
         && let Some(mut form) = state.connect_kept.take()
     {
         form.fail(field, why);
@@ -65,11 +65,20 @@ fn examined(state: &mut State, exam: Examination) {
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     state.toast = Some(match (errors, warnings) {
-        (0, 0) => "checked: nothing is wrong".to_owned(),
+        (0, 0) => match unknown(&exam) {
+            0 => "checked: nothing is wrong".to_owned(),
+            1 => "checked: nothing found wrong, but one step is not known".to_owned(),
+            n => format!("checked: nothing found wrong, but {n} steps are not known"),
+        },
         (0, _) => format!("checked: {}", counted(warnings, "warning")),
         (_, 0) => format!("checked: {}", counted(errors, "error")),
         _ => format!("checked: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
     });
+    let refused = |unread: &Unread| unread.kind == UnreadKind::Refused;
+    if let (true, Some(toast)) = (exam.facts.server.reason().is_some_and(refused), &mut state.toast)
+    {
+        toast.push_str("; not logged in, t changes the login");
+    }
     if let (Place::Account(_), Some(toast)) = (&state.place, &mut state.toast) {
         toast.push_str("; p proves this account");
     }
@@ -87,10 +96,19 @@ fn examined(state: &mut State, exam: Examination) {
     }
 }
 
-/// When nothing at all could be read: the field to look at, and why.
-fn unreachable(facts: &Facts) -> Option<(usize, String)> {
-    if facts.wire.read().is_some() || facts.server.read().is_some() || facts.files.read().is_some()
-    {
+/// How many steps could not be judged whole.
+fn unknown(exam: &Examination) -> usize {
+    let steps = Step::ALL.iter().filter(|step| **step != Step::Report);
+    steps.filter(|step| exam.verdict(**step) == Verdict::Unknown).count()
+}
+
+/// When nothing at all could be looked at: the field to look at, and why.
+fn unreachable(exam: &Examination) -> Option<(usize, String)> {
+    let facts = &exam.facts;
+    let answered = facts.server.read().is_some() || facts.wire.read().is_some();
+    // a refusal says that there is a server, and no more
+    let refused = facts.is_running() && facts.config.read().is_none();
+    if answered || (exam.saw_anything() && !refused) {
         return None;
     }
     let asked = |kind: UnreadKind| kind != UnreadKind::NotAsked;
@@ -108,8 +126,7 @@ fn unreachable(facts: &Facts) -> Option<(usize, String)> {
 
 fn suggested(state: &mut State, target: crate::facts::Target) {
     let Some(form) = &mut state.connect else { return };
-    let untouched =
-        form.fields.iter().all(|field| field.value().is_empty() && field.secret_value().is_none());
+    let untouched = form.fields.iter().all(Field::is_untouched);
     if untouched {
         *form = connect::form(&target);
         // the first thing that is still to be said
