@@ -139,7 +139,7 @@ fn every_fault_starts_or_is_refused_as_its_file_says_and_leaves_nothing() {
     for fault in Fault::all() {
         let base = base();
         let Some(sandbox) = start(&fault.name, base.path()) else { return };
-        assert_eq!(sandbox.is_running(), fault.server_starts(sandbox.flavor()), "{}", fault.name);
+        assert_eq!(sandbox.is_running(), fault.server_starts(sandbox.series()), "{}", fault.name);
         if sandbox.is_running() {
             let root = sql(&sandbox, "client.cnf", "SELECT 1");
             assert_eq!(root.as_deref(), Ok("1"), "{}: the administrator gets in", fault.name);

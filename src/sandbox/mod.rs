@@ -33,12 +33,14 @@ mod config;
 pub mod fault;
 mod folder;
 mod pki;
+pub mod series;
 mod server;
 
 pub use fault::Fault;
+pub use series::Series;
 
 use accounts::Accounts;
-use fault::{Change, Stage};
+use fault::{Change, Stage, Step};
 use folder::Folder;
 use pki::Pki;
 use server::{Process, Program, RunAs};
@@ -125,7 +127,7 @@ impl Sandbox {
     ) -> Result<Self, SandboxError> {
         let program = Program::find(options.server.as_deref())?;
         let fault = options.fault.clone();
-        if !fault.servers.contains(&program.flavor) {
+        if !fault.servers.contain(program.series()) {
             let server = program.describe();
             return Err(SandboxError::NotForThisServer { fault: fault.name, server });
         }
@@ -198,6 +200,11 @@ impl Sandbox {
 
     pub fn flavor(&self) -> Flavor {
         self.program.flavor
+    }
+
+    /// Which of the servers that faults are told apart by it is like.
+    pub fn series(&self) -> Series {
+        self.program.series()
     }
 
     /// `MariaDB 10.11.19`
@@ -275,23 +282,26 @@ impl Sandbox {
     }
 
     fn break_it(&self, pki: &mut Pki) -> Result<(), SandboxError> {
-        let (while_up, while_down): (Vec<&Change>, Vec<&Change>) = match self.fault.stage {
-            Stage::WhileRunning => (self.fault.changes.iter().collect(), Vec::new()),
-            Stage::BeforeStart => {
-                self.fault.changes.iter().partition(|change| matches!(change, Change::Sql { .. }))
-            }
+        let series = self.series();
+        let steps: Vec<&Step> =
+            self.fault.changes.iter().filter(|step| step.on.contain(series)).collect();
+        let needs_the_server =
+            |step: &&Step| matches!(step.change, Change::Sql { .. } | Change::Require { .. });
+        let (while_up, while_down): (Vec<&Step>, Vec<&Step>) = match self.fault.stage {
+            Stage::WhileRunning => (steps, Vec::new()),
+            Stage::BeforeStart => steps.into_iter().partition(needs_the_server),
         };
-        for change in while_up {
-            self.change(change, pki)?;
+        for step in while_up {
+            self.change(&step.change, pki)?;
         }
         if self.fault.stage == Stage::WhileRunning {
             return Ok(());
         }
         self.stop_server();
-        for change in while_down {
-            self.change(change, pki)?;
+        for step in while_down {
+            self.change(&step.change, pki)?;
         }
-        let should_start = self.fault.server_starts(self.program.flavor);
+        let should_start = self.fault.server_starts(series);
         match (self.restart(), should_start) {
             (Ok(()), true) | (Err(SandboxError::Start { .. }), false) => Ok(()),
             (Ok(()), false) => Err(SandboxError::StartedAnyway {
@@ -319,9 +329,12 @@ impl Sandbox {
                 self.edit_config(|text| config::set(text, name, value))
             }
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
-            Change::Sql { on, .. } if !on.contains(&self.program.flavor) => Ok(()),
-            Change::Sql { statement, .. } => {
+            Change::Sql { statement } => {
                 accounts::run(&self.socket(), &self.accounts.root, std::slice::from_ref(statement))
+            }
+            Change::Require { user, require } => {
+                let statement = accounts::require(self.series(), user, require);
+                accounts::run(&self.socket(), &self.accounts.root, &[statement])
             }
         }
     }

@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Group, Pid, Uid, User};
 
 use super::SandboxError;
+use super::series::Series;
 use crate::disk::Owner;
 use crate::facts::{Flavor, Version};
 use crate::printable::printable_lines;
@@ -96,6 +97,10 @@ impl Program {
             )));
         };
         Ok(Self { path, flavor, version })
+    }
+
+    pub(super) fn series(&self) -> Series {
+        Series::of(self.flavor, self.version)
     }
 
     /// `MariaDB 10.11.19`
