@@ -91,9 +91,10 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     );
     let known = trusted_own_ca(files);
     let mut remedy = if known && places.unset.is_empty() {
-        let command = match missing_from_ca(facts, files) {
-            true => format!("{issue} &&\ncat {ca_dir}/ca.pem >> {}", shell::path(&places.ca)),
-            false => issue,
+        let command = if missing_from_ca(facts, files) {
+            format!("{issue} &&\ncat {ca_dir}/ca.pem >> {}", shell::path(&places.ca))
+        } else {
+            issue
         };
         Remedy::new(
             "issue a new key and certificate from your own CA, in the place of the old",
