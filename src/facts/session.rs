@@ -308,7 +308,11 @@ mod tests {
     }
 
     fn gather(target: &Target) -> (UnreadKind, String) {
-        let facts = super::super::gather(target, &super::super::Cancel::default(), &mut |_| ());
+        let facts = crate::facts::gather::gather(
+            target,
+            &crate::facts::gather::Cancel::default(),
+            &mut |_| (),
+        );
         let unread = facts.server.reason().expect("no session").clone();
         (unread.kind, format!("{}; {}", unread.why, unread.advice))
     }
