@@ -163,17 +163,17 @@ pub trait Restart: Send + Sync {
 impl Plan {
     /// The way to the server that the facts were gathered on.
     pub fn session_of(facts: &Facts) -> Option<(Target, Route)> {
-        use crate::facts::session::Tls;
+        use crate::facts::session::{Tls, trust};
         let server = facts.server.read()?;
         let route = match server.session.over {
             Transport::Socket => Route::Socket(facts.target.socket.clone()?),
             Transport::Tcp => {
                 let wire = facts.wire.read()?;
-                let trusted = facts.handshake().and_then(|handshake| handshake.faults.as_ref());
-                let tls = match (server.session.cipher.is_empty(), trusted) {
-                    (true, _) => Tls::Off,
-                    (false, Some(faults)) if faults.is_empty() => Tls::Verified,
-                    (false, _) => Tls::Unverified,
+                let tls = if server.session.cipher.is_empty() {
+                    facts.target.insecure_login.then_some(Tls::Off)?
+                } else {
+                    let trust = trust(&facts.target, facts.files.read()).ok();
+                    Tls::with(&facts.target, facts.handshake()?, trust)?
                 };
                 Route::Tcp { host: wire.host.clone(), port: wire.port, tls }
             }
@@ -193,10 +193,13 @@ impl Plan {
 impl Write {
     /// A text file as a whole.
     pub fn text(path: &Path, text: String, mode: u32, what: impl Into<String>) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A file that is there keeps its mode, and the review shows that one.
+        let there = std::fs::metadata(path).ok().map(|about| about.permissions().mode() & 0o7777);
         Self {
             path: path.to_owned(),
             content: Content::Text(text),
-            mode,
+            mode: there.unwrap_or(mode),
             owner: None,
             what: what.into(),
             diff: Vec::new(),
@@ -209,6 +212,8 @@ impl Write {
     pub fn key(path: &Path, key: Secret, mode: u32, what: impl Into<String>) -> Self {
         let mut write = Self::text(path, String::new(), mode, what);
         write.content = Content::Key(key);
+        // whatever was there before, a new key is nobody else's
+        write.mode &= 0o770;
         write
     }
 

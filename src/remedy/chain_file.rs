@@ -85,11 +85,9 @@ fn point_at<T>(facts: &Facts, file: &FileFacts<T>, new: &Path) -> Option<Action>
 /// `None` where it holds them, or the server does not ask. A client that shows a certificate of
 /// these intermediates was trusted before: the root above them is in there.
 pub fn ca_with_intermediates(facts: &Facts, chain: &[&Certificate]) -> Option<String> {
-    let known = facts.server.read().map(|server| (server.flavor, server.version)).or_else(|| {
-        let greeting = &facts.wire.read()?.greeting;
-        Some((greeting.flavor, greeting.version?))
-    });
-    known.filter(|known| known.0 == Flavor::MySql && known.1 >= Version(8, 1, 0))?;
+    if !checks_itself(facts) {
+        return None;
+    }
     let file = facts.files.read()?.ca.as_ref()?;
     let there = file.content.as_ref().ok()?;
     let missing = chain.iter().skip(1).filter(|ca| !there.contains(ca));
@@ -99,6 +97,16 @@ pub fn ca_with_intermediates(facts: &Facts, chain: &[&Certificate]) -> Option<St
     }
     all.extend(there);
     Some(pem(&all))
+}
+
+/// Whether the server checks its own certificate under `ssl_ca` alone, as [`ca_with_intermediates`]
+/// says; `false` where nobody knows what server it is.
+pub fn checks_itself(facts: &Facts) -> bool {
+    let known = facts.server.read().map(|server| (server.flavor, server.version)).or_else(|| {
+        let greeting = &facts.wire.read()?.greeting;
+        Some((greeting.flavor, greeting.version?))
+    });
+    known.is_some_and(|(flavor, version)| flavor == Flavor::MySql && version >= Version(8, 1, 0))
 }
 
 /// The PEM text of a chain.
