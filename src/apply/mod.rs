@@ -193,10 +193,13 @@ impl Plan {
 impl Write {
     /// A text file as a whole.
     pub fn text(path: &Path, text: String, mode: u32, what: impl Into<String>) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A file that is there keeps its mode, and the review shows that one.
+        let there = std::fs::metadata(path).ok().map(|about| about.permissions().mode() & 0o7777);
         Self {
             path: path.to_owned(),
             content: Content::Text(text),
-            mode,
+            mode: there.unwrap_or(mode),
             owner: None,
             what: what.into(),
             diff: Vec::new(),
@@ -209,6 +212,8 @@ impl Write {
     pub fn key(path: &Path, key: Secret, mode: u32, what: impl Into<String>) -> Self {
         let mut write = Self::text(path, String::new(), mode, what);
         write.content = Content::Key(key);
+        // whatever was there before, a new key is nobody else's
+        write.mode &= 0o770;
         write
     }
 

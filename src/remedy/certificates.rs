@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Effect, Remedy, shell, statement};
+use super::{Action, Effect, Remedy, chain_file, shell, statement};
 use crate::facts::{Facts, FileFacts, ServerFiles};
 use crate::x509::pem::Defect;
 
@@ -91,9 +91,13 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     );
     let known = trusted_own_ca(files);
     let mut remedy = if known && places.unset.is_empty() {
+        let command = match missing_from_ca(facts, files) {
+            true => format!("{issue} &&\ncat {ca_dir}/ca.pem >> {}", shell::path(&places.ca)),
+            false => issue,
+        };
         Remedy::new(
             "issue a new key and certificate from your own CA, in the place of the old",
-            vec![Action::shell(issue, effect_of_files(facts))],
+            vec![Action::shell(command, effect_of_files(facts))],
         )
     } else {
         let create = match &files.own_ca {
@@ -125,6 +129,15 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     };
     remedy.actions.extend(take_effect(facts, remedy.effect()));
     Some(remedy)
+}
+
+/// Whether the server could not check what the own CA issues: that CA is an intermediate, and
+/// `ssl_ca` holds the root above it alone.
+fn missing_from_ca(facts: &Facts, files: &ServerFiles) -> bool {
+    let Some(own) = &files.own_ca else { return false };
+    chain_file::checks_itself(facts)
+        && !own.certificate.self_signed
+        && !files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
 }
 
 /// What to call a CA made for this server.

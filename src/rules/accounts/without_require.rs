@@ -94,7 +94,9 @@ fn finding(server: &ServerFacts, accounts: &[&Account]) -> Finding {
     let dialect = Dialect::of(server);
     let sql = dialect.require(&names, &Require::Ssl, Form::Alter).sql();
     let undo = dialect.require(&names, &Require::None, Form::Alter).sql();
-    let note = if plain.is_empty() {
+    let note = if server.sessions.read().is_none() {
+        "who is connected without TLS now cannot be seen: performance_schema is off"
+    } else if plain.is_empty() {
         "REQUIRE X509 or SUBJECT + ISSUER ask for a certificate as well"
     } else {
         "the sessions without TLS stay until they end, and cannot come back without it"

@@ -58,7 +58,7 @@ fn judge(facts: &Facts) -> Answer {
             "TLS that nobody has to use protects nobody",
         )
         .saw("require_secure_transport", "OFF")
-        .saw("accounts without REQUIRE", open.len().to_string());
+        .saw("accounts without REQUIRE", names(&open));
     let plain: Vec<String> = server
         .sessions
         .read()
@@ -69,6 +69,12 @@ fn judge(facts: &Facts) -> Answer {
         .collect();
     let finding =
         if plain.is_empty() { finding } else { finding.saw("would be refused", plain.join(", ")) };
+    let mut note = "clients without TLS are refused from now on; sessions there are stay, and the \
+                    socket stays open"
+        .to_owned();
+    if server.sessions.read().is_none() {
+        note.push_str(". Who would be refused cannot be seen: performance_schema is off");
+    }
     let mut actions = vec![
         Action::sql("SET GLOBAL require_secure_transport = ON;")
             .with_undo("SET GLOBAL require_secure_transport = OFF;"),
@@ -82,9 +88,17 @@ fn judge(facts: &Facts) -> Answer {
         line.effect = crate::remedy::Effect::None;
         actions.push(line);
     }
-    let remedy = Remedy::new("ask everybody for TLS", actions)
-        .with_note("clients without TLS are refused from now on; sessions there are stay, and the socket stays open");
+    let remedy = Remedy::new("ask everybody for TLS", actions).with_note(note);
     Answer::fail(finding.remedy([remedy]))
+}
+
+/// The first few by name.
+fn names(accounts: &[&crate::facts::Account]) -> String {
+    const NAMED: usize = 8;
+    let named = accounts.iter().take(NAMED).map(|account| account.name.to_string());
+    let more = accounts.len().saturating_sub(NAMED);
+    let rest = (more > 0).then(|| format!("{more} more"));
+    named.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
