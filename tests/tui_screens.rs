@@ -74,7 +74,7 @@ fn a_proof_that_does_not_hold_says_so() {
 
     // neither the step nor the report call it good
     w.engine.change(|does| does.require = mytls::facts::Require::Ssl);
-    w.walk("r<down>p<esc>").sees("checked: nothing is wrong").sees("✗ Accounts");
+    w.walk("rp<esc>").sees("▶ ✗ app@10.0.%").sees("✗ Accounts").walk("r").sees("checked: 1 error");
     w.walk("6").sees("✗ app@10.0.% does not get in with its certificate").sees("· Report");
     w.does_not_see("nothing that is known of");
     let last = mytls::tui::screen::report::last_words(&w.state).join("\n");
@@ -312,7 +312,7 @@ fn what_takes_it_back_is_broken_between_words_and_says_where_it_goes() {
 #[test]
 fn forms_tell_their_keys() {
     let mut w = broken();
-    w.walk("ng<f1>").sees("Tab Shift-Tab").sees("another field").sees("← →");
+    w.walk("ng<f1>").sees("Tab Shift-Tab").sees("another field").sees("←→  ");
     w.walk("<esc><down>").sees("←→ choose").walk("<right>").sees("EC P-384");
     w.walk("<left><left>").sees("RSA 4096").walk("<up>").does_not_see("←→ choose");
     w.walk("<esc>5<down>").does_not_see("e explain").walk("<up>").sees("e explain");
@@ -493,7 +493,7 @@ fn ascii_is_enough() {
         assert!(screen.is_ascii(), "{screen}");
     }
     w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
-    w.walk("4").sees("/ the certificate").sees(" - x Key");
+    w.walk("4").sees("/ the server presents").sees(" - x Key");
 }
 
 /// Every screen, in every size a terminal can have: nothing panics, and a terminal that is too

@@ -62,7 +62,9 @@ fn examined(state: &mut State, exam: Examination) {
     // what follows from something else goes with it
     let causes = exam.findings.iter().filter(|finding| finding.because_of.is_none());
     let count = |severity| causes.clone().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let proofs = state.proofs.iter().filter(|(_, current)| *current);
+    let broken = proofs.filter(|(proof, _)| proof.broken().is_some()).count();
+    let (errors, warnings) = (count(Severity::Error) + broken, count(Severity::Warning));
     let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     state.toast = Some(match (errors, warnings) {
         (0, 0) => match unknown(&exam) {
