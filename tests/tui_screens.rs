@@ -34,14 +34,19 @@ fn from_a_broken_server_to_a_proven_account() {
     w.sees("13 -ssl_cert = /etc/mysql/server.pem").sees("the server is restarted");
     assert!(!w.engine.does.lock().unwrap().key_matches, "nothing is written yet");
     w.walk("<enter>").sees("This will be written");
-    w.walk("w").sees("✓ Key & certificate").sees("checked: 1 error");
+    // the outcome stays until it is read, the step checked again beneath it
+    w.walk("w").sees("done: a private CA").sees("wrote /etc/mysql/tls/ca.pem");
+    w.sees("✓ Key & certificate").sees("checked: 1 error").sees("Enter go on");
+    w.walk("n5").sees("done: a private CA").walk("<enter>").sees("Do key and certificate belong");
     assert_eq!(w.state.place, Place::Step(Step::Key), "back where it was opened");
 
     w.walk("5").sees("✗ app@10.0.% may log in without TLS");
     w.walk("<down><enter>").sees("now REQUIRE NONE").sees("▶ (•) SUBJECT + ISSUER");
     w.sees("SUBJECT '/CN=app'").sees("ALTER USER for MariaDB 10.11.19");
     w.sees("would be refused from now on: 10.0.3.7");
-    w.walk("aw").sees("now REQUIRE SUBJECT + ISSUER").sees("✓ Accounts");
+    w.walk("a").sees("This will be done, and nothing else.").sees("w do it");
+    w.walk("w").sees("done: app@10.0.%").walk("<enter>");
+    w.sees("now REQUIRE SUBJECT + ISSUER").sees("✓ Accounts");
     w.walk("p").sees("✓ Proved. 5 of 5 logins went as they must.").sees("unknown ca");
     w.walk("<esc>n").sees("nothing that is known of");
     w.sees("✓ Report").sees("app@10.0.%  proved: 5 of 5").sees("wrote /etc/mysql/tls/ca.pem");
@@ -55,7 +60,7 @@ fn from_a_broken_server_to_a_proven_account() {
 fn what_was_proven_before_a_change_is_not_proven_after_it() {
     let mut w = mended();
     w.walk("5<down><enter>p").sees("Proved.").walk("<esc>").sees("✓ proved: 5 of 5");
-    w.walk("aw").sees("? tried before the last change").does_not_see("proved: 5 of 5");
+    w.walk("aw<esc>").sees("? tried before the last change").does_not_see("proved: 5 of 5");
     // the report that is written holds no proof of what is no more
     w.walk("6").sees("? app@10.0.%  tried before the last change");
 }
@@ -66,6 +71,14 @@ fn a_proof_that_does_not_hold_says_so() {
     w.engine.change(|does| does.refuses_right_certificate = true);
     w.walk("5<down>p").sees("✗ Not proved. 4 of 5").sees("let in   ✗ refused");
     w.walk("<esc>").sees("REQUIRE NONE, not as it must be");
+
+    // neither the step nor the report call it good
+    w.engine.change(|does| does.require = mytls::facts::Require::Ssl);
+    w.walk("rp<esc>").sees("▶ ✗ app@10.0.%").sees("✗ Accounts").walk("r").sees("checked: 1 error");
+    w.walk("6").sees("✗ app@10.0.% does not get in with its certificate").sees("· Report");
+    w.does_not_see("nothing that is known of");
+    let last = mytls::tui::screen::report::last_words(&w.state).join("\n");
+    assert!(last.contains("✗ Accounts"), "{last}");
 }
 
 #[test]
@@ -218,8 +231,10 @@ fn a_statement_that_cannot_be_written_says_why_and_what_helps() {
     w.walk("5<down><down><enter>").sees("! no certificate was made for web yet; c makes one");
     w.walk("a").sees("there is no statement yet");
     w.walk("<up><up>").sees("ALTER USER 'web'@'10.0.%' REQUIRE X509;");
-    w.walk("c").sees("client's user   web");
-    w.walk("<esc>").sees("web@10.0.%   now REQUIRE SSL");
+    w.walk("<up>").sees("as it is now").does_not_see("undo").walk("<down>").sees("undo");
+    w.walk("c").sees("client's user   web").sees("it keeps its certificate");
+    w.walk("<down><down><down><down><enter>").sees("This will be written");
+    w.walk("<esc><esc>").sees("web@10.0.%   now REQUIRE SSL");
 }
 
 #[test]
@@ -231,7 +246,92 @@ fn back_always_works_and_keeps_what_was_typed() {
     w.walk("g")
         .does_not_see("db1.example, 127.0.0.1")
         .walk("'CA'<enter><enter><enter><enter><enter>");
-    w.sees("at least one name or address of the server");
+    w.sees("This will be written");
+    w.walk("<esc><up><up><up><up><c-u><enter><enter><enter><enter><enter>");
+    w.sees("a CA needs a name");
+}
+
+/// A proof that cannot begin says which key helps, and leads there.
+#[test]
+fn without_a_certificate_the_proof_leads_to_one() {
+    let mut w = mended();
+    w.engine.change(|does| does.password = Some("no"));
+    w.walk("5<down>p").sees("! not proved: ").does_not_see("trying the logins");
+    w.sees("c certificate…").walk("c").sees("client's user   app");
+    w.walk("<esc>").sees("Who has to show a certificate");
+    w.walk("c").sees("client's user   app");
+}
+
+#[test]
+fn a_sandbox_needs_no_undo() {
+    let mut w = mended();
+    w.state.throwaway = true;
+    w.walk("5<down><enter>aw<esc>6").sees("the sandbox goes when you quit").sees("sent ALTER USER");
+    w.does_not_see("take it back, in");
+    let last = mytls::tui::screen::report::last_words(&w.state).join("\n");
+    assert!(
+        last.ends_with("The sandbox is gone, and with it all that was changed in it."),
+        "{last}"
+    );
+    assert!(!last.contains("to take it back"), "{last}");
+}
+
+#[test]
+fn what_holds_is_not_described_as_broken() {
+    let mut w = mended();
+    w.walk("2<down>").sees("── the key file holds").sees("What it checks");
+    w.does_not_see("does not hold").does_not_see("# ");
+}
+
+#[test]
+fn notes_are_still_open_too() {
+    let mut w = mended();
+    w.engine.change(|does| does.notes = true);
+    w.walk("r6").sees("✗ app@10.0.%").sees("· clear text is still possible");
+    w.engine.change(|does| does.require = mytls::facts::Require::X509);
+    w.walk("r").sees("· clear text is still possible").does_not_see("nothing that is known of");
+}
+
+#[test]
+fn nothing_is_said_yes_to_that_cannot_be_seen() {
+    let mut w = mended();
+    w.walk("5<down><enter>").resize(30, 8).walk("a").resize(80, 24).sees("now REQUIRE NONE");
+    w.walk("a").resize(30, 8).walk("w").resize(80, 24).sees("This will be done");
+    assert!(w.state.done.is_empty());
+    w.walk("w").sees("sent ALTER USER");
+}
+
+#[test]
+fn what_takes_it_back_is_broken_between_words_and_says_where_it_goes() {
+    let mut w = mended();
+    w.walk("5<down><enter>aw").resize(60, 24).sees("sql: ALTER USER 'app'@'10.0.%' REQUIRE NONE;");
+    let mut w = broken();
+    w.walk("ng<tab><tab><tab><tab><enter>w").sees("sh:  rm /etc/mysql/tls/ca.pem");
+}
+
+#[test]
+fn forms_tell_their_keys() {
+    let mut w = broken();
+    w.walk("ng<f1>").sees("Tab Shift-Tab").sees("another field").sees("←→  ");
+    w.walk("<esc><down>").sees("←→ choose").walk("<right>").sees("EC P-384");
+    w.walk("<left><left>").sees("RSA 4096").walk("<up>").does_not_see("←→ choose");
+    w.walk("<esc>5<down>").does_not_see("e explain").walk("<up>").sees("e explain");
+}
+
+#[test]
+fn the_first_field_is_the_first_that_is_not_known() {
+    let focus = |suggested: mytls::facts::Target| {
+        let mut w = broken();
+        w.state = mytls::tui::state::State::new(None, false);
+        w.held = Some(Vec::new());
+        w.take(Msg::Start);
+        w.take(Msg::Ended(w.state.last_job, Outcome::Suggested(suggested)));
+        w.state.connect.as_ref().unwrap().focus
+    };
+    let user = mytls::facts::Target { user: Some("root".into()), ..Default::default() };
+    assert_eq!(focus(user.clone()), 0, "the host: nothing says where the server is");
+    let socket = Some("/run/mysqld/mysqld.sock".into());
+    assert_eq!(focus(mytls::facts::Target { socket, ..user }), 6, "the password");
 }
 
 #[test]
@@ -258,7 +358,11 @@ fn a_consequence_points_to_its_cause() {
     let mut w = broken();
     w.walk("4").sees("└ ✗ TLS is off").sees("follows from Key & certificate");
     w.sees("It follows from: the key belongs to another certificate (step 2");
-    // it has no remedy of its own: Enter offers the cause's
+    // Enter leads to it, however it might be mended alone
+    w.sees("Enter to its cause");
+    w.walk("<enter>").sees("▶ ✗ the key belongs to another certificate");
+    w.sees("this follows from step 2; mend that first").does_not_see("Choose one");
+    w.walk("<down>").sees("▶ └ ✗ TLS is off").walk("<enter>").sees("▶ ✗ the key belongs");
     w.walk("<enter>").sees("Fix 1  point ssl_key at the key that matches");
 }
 
@@ -350,7 +454,7 @@ fn help_is_never_cut_and_shows_the_keys_of_its_screen() {
         }
     }
     w.resize(80, 40).walk("5<down><enter>a?").sees("Keys: Before anything is written");
-    w.sees("write all of this, and nothing else").walk("<esc>").sees("This will be written");
+    w.sees("write and do all of this, and nothing else").walk("<esc>").sees("This will be done");
 }
 
 #[test]
@@ -389,6 +493,7 @@ fn ascii_is_enough() {
         assert!(screen.is_ascii(), "{screen}");
     }
     w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
+    w.walk("4").sees("/ the server presents").sees(" - x Key");
 }
 
 /// Every screen, in every size a terminal can have: nothing panics, and a terminal that is too
@@ -460,7 +565,7 @@ fn the_screens_at_three_sizes() {
     let first = Walker::new(Fake::new(|_| ()), None);
     insta::assert_snapshot!("connect_80x24", first.screen());
     let mut done = mended();
-    done.walk("5<down><enter>awp<esc>6");
+    done.walk("5<down><enter>aw<esc>p<esc>6");
     done.state.toast = None;
     insta::assert_snapshot!("report_done_80x24", done.screen());
 }

@@ -71,7 +71,7 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     pty.sees("key, never shown");
     picture(&pty, "review", "mytls: everything that will be written");
     assert_eq!(std::fs::read_dir(folder_of(base.path()).join("tls")).unwrap().count(), 4);
-    pty.keys("w").sees("checked: nothing is wrong");
+    pty.keys("w").sees("done: ").sees("checked: nothing is wrong").sees("(before: ").keys("\r");
     pty.sees("✓ Server ─ ✓ Key & certificate ─ ✓ Chain ─ ✓ Encryption ─ ✓ Accounts");
 
     pty.keys("3").sees("│ signed by").sees("in ssl_ca");
@@ -80,9 +80,12 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     pty.keys("5").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
     pty.sees("undo");
     picture(&pty, "account", "mytls: the statement for this server");
-    pty.keys("a").sees("This will be written, and nothing else.").sees("1 statement");
-    pty.keys("w").sees("checked: nothing is wrong");
-    pty.keys("p").sees("✓ Proved. 6 of 6 logins went as they must.");
+    pty.keys("a").sees("This will be done, and nothing else.").sees("1 statement");
+    pty.keys("w").sees("sent ALTER USER").sees("checked: nothing is wrong");
+    pty.keys("\r")
+        .sees("now REQUIRE SUBJECT")
+        .keys("p")
+        .sees("✓ Proved. 6 of 6 logins went as they must.");
     for row in [
         "the right certificate   let in   ✓ let in",
         "no TLS                  refused  ✓ refused",
@@ -104,7 +107,8 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
 
     assert_eq!(pty.keys("q").ends(), 0);
     assert_eq!(pty.is_restored(), Ok(()));
-    assert!(pty.screen().contains("to take it back:"), "{}", pty.screen());
+    let screen = pty.screen();
+    assert!(screen.contains("The sandbox is gone") && !screen.contains("take it back"), "{screen}");
     nothing_is_left(base.path());
 }
 
@@ -115,9 +119,10 @@ fn the_key_that_lies_nearby_is_taken_and_the_server_starts() {
     pty.sees("the server is not running").keys("2").sees("▶ ✗ the key belongs").keys("\r");
     pty.sees("point ssl_key at the key that matches").keys("\r");
     pty.sees("This will be written, and nothing else.")
-        .sees("23 -ssl_key")
+        .sees(" -ssl_key =")
         .sees("tls/old/server-key");
-    pty.keys("w").sees("checked: nothing is wrong");
+    pty.keys("w").sees("done: ").sees("checked: nothing is wrong").keys("\r");
+    pty.sees("Do key and certificate belong together");
     assert_eq!(pty.keys("q").ends(), 0);
     nothing_is_left(base.path());
 }

@@ -106,7 +106,13 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
         let name: PlainName = wishes.client.trim().parse().map_err(said)?;
         let spec = authority.client_spec(&name, wishes.key, Validity::LEAF).map_err(said)?;
         let issued = authority.issue_client(&spec).map_err(said)?;
-        client_files(&dir.join("clients").join(name.as_str()), &name, &issued, &mut plan)?;
+        let trusted = if wishes.server_names.is_empty() {
+            trust_beside(facts, &authority, &mut plan)
+        } else {
+            None
+        };
+        let folder = dir.join("clients").join(name.as_str());
+        client_files(&folder, &name, &issued, trusted, &mut plan)?;
         certificates.push((issued, Kind::Client, vec![name.to_string()]));
     }
     for (issued, ..) in &certificates {
@@ -228,9 +234,11 @@ fn client_files(
     folder: &Path,
     name: &PlainName,
     issued: &Issued,
+    trusted: Option<String>,
     plan: &mut Plan,
 ) -> Result<(), String> {
     let said = |error: CaError| error.to_string();
+    let trusted = trusted.map_or_else(|| issued.ca_pem().map_err(said), Ok)?;
     plan.writes.push(Write::text(
         &folder.join("client-cert.pem"),
         issued.certificate_pem().map_err(said)?,
@@ -245,11 +253,39 @@ fn client_files(
     ));
     plan.writes.push(Write::text(
         &folder.join("ca.pem"),
-        issued.ca_pem().map_err(said)?,
+        trusted,
         0o644,
         "the CA, for verifying the server",
     ));
     Ok(())
+}
+
+/// Where the server keeps its certificate: it takes client certificates of this CA too, beside those
+/// of the CAs in its `ssl_ca`. Returns what `ssl_ca` holds then: it vouches for the server as well.
+fn trust_beside(facts: &Facts, authority: &Authority, plan: &mut Plan) -> Option<String> {
+    let file = facts.files.read().and_then(|files| files.ca.as_ref());
+    let text = file.and_then(|file| std::fs::read_to_string(&file.path).ok());
+    let (Some(file), Some(old)) = (file, text) else {
+        plan.warnings.push(
+            "the server refuses this certificate until its ssl_ca holds your CA, too".to_owned(),
+        );
+        return None;
+    };
+    let own = &authority.summary().sha256;
+    let trusts = |cas: &Vec<crate::x509::Certificate>| cas.iter().any(|ca| ca.sha256 == *own);
+    if file.content.as_ref().is_ok_and(trusts) {
+        return Some(old);
+    }
+    let pem = authority.summary().pem;
+    let mut new = old.trim_end().to_owned();
+    new = format!("{new}\n{}\n", pem.trim());
+    let what = "the CAs that client certificates may come from: yours beside the others";
+    plan.writes.push(Write::text(&file.path, new.clone(), 0o644, what));
+    let running = facts.server.read();
+    let reload = running.and_then(|server| statement::reload(server.flavor, server.version));
+    plan.reload = reload.map(str::to_owned);
+    plan.effect = if reload.is_some() { Effect::Reload } else { Effect::Restart };
+    Some(new)
 }
 
 /// `root:mysql` for a server that runs as `mysql`; `None` when only root could make it so.
@@ -378,6 +414,40 @@ mod tests {
         assert!(again.issue.as_ref().unwrap().create.is_none());
         wishes.ca_name = "Another".into();
         assert!(plan(&facts, &wishes).unwrap_err().contains("holds the CA"));
+    }
+
+    #[test]
+    fn a_client_certificate_alone_is_trusted_beside_what_the_server_trusts() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ssl_ca.pem");
+        let mut facts = testing::healthy();
+        facts.target.ca_dir = Some(folder.path().join("ca"));
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        let file = files.ca.as_mut().unwrap();
+        std::fs::write(&ca, &file.content.as_ref().unwrap()[0].pem).unwrap();
+        file.path.clone_from(&ca);
+        let wishes = Wishes { server_names: Vec::new(), ..Wishes::sensible(&facts, Some("app")) };
+        let plan = plan(&facts, &wishes).unwrap();
+        assert!(!plan.writes.iter().any(|write| write.what.contains("server certificate")));
+        assert_eq!(plan.effect, Effect::Reload);
+        run(&Plan { effect: Effect::None, reload: None, ..plan }, None, &mut |_| {}).unwrap();
+        let trusted = crate::x509::pem::certificates(&std::fs::read(&ca).unwrap()).unwrap();
+        assert_eq!(trusted.len(), 2);
+        let client = folder.path().join("ca/clients/app");
+        assert_eq!(std::fs::read(client.join("ca.pem")).unwrap(), std::fs::read(&ca).unwrap());
+        let own = std::fs::read(client.join("client-cert.pem")).unwrap();
+        let own = crate::x509::pem::certificates(&own).unwrap();
+        assert!(own[0].verify(&trusted[1].public_key().unwrap()).unwrap());
+
+        // asked for again, the server has it already
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        let both = trusted.iter().map(|ca| crate::x509::Certificate::from_openssl(ca));
+        files.ca.as_mut().unwrap().content = Ok(both.collect());
+        let again = super::plan(&facts, &Wishes { client: "web".into(), ..wishes }).unwrap();
+        assert_eq!(
+            (again.effect, again.writes.iter().any(|w| w.path == ca)),
+            (Effect::None, false)
+        );
     }
 
     #[test]

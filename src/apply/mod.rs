@@ -163,17 +163,17 @@ pub trait Restart: Send + Sync {
 impl Plan {
     /// The way to the server that the facts were gathered on.
     pub fn session_of(facts: &Facts) -> Option<(Target, Route)> {
-        use crate::facts::session::Tls;
+        use crate::facts::session::{Tls, trust};
         let server = facts.server.read()?;
         let route = match server.session.over {
             Transport::Socket => Route::Socket(facts.target.socket.clone()?),
             Transport::Tcp => {
                 let wire = facts.wire.read()?;
-                let trusted = facts.handshake().and_then(|handshake| handshake.faults.as_ref());
-                let tls = match (server.session.cipher.is_empty(), trusted) {
-                    (true, _) => Tls::Off,
-                    (false, Some(faults)) if faults.is_empty() => Tls::Verified,
-                    (false, _) => Tls::Unverified,
+                let tls = if server.session.cipher.is_empty() {
+                    facts.target.insecure_login.then_some(Tls::Off)?
+                } else {
+                    let trust = trust(&facts.target, facts.files.read()).ok();
+                    Tls::with(&facts.target, facts.handshake()?, trust)?
                 };
                 Route::Tcp { host: wire.host.clone(), port: wire.port, tls }
             }

@@ -8,7 +8,7 @@ use mysql::prelude::Queryable as _;
 use super::{Applied, ApplyError, Content, Issue, Plan, Restart, Write};
 use crate::ca::store::Store;
 use crate::disk::{self, Meta};
-use crate::facts::session;
+use crate::facts::session::{self, Session};
 use crate::printable::{printable, printable_lines};
 use crate::remedy::{Effect, shell};
 
@@ -208,7 +208,7 @@ fn execute(command: &str) -> Result<(), ApplyError> {
     Err(failed(format!("{} ({})", said.trim(), output.status)))
 }
 
-fn connect<'a>(conn: &'a mut Option<Conn>, plan: &Plan) -> Result<&'a mut Conn, ApplyError> {
+fn connect<'a>(conn: &'a mut Option<Session>, plan: &Plan) -> Result<&'a mut Session, ApplyError> {
     if conn.is_none() {
         let (target, route) = plan.session.as_ref().ok_or(ApplyError::NoSession)?;
         let opened = session::open(target, route);

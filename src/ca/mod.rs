@@ -48,6 +48,8 @@ pub enum CaError {
     StoreExists { dir: PathBuf, name: String },
     #[error("{dir} is not empty and holds no CA; choose a folder of its own for the CA", dir = dir.display())]
     NotEmpty { dir: PathBuf },
+    #[error("{one} and {other} are the same file, and what is written last would be all that is left in it; name a file of its own for each", one = one.display(), other = other.display())]
+    SameFile { one: PathBuf, other: PathBuf },
     #[error("{path}: {defect}", path = path.display())]
     File { path: PathBuf, defect: Defect },
     #[error("the CA's key {path} is protected by a passphrase; give it in the environment variable MYTLS_CA_PASSPHRASE", path = path.display())]

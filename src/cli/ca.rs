@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use nix::unistd::{Uid, User};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{Failure, print};
 use crate::ca::files::{ServerFiles, Written, replace_server, write_client, write_server};
 use crate::ca::{AuthoritySpec, CaError, Entry, Issued, KeyKind, PlainName, San, Store, Validity};
+use crate::disk::DiskError;
 use crate::printable::printable;
 use crate::secret::Secret;
 use crate::x509::OneLine;
@@ -106,6 +108,9 @@ struct ServerArgs {
     /// Replace this file with the CA's certificates
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     ca_file: Option<PathBuf>,
+    /// The user the server runs as: new files are made readable for it, a key for nobody else
+    #[arg(long, value_name = "USER", requires = "cert_file")]
+    server_user: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -186,21 +191,38 @@ fn create(args: &CreateArgs) -> Result<String, CaError> {
 }
 
 fn server(args: &ServerArgs) -> Result<String, CaError> {
+    let files = server_files(args)?;
     let store = open(&args.ca_dir)?;
     if let Some(out) = &args.out {
         crate::disk::create_private_dir(out)?;
     }
     let issued = store.issue_server(&args.san, args.key, Validity::Days(args.days))?;
-    let written = match (&args.out, args.cert_file.clone(), args.key_file.clone()) {
-        (_, Some(certificate), Some(key)) => {
-            let ca = args.ca_file.clone();
-            replace_server(&ServerFiles { certificate, key, ca }, &issued)?
-        }
+    let written = match &files {
+        Some(files) => replace_server(files, &issued)?,
         // the parser lets nothing else through
-        (out, ..) => write_server(&out.clone().unwrap_or_default(), &issued)?,
+        None => write_server(&args.out.clone().unwrap_or_default(), &issued)?,
     };
     let hosts: Vec<String> = args.san.iter().map(San::to_string).collect();
     Ok(report("server", &hosts.join(", "), args.key, &issued, &written))
+}
+
+/// The very files to be replaced, looked at before anything is issued.
+fn server_files(args: &ServerArgs) -> Result<Option<ServerFiles>, CaError> {
+    let (Some(certificate), Some(key)) = (args.cert_file.clone(), args.key_file.clone()) else {
+        return Ok(None);
+    };
+    let server_user = args.server_user.as_deref().map(server_user).transpose()?;
+    let files = ServerFiles { certificate, key, ca: args.ca_file.clone(), server_user };
+    files.check()?;
+    Ok(Some(files))
+}
+
+/// A user of this host by name, or by number as in the option `user=65534`.
+fn server_user(name: &str) -> Result<User, CaError> {
+    let by_uid = || name.parse().ok().and_then(|uid| User::from_uid(Uid::from_raw(uid)).ok()?);
+    let user = User::from_name(name).ok().flatten().or_else(by_uid);
+    let none = || DiskError::NoSuchName { kind: "user", name: name.to_owned() };
+    Ok(user.ok_or_else(none)?)
 }
 
 fn client(args: &ClientArgs) -> Result<String, CaError> {

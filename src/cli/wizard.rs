@@ -26,7 +26,7 @@ pub fn run(args: &TargetArgs, ascii: bool) -> Result<ExitCode, Failure> {
     let target = args.resolve()?;
     let mut engine = Live::suggesting(target.clone());
     engine.journal = journal::default_file();
-    let start = Start { target: args.is_given().then_some(target), ascii, title: None };
+    let start = Start { target: args.is_given().then_some(target), ascii, ..Start::default() };
     open(engine, start)
 }
 
@@ -42,7 +42,7 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
         return Ok(ended_by(signal));
     }
     let ended = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        wizard_on(&sandbox)
+        wizard_on(&sandbox, !args.keep)
     } else {
         checklist_of(&sandbox)
     };
@@ -53,15 +53,16 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
     ended
 }
 
-fn wizard_on(sandbox: &Arc<Sandbox>) -> Result<ExitCode, Failure> {
+fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failure> {
     let mut target = sandbox.target();
     // The CA that made the sandbox's certificates is somebody else's: its key is not at hand.
     target.ca_dir = Some(sandbox.dir().join("own-ca"));
     let mut engine = Live::suggesting(target.clone());
     engine.restart = Some(Arc::clone(sandbox) as Arc<dyn crate::apply::Restart>);
     engine.passwords = sandbox.accounts();
+    engine.throwaway = throwaway;
     let title = Some(format!("sandbox: {}", sandbox.fault().name));
-    open(engine, Start { target: Some(target), ascii: false, title })
+    open(engine, Start { target: Some(target), ascii: false, title, throwaway })
 }
 
 fn checklist_of(sandbox: &Sandbox) -> Result<ExitCode, Failure> {

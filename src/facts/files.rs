@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::{Access, FileFacts, Holds, Nearby, Origin, OwnCa, Readable, ServerConfig, ServerFiles};
+use super::{
+    Access, Blocker, Class, FileFacts, Holds, Nearby, Origin, OwnCa, Readable, ServerConfig,
+    ServerFiles,
+};
 use crate::x509::chain::{self, Purpose};
 use crate::x509::pem::{self, Defect};
 use crate::x509::{Certificate, PrivateKey};
@@ -96,8 +99,34 @@ pub fn read(sought: &Sought) -> ServerFiles {
         files.under_ca = Some(chain::verify(&x509s[leaf], &others, &ca_x509s, Purpose::Server));
     }
     files.nearby = nearby(sought);
+    files.combined = combined(sought);
     files.own_ca = sought.ca_dir.as_deref().and_then(own_ca);
     files
+}
+
+/// The options whose file another option names, too, or that holds a private key besides.
+fn combined(sought: &Sought) -> Vec<String> {
+    let places =
+        [("ssl_key", &sought.key), ("ssl_cert", &sought.certificate), ("ssl_ca", &sought.ca)];
+    let identity = |path: &Path| {
+        let about = std::fs::metadata(path).ok()?;
+        Some((about.dev(), about.ino()))
+    };
+    let named: Vec<_> = places
+        .iter()
+        .filter_map(|(option, place)| {
+            let (path, _) = place.as_ref()?;
+            Some((*option, path, identity(path)?))
+        })
+        .collect();
+    let holds_key = |path: &Path| {
+        bytes(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("PRIVATE KEY-----"))
+    };
+    let not_alone = named.iter().filter(|(option, path, file)| {
+        named.iter().any(|(other, _, same)| other != option && same == file)
+            || (*option != "ssl_key" && holds_key(path))
+    });
+    not_alone.map(|(option, ..)| (*option).to_owned()).collect()
 }
 
 fn own_ca(dir: &Path) -> Option<OwnCa> {
@@ -162,39 +191,50 @@ impl ServerUser {
         Some(Self { uid: user.uid, groups })
     }
 
+    fn class(&self, about: &std::fs::Metadata) -> Class {
+        if about.uid() == self.uid.as_raw() {
+            Class::Owner
+        } else if self.groups.iter().any(|group| group.as_raw() == about.gid()) {
+            Class::Group
+        } else {
+            Class::Other
+        }
+    }
+
     /// Whether the permission bits let this user do `wanted` (4 read, 1 enter).
     fn may(&self, about: &std::fs::Metadata, wanted: u32) -> bool {
-        let shift = if self.uid.is_root() {
-            return true;
-        } else if about.uid() == self.uid.as_raw() {
-            6
-        } else if self.groups.iter().any(|group| group.as_raw() == about.gid()) {
-            3
-        } else {
-            0
+        let shift = match self.class(about) {
+            Class::Owner => 6,
+            Class::Group => 3,
+            Class::Other => 0,
         };
-        (about.mode() >> shift) & wanted == wanted
+        self.uid.is_root() || (about.mode() >> shift) & wanted == wanted
+    }
+
+    fn blocked(&self, path: &Path, wanted: u32) -> Option<Blocker> {
+        let about = std::fs::metadata(path).ok()?;
+        (!self.may(&about, wanted)).then(|| Blocker {
+            path: path.to_owned(),
+            is_folder: about.is_dir(),
+            mode: about.mode() & 0o7777,
+            owner: user_name(about.uid()),
+            group: group_name(about.gid()),
+            class: self.class(&about),
+        })
     }
 }
 
-/// Owner, mode, and the first thing on the way that shuts the server's user out. Access control
-/// lists are seen only as far as they show in the group bits.
+/// Owner, mode, and all on the way that shuts the server's user out. Access control lists are
+/// seen only as far as they show in the group bits.
 fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
     let about = std::fs::metadata(path).ok()?;
     let readable = match user {
         None => Readable::Unknown,
         Some(user) => {
-            let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            let mut folders: Vec<_> = real.ancestors().skip(1).collect();
-            folders.reverse();
-            let closed = folders
-                .into_iter()
-                .find(|folder| std::fs::metadata(folder).is_ok_and(|about| !user.may(&about, 1)));
-            match closed {
-                Some(folder) => Readable::No { blocked_at: folder.to_owned() },
-                None if user.may(&about, 4) => Readable::Yes,
-                None => Readable::No { blocked_at: path.to_owned() },
-            }
+            let (folders, file) = way(path);
+            let folders = folders.iter().filter_map(|folder| user.blocked(folder, 1));
+            let blockers: Vec<_> = folders.chain(user.blocked(&file, 4)).collect();
+            if blockers.is_empty() { Readable::Yes } else { Readable::No { blockers } }
         }
     };
     Some(Access {
@@ -203,6 +243,37 @@ fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
         group: group_name(about.gid()),
         readable,
     })
+}
+
+/// Every folder that has to be entered on the way to a file, those that hold a link and those
+/// its target lies in, and the file itself.
+fn way(path: &Path) -> (Vec<PathBuf>, PathBuf) {
+    const MOST_LINKS: usize = 40; // as many as the kernel follows
+    let parts = |path: &Path| -> Vec<PathBuf> {
+        path.components().rev().map(|part| PathBuf::from(part.as_os_str())).collect()
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut todo = parts(&path);
+    let (mut at, mut folders, mut links) = (PathBuf::from("/"), Vec::new(), 0);
+    while let Some(part) = todo.pop() {
+        if part == Path::new("..") {
+            at.pop();
+            continue;
+        }
+        let next = at.join(&part);
+        match std::fs::read_link(&next) {
+            Ok(target) if links < MOST_LINKS => {
+                links += 1;
+                // an absolute target begins with `/`, which starts over
+                todo.extend(parts(&target));
+            }
+            _ => at = next,
+        }
+        if !todo.is_empty() && at.is_dir() && !folders.contains(&at) {
+            folders.push(at.clone());
+        }
+    }
+    (folders, at)
 }
 
 fn user_name(uid: u32) -> String {
@@ -326,15 +397,45 @@ mod tests {
         open(folder.path(), 0o755);
         open(&inner, 0o700);
         open(&inner.join("key.pem"), 0o644);
-        let readable = |path: &Path| access(path, Some(&nobody)).unwrap().readable;
-        assert_eq!(readable(&inner.join("key.pem")), Readable::No { blocked_at: inner.clone() });
+        let blockers = |path: &Path| match access(path, Some(&nobody)).unwrap().readable {
+            Readable::No { blockers } => blockers.into_iter().map(|b| b.path).collect(),
+            _ => Vec::new(),
+        };
+        let key = inner.join("key.pem");
+        assert_eq!(blockers(&key), [inner.clone()]);
+        open(&key, 0o640);
+        assert_eq!(blockers(&key), [inner.clone(), key.clone()], "all of them at once");
         open(&inner, 0o711);
-        assert_eq!(readable(&inner.join("key.pem")), Readable::Yes);
-        open(&inner.join("key.pem"), 0o640);
-        assert_eq!(
-            readable(&inner.join("key.pem")),
-            Readable::No { blocked_at: inner.join("key.pem") }
-        );
+        assert_eq!(blockers(&key), [key.clone()]);
+        open(&key, 0o644);
+        assert_eq!(blockers(&key), Vec::<PathBuf>::new());
+        // a link in a closed folder to an open file
+        let closed = folder.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::os::unix::fs::symlink(&key, closed.join("link.pem")).unwrap();
+        open(&closed, 0o700);
+        assert_eq!(blockers(&closed.join("link.pem")), [closed]);
+    }
+
+    #[test]
+    fn one_file_for_two_options_is_combined_through_a_link_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sought = sought(folder.path());
+        let root = testing::root("Root");
+        let server = root.issue_server("db1");
+        let mut all = server.certificate.to_pem().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), root.certificate.to_pem().unwrap()).unwrap();
+        std::fs::write(folder.path().join("server-cert.pem"), &all).unwrap();
+        assert_eq!(read(&sought).combined, [""; 0]);
+        all.extend(server.key.private_key_to_pem_pkcs8().unwrap());
+        std::fs::write(folder.path().join("server-cert.pem"), &all).unwrap();
+        assert_eq!(read(&sought).combined, ["ssl_cert"], "a key lies in it");
+        let link = folder.path().join("server-key.pem");
+        std::os::unix::fs::symlink("server-cert.pem", link).unwrap();
+        assert_eq!(read(&sought).combined, ["ssl_key", "ssl_cert"]);
+        sought.key = None;
+        sought.ca = sought.certificate.clone();
+        assert_eq!(read(&sought).combined, ["ssl_cert", "ssl_ca"]);
     }
 
     #[test]

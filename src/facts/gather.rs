@@ -4,16 +4,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use openssl::x509::X509;
-
 use super::files::Sought;
 use super::session::{Route, Tls};
-use super::{
-    Facts, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, Unread, UnreadKind,
-};
+use super::{Facts, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, UnreadKind};
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
-use crate::x509::{Certificate, pem};
 
 /// Where the families' packages put the socket.
 const SOCKETS: [&str; 4] = [
@@ -150,9 +145,10 @@ impl Gathering<'_> {
             self.target.ca_dir = default_ca_dir(&self.target, server.read());
         }
         let mut files = self.files(local, &config, &server);
-        let wire = self.wire(&config, &server, files.read());
+        let trust = super::session::trust(&self.target, files.read());
+        let wire = self.wire(&config, &server, trust.clone());
         if server.reason().is_some_and(|unread| unread.kind == UnreadKind::NotAsked) {
-            server = self.log_in_over_tcp(&wire);
+            server = self.log_in_over_tcp(&wire, trust);
             let here = server.read().is_some_and(|server| self.is_this_host(server));
             if here && !local {
                 local = true;
@@ -252,21 +248,24 @@ impl Gathering<'_> {
         )
     }
 
-    /// Over TCP only to a server that was verified just now, unless the user said otherwise.
-    fn log_in_over_tcp(&mut self, wire: &Source<WireFacts>) -> Source<ServerFacts> {
+    /// Over TCP only to a server that verifies, unless the user said otherwise. What was seen just
+    /// now says whether it is worth a try; the session looks again, under the same CAs.
+    fn log_in_over_tcp(
+        &mut self,
+        wire: &Source<WireFacts>,
+        trust: Result<Trust, String>,
+    ) -> Source<ServerFacts> {
         let wire = match wire {
             Source::Read(wire) => wire,
             Source::Unread(unread) => return Source::Unread(unread.clone()),
         };
         let tls = match (&wire.tls, self.target.insecure_login) {
-            (TlsOffer::Established(handshake), insecure) => {
-                let own_ca = self.target.ssl_ca.is_some();
-                let trusted = handshake.faults.as_ref().is_some_and(Vec::is_empty);
-                // As VERIFY_CA for a CA of one's own; the system's CAs vouch for names only.
-                match trusted && (own_ca || handshake.name_matches) {
-                    true => Tls::Verified,
-                    false if insecure => Tls::Unverified,
-                    false => return unverified(),
+            (TlsOffer::Established(seen), _) => {
+                let trusted = seen.faults.as_ref().is_some_and(Vec::is_empty);
+                match Tls::with(&self.target, seen, trust.ok()) {
+                    Some(tls) => tls,
+                    None if trusted => return misnamed(&wire.host),
+                    None => return unverified(),
                 }
             }
             (TlsOffer::Failed { .. } | TlsOffer::NotOffered, true) => Tls::Off,
@@ -335,7 +334,7 @@ impl Gathering<'_> {
         &mut self,
         config: &Source<ServerConfig>,
         server: &Source<ServerFacts>,
-        files: Option<&ServerFiles>,
+        trust: Result<Trust, String>,
     ) -> Source<WireFacts> {
         let variable = |name: &str| {
             let running = server.read().and_then(|server| server.variable(name));
@@ -351,9 +350,12 @@ impl Gathering<'_> {
         let host = host.or(bound).unwrap_or_else(|| "127.0.0.1".to_owned());
         let port = self.target.port.or_else(|| variable("port")?.parse().ok());
         let endpoint = Endpoint::new(host, port.unwrap_or(Target::DEFAULT_PORT));
-        let trust = match self.trust(files) {
+        let trust = match trust {
             Ok(trust) => trust,
-            Err(unread) => return Source::Unread(unread),
+            Err(why) => {
+                let advice = "give a PEM file with the CA's certificate to --ssl-ca";
+                return Source::unread(UnreadKind::Failed, why, advice);
+            }
         };
         let own_ca = matches!(trust, Trust::Only(_));
         self.stage(
@@ -384,27 +386,6 @@ impl Gathering<'_> {
                 TlsOffer::Failed { .. } => "the handshake fails".to_owned(),
             },
         )
-    }
-
-    /// Exactly the CA given; without one, the server's own `ssl_ca`; else the system's.
-    fn trust(&self, files: Option<&ServerFiles>) -> Result<Trust, Unread> {
-        if let Some(path) = &self.target.ssl_ca {
-            let given = super::files::bytes(path).and_then(|bytes| pem::certificates(&bytes));
-            return given.map(Trust::Only).map_err(|defect| Unread {
-                kind: UnreadKind::Failed,
-                why: format!(
-                    "the CA {} cannot be used: {defect}",
-                    printable(&path.display().to_string())
-                ),
-                advice: "give a PEM file with the CA's certificate to --ssl-ca".to_owned(),
-            });
-        }
-        let of_server: Vec<X509> = files
-            .map(|files| {
-                files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect()
-            })
-            .unwrap_or_default();
-        Ok(if of_server.is_empty() { Trust::System } else { Trust::Only(of_server) })
     }
 
     /// Only where something is wrong, and the log is here.
@@ -441,6 +422,18 @@ impl Gathering<'_> {
             |lines| format!("{} telling lines", lines.len()),
         )
     }
+}
+
+fn misnamed(host: &str) -> Source<ServerFacts> {
+    Source::unread(
+        UnreadKind::Refused,
+        format!(
+            "not logged in, because the server's certificate is not for {}, and CAs that serve \
+             everybody vouch for names only",
+            printable(host)
+        ),
+        "connect by a name that the certificate is for, or give the server's own CA with --ssl-ca",
+    )
 }
 
 fn unverified() -> Source<ServerFacts> {

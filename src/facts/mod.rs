@@ -229,9 +229,18 @@ pub struct ServerFiles {
     pub nearby: Vec<Nearby>,
     /// The private CA that mytls keeps for this server.
     pub own_ca: Option<OwnCa>,
+    /// The options whose file is not theirs alone: another one names it too, links followed, or
+    /// it holds a private key besides. Such a file is not written over: that would lose the rest.
+    #[serde(default)]
+    pub combined: Vec<String>,
 }
 
 impl ServerFiles {
+    /// Whether the file of this option holds something else, too.
+    pub fn is_combined(&self, option: &str) -> bool {
+        self.combined.iter().any(|combined| combined == option)
+    }
+
     /// The certificates of the certificate file; empty when it cannot be used.
     pub fn certificates(&self) -> &[Certificate] {
         self.certificate
@@ -301,12 +310,34 @@ impl Access {
 #[serde(rename_all = "snake_case")]
 pub enum Readable {
     Yes,
-    /// The file or the parent folder that shuts the server's user out.
+    /// All that shuts the server's user out, in the order in which it gets there.
     No {
-        blocked_at: PathBuf,
+        blockers: Vec<Blocker>,
     },
     /// The server's user is not known.
     Unknown,
+}
+
+/// A file, or a folder on the way to one, that is closed to the server's user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    pub path: PathBuf,
+    pub is_folder: bool,
+    /// Permission bits, such as `0o710`.
+    pub mode: u32,
+    pub owner: String,
+    pub group: String,
+    /// Whose permission bits count for the server's user.
+    pub class: Class,
+}
+
+/// The permission bits that count for a user: the first that fits, and no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Owner,
+    Group,
+    Other,
 }
 
 /// A key or certificate lying near the server's own.

@@ -259,8 +259,8 @@ fn attempt(subject: &Subject<'_>, case: Case) -> Happened {
     };
     let tls = Tls {
         identity: forged.as_ref(),
-        // A private CA vouches for its servers; of the system's CAs any server may have one.
-        check_host: matches!(subject.trust, Trust::System),
+        // A private CA vouches for its servers; of a public one any server may have a certificate.
+        check_host: subject.trust.is_public(),
         ..Tls::new(&subject.trust)
     };
     let login = Login {

@@ -11,7 +11,8 @@ pub struct Places {
     pub certificate: PathBuf,
     pub key: PathBuf,
     pub ca: PathBuf,
-    /// The options that do not name their file yet, with the file they should name.
+    /// The options that do not name their file yet, or one that holds something else, too, with
+    /// the file they should name.
     pub unset: Vec<(&'static str, PathBuf)>,
 }
 
@@ -20,16 +21,18 @@ impl Places {
         let files = facts.files.read()?;
         let folder = || default_folder(facts);
         let mut unset = Vec::new();
-        let mut place = |option, now: Option<&PathBuf>, name: &str| {
-            now.cloned().unwrap_or_else(|| {
-                let path = folder().join(name);
+        let mut place = |option, now: Option<&PathBuf>, name: &str, what: &str| match now {
+            Some(now) if !files.is_combined(option) => now.clone(),
+            now => {
+                let path = now.map_or_else(|| folder().join(name), |now| beside(now, what));
                 unset.push((option, path.clone()));
                 path
-            })
+            }
         };
-        let ca = place("ssl_ca", path(files.ca.as_ref()), "ca.pem");
-        let certificate = place("ssl_cert", path(files.certificate.as_ref()), "server-cert.pem");
-        let key = place("ssl_key", path(files.key.as_ref()), "server-key.pem");
+        let ca = place("ssl_ca", path(files.ca.as_ref()), "ca.pem", "ca");
+        let certificate =
+            place("ssl_cert", path(files.certificate.as_ref()), "server-cert.pem", "chain");
+        let key = place("ssl_key", path(files.key.as_ref()), "server-key.pem", "key");
         Some(Self { certificate, key, ca, unset })
     }
 }
@@ -83,8 +86,11 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     let places = Places::of(facts)?;
     let files = facts.files.read()?;
     let ca_dir = shell::path(facts.target.ca_dir.as_ref()?);
+    let user = files.server_user.as_deref();
+    let user =
+        user.map_or_else(String::new, |user| format!(" --server-user {}", shell::word(user)));
     let issue = format!(
-        "mytls ca server --ca-dir {ca_dir} --san {} --cert-file {} --key-file {}",
+        "mytls ca server --ca-dir {ca_dir} --san {} --cert-file {} --key-file {}{user}",
         server_names(facts).join(","),
         shell::path(&places.certificate),
         shell::path(&places.key),
@@ -108,11 +114,7 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
                 shell::word(&ca_name(facts))
             ),
         };
-        let command = format!(
-            "{create}{issue} --ca-file {}{}",
-            shell::path(&places.ca),
-            let_the_server_read(files, &places)
-        );
+        let command = format!("{create}{issue} --ca-file {}", shell::path(&places.ca));
         let effect = if places.unset.is_empty() { effect_of_files(facts) } else { Effect::Restart };
         let mut actions = vec![Action::shell(command, effect)];
         if let (false, Some(config)) = (places.unset.is_empty(), facts.config.read()) {
@@ -174,16 +176,39 @@ pub fn effect_of_files(facts: &Facts) -> Effect {
     if reloads.is_some() { Effect::Reload } else { Effect::Restart }
 }
 
-/// Lines that let the server's user read files in a new folder; empty where the folder is there.
-fn let_the_server_read(files: &ServerFiles, places: &Places) -> String {
-    let (false, Some(user)) = (places.unset.is_empty(), &files.server_user) else {
-        return String::new();
-    };
-    let folder = places.key.parent().unwrap_or(Path::new("/"));
-    format!(
-        " &&\nchgrp -R \"$(id -gn {user})\" {folder} && chmod 0750 {folder} && chmod 0640 {key}",
-        user = shell::word(user),
-        folder = shell::path(folder),
-        key = shell::path(&places.key),
-    )
+/// `all.pem` and `chain` give `all-chain.pem` in the same folder.
+pub fn beside(path: &Path, what: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{what}.pem"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing;
+
+    #[test]
+    fn the_servers_user_is_passed_along_and_no_folder_is_touched() {
+        let facts = testing::with_files(|files| {
+            files.key = None;
+            files.ca = None;
+        });
+        let remedy = reissue(&facts).unwrap();
+        let command = &remedy.actions[0].text;
+        assert!(command.contains(" --server-user mysql"), "{command}");
+        assert!(!command.contains("chgrp") && !command.contains("chmod"), "{command}");
+    }
+
+    #[test]
+    fn a_combined_file_is_left_for_new_ones_beside_it() {
+        let facts = testing::with_files(|files| {
+            files.combined = vec!["ssl_key".into(), "ssl_cert".into()];
+            let certificate = files.certificate.as_ref().unwrap().path.clone();
+            files.key.as_mut().unwrap().path = certificate;
+        });
+        let places = Places::of(&facts).unwrap();
+        assert_eq!(places.certificate, Path::new("/etc/mysql/tls/server-cert-chain.pem"));
+        assert_eq!(places.key, Path::new("/etc/mysql/tls/server-cert-key.pem"));
+        assert_eq!(places.unset.len(), 2);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::facts::{Facts, Flavor, Holds, ServerFiles, Version};
+use super::certificates::{beside, effect_of_files, take_effect};
+use super::{Action, Effect};
+use crate::facts::{Facts, FileFacts, Flavor, Holds, ServerFiles, Version};
 use crate::x509::{Certificate, chain};
 
 /// The file's certificates in the right order, without what belongs to no link of the chain.
@@ -43,15 +45,46 @@ pub fn completed(files: &ServerFiles) -> Vec<&Certificate> {
     chain
 }
 
-/// `ssl_ca` and what it has to hold besides, so that a MySQL of 8.1 or later can check its own
+/// Writes these certificates into the file of `ssl_cert`, and `ssl_ca` as well where a text for it
+/// is given. A file that holds more than certificates of its option is left as it is: they go
+/// into a new one beside it, and the option is pointed there. `None` where the option file that
+/// would have to say so is not known.
+pub fn write(facts: &Facts, chain: &[&Certificate], ca: Option<String>) -> Option<Vec<Action>> {
+    let files = facts.files.read()?;
+    let texts = [
+        files.certificate.as_ref().map(|file| (file, pem(chain), "chain")),
+        files.ca.as_ref().zip(ca).map(|(file, text)| (file, text, "ca")),
+    ];
+    let (mut actions, mut options) = (Vec::new(), Vec::new());
+    let effect = effect_of_files(facts);
+    for (file, text, what) in texts.into_iter().flatten() {
+        if files.is_combined(&file.option) {
+            let new = beside(&file.path, what);
+            options.push(point_at(facts, file, &new)?);
+            actions.push(Action::file(&new, text, Effect::Restart));
+        } else {
+            actions.push(Action::file(&file.path, text, effect));
+        }
+    }
+    if options.is_empty() {
+        actions.extend(take_effect(facts, effect));
+    }
+    actions.append(&mut options);
+    Some(actions)
+}
+
+fn point_at<T>(facts: &Facts, file: &FileFacts<T>, new: &Path) -> Option<Action> {
+    let main = facts.config.read().map(|config| config.main_file.as_path());
+    let config = file.origin.as_ref().map(|origin| origin.file.as_path()).or(main)?;
+    Some(Action::config(config, &[(file.option.as_str(), &new.display().to_string())]))
+}
+
+/// What `ssl_ca` has to hold, so that a MySQL of 8.1 or later can check its own
 /// certificate: it takes no intermediate from `ssl_cert` for that, and answers "Invalid
 /// certificates" when it is to read its files again.
 /// `None` where it holds them, or the server does not ask. A client that shows a certificate of
 /// these intermediates was trusted before: the root above them is in there.
-pub fn ca_with_intermediates<'a>(
-    facts: &'a Facts,
-    chain: &[&Certificate],
-) -> Option<(&'a Path, String)> {
+pub fn ca_with_intermediates(facts: &Facts, chain: &[&Certificate]) -> Option<String> {
     if !checks_itself(facts) {
         return None;
     }
@@ -63,7 +96,7 @@ pub fn ca_with_intermediates<'a>(
         return None;
     }
     all.extend(there);
-    Some((&file.path, pem(&all)))
+    Some(pem(&all))
 }
 
 /// Whether the server checks its own certificate under `ssl_ca` alone, as [`ca_with_intermediates`]

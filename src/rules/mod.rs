@@ -184,6 +184,11 @@ impl Step {
     pub const ALL: [Self; 6] =
         [Self::Server, Self::Key, Self::Chain, Self::Encryption, Self::Accounts, Self::Report];
 
+    /// Counted from 1, as the digit keys are.
+    pub fn number(self) -> usize {
+        self as usize + 1
+    }
+
     pub fn title(self) -> &'static str {
         match self {
             Self::Server => "Server",

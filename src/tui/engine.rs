@@ -157,6 +157,18 @@ impl Proof {
     pub fn holds(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.holds == Some(true))
     }
+
+    /// What went otherwise than it must, in a sentence:
+    /// `app@% does not get in with its certificate`.
+    pub fn broken(&self) -> Option<String> {
+        let row = self.rows.iter().find(|row| row.holds == Some(false))?;
+        let case = match row.case.as_str() {
+            "the right certificate" => "its certificate",
+            case => case,
+        };
+        let gets = if row.expected_in { "does not get in" } else { "gets in" };
+        Some(format!("{} {gets} with {case}", self.account))
+    }
 }
 
 /// What the workshop asks before it plans a private CA and its certificates.

@@ -8,13 +8,14 @@ use super::engine::{
 };
 use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
 use crate::ca::{self, Store};
-use crate::checklist::Examination;
+use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
 use crate::facts::{AccountName, Target, files, session};
 use crate::printable::printable;
 use crate::prove::{self, Expected, Row, Subject};
 use crate::remedy::{Effect, Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
+use crate::rules::Step;
 use crate::secret::Secret;
 use crate::wire::{ClientIdentity, Endpoint, Trust};
 use crate::x509::{Certificate, pem};
@@ -28,6 +29,8 @@ pub struct Live {
     pub restart: Option<Arc<dyn Restart>>,
     /// Passwords that are known already.
     pub passwords: Vec<(AccountName, Secret)>,
+    /// The server goes when the wizard ends, with all that was changed in it.
+    pub throwaway: bool,
     /// Where changes are noted; `None`: nowhere.
     pub journal: Option<PathBuf>,
     /// The CA of a plan that was carried out: what a client has to trust since.
@@ -65,7 +68,11 @@ impl Engine for Live {
     }
 
     fn authority_form(&self, exam: &Examination, user: Option<&str>) -> AuthorityForm {
-        let wishes = authority::Wishes::sensible(&exam.facts, user);
+        let mut wishes = authority::Wishes::sensible(&exam.facts, user);
+        // for an account: a server certificate that does its work is none of its business
+        if user.is_some() && (has_own_ca(&exam.facts.target) || tls_is_healthy(exam)) {
+            wishes.server_names.clear();
+        }
         AuthorityForm {
             ca_name: wishes.ca_name,
             key: KeyKind::default(),
@@ -191,7 +198,7 @@ impl Engine for Live {
             facts.wire.read().ok_or("the server cannot be reached over the network from here")?;
         let file = |name| {
             client_file(&facts.target, account, name)
-                .ok_or_else(|| format!("{account} has no certificate here yet; make one first"))
+                .ok_or_else(|| format!("{account} has no certificate here yet; c makes one"))
         };
         let identity = ClientIdentity::load(&file("client-cert.pem")?, &file("client-key.pem")?)
             .map_err(|error| error.to_string())?;
@@ -225,18 +232,33 @@ impl Engine for Live {
     }
 
     fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
-        let deeds = Deeds {
+        let mut deeds = Deeds {
             done: done.iter().flat_map(|applied| applied.done.clone()).collect(),
             // the last change is the first to be taken back
             undo: done.iter().rev().flat_map(|applied| applied.undo.clone()).collect(),
             proofs: proofs.iter().map(proof_text).collect(),
         };
+        if self.throwaway && !deeds.done.is_empty() {
+            let gone = "nothing of it is left: the server was a sandbox, gone with the wizard";
+            deeds.done.push(gone.to_owned());
+            deeds.undo.clear();
+        }
         markdown(exam, &deeds)
     }
 
     fn suggest_target(&self) -> Target {
         self.suggested.clone()
     }
+}
+
+fn has_own_ca(target: &Target) -> bool {
+    target.ca_dir.as_deref().is_some_and(Store::exists)
+}
+
+/// The server presents a certificate, and nothing about it or its chain is broken.
+fn tls_is_healthy(exam: &Examination) -> bool {
+    let well = |step: &Step| exam.verdict(*step) < Verdict::Warning;
+    exam.facts.handshake().is_some() && [Step::Key, Step::Chain].iter().all(well)
 }
 
 /// The accounts as they are at this moment.
@@ -345,4 +367,39 @@ fn reason(log: &Path, before: u64) -> Option<String> {
     let lines: Vec<String> =
         String::from_utf8_lossy(&bytes).lines().map(|line| printable(line).into_owned()).collect();
     prove::reason_in_log(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing;
+    use crate::wire::TlsOffer;
+
+    #[test]
+    fn a_certificate_for_an_account_leaves_a_healthy_server_its_own() {
+        let names =
+            |exam: &Examination, user| Live::default().authority_form(exam, user).server_names;
+        let healthy = Examination::judge(testing::healthy());
+        assert_eq!(names(&healthy, Some("app")), "");
+        assert!(names(&healthy, None).contains("db1.example"), "asked for on purpose");
+        let mut facts = testing::healthy();
+        let crate::facts::Source::Read(wire) = &mut facts.wire else { panic!() };
+        wire.tls = TlsOffer::NotOffered;
+        assert!(names(&Examination::judge(facts), Some("app")).contains("db1.example"));
+    }
+
+    #[test]
+    fn the_report_of_a_sandbox_takes_nothing_back() {
+        let done = Applied {
+            done: vec!["wrote /tmp/x/my.cnf".into()],
+            undo: vec!["mv /tmp/x/my.cnf.1 /tmp/x/my.cnf".into()],
+            ..Applied::default()
+        };
+        let exam = Examination::judge(testing::healthy());
+        let mut live = Live::default();
+        assert!(live.report(&exam, std::slice::from_ref(&done), &[]).contains("mv /tmp"));
+        live.throwaway = true;
+        let report = live.report(&exam, &[done], &[]);
+        assert!(report.contains("the server was a sandbox") && !report.contains("mv /tmp"));
+    }
 }

@@ -52,6 +52,8 @@ pub struct Start {
     pub ascii: bool,
     /// Shown beside the program's name, such as the sandbox's fault.
     pub title: Option<String>,
+    /// The server, and all that is changed in it, goes when the wizard ends.
+    pub throwaway: bool,
 }
 
 /// How the wizard ended.
@@ -89,6 +91,7 @@ pub fn run(engine: Arc<dyn Engine>, start: Start) -> Result<Ended, TuiError> {
 
     let mut state = State::new(start.target, engine.can_restart());
     state.title = start.title;
+    state.throwaway = start.throwaway;
     state.ascii = start.ascii || !theme::locale_is_utf8(|name| std::env::var(name).ok());
     let mut runner = Runner { engine, to, jobs: HashMap::new() };
     let went = turn(&mut state, &mut runner, &from);

@@ -23,6 +23,8 @@ pub struct State {
     /// Shown beside the program's name, such as the sandbox's fault.
     pub title: Option<String>,
     pub ascii: bool,
+    /// The server goes when the wizard ends: nothing has to be taken back.
+    pub throwaway: bool,
     /// Whether mytls can restart the server itself.
     pub can_restart: bool,
     /// Columns and rows of the terminal.
@@ -94,7 +96,7 @@ pub enum Overlay {
         plan: Arc<Plan>,
         lines: Vec<String>,
     },
-    /// What was written, where something is left to do or it came not to its end.
+    /// What was written, what is left to do, and why it came not to its end.
     Done {
         title: String,
         done: Applied,
@@ -132,6 +134,13 @@ pub struct ProofView {
     pub rows: Vec<ProofRow>,
     /// `None` while it is under way.
     pub ended: Option<Result<Proof, String>>,
+}
+
+impl ProofView {
+    /// It came to no verdict at all.
+    pub fn failed(&self) -> bool {
+        matches!(self.ended, Some(Err(_)))
+    }
 }
 
 /// A job under way.
@@ -242,6 +251,7 @@ impl State {
         Self {
             title: None,
             ascii: false,
+            throwaway: false,
             can_restart,
             size: (80, 24),
             target,
@@ -292,6 +302,9 @@ impl State {
             return None;
         }
         let exam = self.exam.as_ref()?;
+        if step == Step::Accounts {
+            return Some(exam.verdict(step).max(self.proven()));
+        }
         if step != Step::Report {
             return Some(exam.verdict(step));
         }
@@ -299,9 +312,20 @@ impl State {
         let all = Step::ALL.iter().filter(|step| **step != Step::Report);
         let good = |step: &Step| {
             !self.stale.contains(step)
-                && matches!(exam.verdict(*step), Verdict::Good | Verdict::NotApplicable)
+                && matches!(self.verdict(*step), Some(Verdict::Good | Verdict::NotApplicable))
         };
         all.into_iter().all(good).then_some(Verdict::Good)
+    }
+
+    /// What the proofs that still speak of this server say of its accounts.
+    fn proven(&self) -> Verdict {
+        let current = self.proofs.iter().filter(|(_, current)| *current).map(|(proof, _)| proof);
+        let verdict = |proof: &Proof| match (proof.broken().is_some(), proof.holds()) {
+            (true, _) => Verdict::Error,
+            (false, false) => Verdict::Unknown,
+            (false, true) => Verdict::NotApplicable,
+        };
+        current.map(verdict).max().unwrap_or(Verdict::NotApplicable)
     }
 
     /// The lines of a step's list.
@@ -378,7 +402,17 @@ impl State {
 
     /// The form that has the keyboard.
     pub fn form(&self) -> Option<&Form> {
-        match self.top() {
+        self.form_under(self.top())
+    }
+
+    /// The same when the help is looked at: the form that lies beneath it.
+    pub fn form_beneath_help(&self) -> Option<&Form> {
+        let overs = self.layers.iter().rev().map(|layer| &layer.over);
+        self.form_under(overs.into_iter().find(|over| !matches!(over, Overlay::Help)))
+    }
+
+    fn form_under<'a>(&'a self, top: Option<&'a Overlay>) -> Option<&'a Form> {
+        match top {
             Some(Overlay::Password { form, .. } | Overlay::Save(form)) => Some(form),
             Some(_) => None,
             None => match &self.place {

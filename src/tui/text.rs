@@ -64,18 +64,26 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     if lines.is_empty() { vec![String::new()] } else { lines }
 }
 
-/// For statements and commands: broken only where the line is full, nothing dropped, so that what
-/// is read is what is meant. Continued lines are indented by two.
+/// For statements and commands: broken only where the line is full, after a blank where there is
+/// one, nothing dropped, so that what is read is what is meant. Continued lines are indented by two.
 pub fn wrap_verbatim(text: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in text.lines() {
+        let first = out.len();
         let mut current = String::new();
         let mut used = 0;
         for c in line.chars() {
             let wide = width(c.encode_utf8(&mut [0; 4]));
             if used + wide > columns.max(4) {
-                out.push(std::mem::replace(&mut current, "  ".to_owned()));
-                used = 2;
+                // the word goes along to the next line, unless it is all there is
+                let begin = if out.len() > first { 2 } else { 0 };
+                let blank = current.rfind(' ').map(|at| at + 1).filter(|at| *at > begin);
+                let is_text = |at: &usize| !current[..*at].trim().is_empty();
+                let fits = |at: &usize| 2 + width(&current[*at..]) + wide <= columns.max(4);
+                let at = blank.filter(is_text).filter(fits).unwrap_or(current.len());
+                let rest = current.split_off(at);
+                out.push(std::mem::replace(&mut current, format!("  {rest}")));
+                used = width(&current);
             }
             current.push(c);
             used += wide;
@@ -142,6 +150,9 @@ mod tests {
             lines.iter().enumerate().map(|(i, l)| if i == 0 { l } else { &l[2..] }).collect();
         assert_eq!(joined, sql);
         assert!(lines.iter().all(|line| width(line) <= 20));
+        // words stay whole where they can
+        assert_eq!(wrap_verbatim("mv /etc/a.backup /etc/a", 18), ["mv /etc/a.backup ", "  /etc/a"]);
+        assert_eq!(wrap_verbatim("abcdefgh", 6), ["abcdef", "  gh"]);
     }
 
     #[test]

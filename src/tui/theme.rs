@@ -98,7 +98,8 @@ pub fn to_ascii(buffer: &mut Buffer) {
         let plain = match cell.symbol() {
             GOOD => "+",
             BAD => "x",
-            NOT_APPLICABLE | "─" => "-",
+            NOT_APPLICABLE => "/",
+            "─" => "-",
             OPEN | "…" | "•" => ".",
             "│" => "|",
             "└" | "├" | "┌" => "`",

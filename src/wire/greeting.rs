@@ -16,6 +16,22 @@ pub struct Hello {
     pub greeting: Greeting,
     pub capabilities: u32,
     pub nonce: [u8; 20],
+    /// As it came.
+    pub payload: Vec<u8>,
+}
+
+impl Hello {
+    /// The payload for a client behind whom somebody else does TLS: it offers none.
+    pub fn without_tls(&self) -> Vec<u8> {
+        let mut payload = self.payload.clone();
+        // protocol version, text and NUL, connection id, nonce, filler: then the lower flags
+        let text = payload.iter().skip(1).position(|byte| *byte == 0).unwrap_or(0);
+        let [low, high, ..] = capability::SSL.to_le_bytes();
+        for (byte, flags) in payload.iter_mut().skip(1 + text + 1 + 4 + 8 + 1).zip([low, high]) {
+            *byte &= !flags;
+        }
+        payload
+    }
 }
 
 /// The deadline of one exchange, set when it begins.
@@ -148,7 +164,7 @@ fn parse(payload: &[u8]) -> Option<Hello> {
         offers_tls: capabilities & capability::SSL != 0,
         auth_plugin,
     };
-    Some(Hello { greeting, capabilities, nonce })
+    Some(Hello { greeting, capabilities, nonce, payload: payload.to_vec() })
 }
 
 /// An answer that has to be a packet of ours: why it is not.
@@ -172,6 +188,8 @@ mod tests {
         assert!(hello.greeting.offers_tls);
         assert_eq!(hello.greeting.auth_plugin, "mysql_native_password");
         assert_eq!(&hello.nonce, b"abcdefghijklmnopqrst");
+        let without = greeting("9.7.4", GREETING_CAPABILITIES & !capability::SSL);
+        assert_eq!(hello.without_tls(), without, "the flag, and nothing else");
 
         let text = "5.5.5-10.11.19-MariaDB-deb12";
         let hello = parse(&greeting(text, GREETING_CAPABILITIES & !capability::SSL)).unwrap();

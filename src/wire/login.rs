@@ -117,7 +117,7 @@ fn attempt(endpoint: &Endpoint, login: &Login<'_>, until: Until) -> Result<Attem
         None => connection,
         Some(tls) => {
             capabilities |= capability::SSL;
-            match start_tls(connection, &hello, capabilities, endpoint, tls) {
+            match start_tls(connection, &hello, &auth::header(capabilities), endpoint, tls) {
                 Ok(connection) => connection,
                 Err(TlsFault::Told(error)) => return Err(error),
                 Err(TlsFault::Broken(Broken::Alert(alert))) => return Ok(Attempt::alert(alert)),
@@ -152,15 +152,17 @@ fn attempt(endpoint: &Endpoint, login: &Login<'_>, until: Until) -> Result<Attem
     Ok(Attempt::Decided(Outcome::LetIn { account, tls }))
 }
 
-enum TlsFault {
+pub enum TlsFault {
     Broken(Broken),
     Told(WireError),
 }
 
-fn start_tls(
+/// Goes on inside TLS, with a server that nothing speaks against; else nothing but this request,
+/// which has the `CLIENT_SSL` flag, was sent.
+pub fn start_tls(
     connection: Connection,
     hello: &Hello,
-    capabilities: u32,
+    request: &[u8; 32],
     endpoint: &Endpoint,
     tls: Tls<'_>,
 ) -> Result<Connection, TlsFault> {
@@ -176,7 +178,7 @@ fn start_tls(
         lenient: false,
     };
     let (connection, verified) =
-        tls::start(connection, capabilities, endpoint, &how).map_err(TlsFault::Broken)?;
+        tls::start(connection, request, endpoint, &how).map_err(TlsFault::Broken)?;
     let faults = objections(&verified, tls, endpoint);
     if faults.is_empty() {
         Ok(connection)

@@ -14,6 +14,7 @@ use crate::x509::Certificate;
 use crate::x509::chain::VerifyFault;
 
 mod auth;
+mod bridge;
 mod endpoint;
 mod error;
 mod greeting;
@@ -23,11 +24,12 @@ mod packet;
 mod probe;
 mod stream;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use bridge::{Bridge, Secured};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::WireError;
 pub use identity::{ClientIdentity, IdentityError};

@@ -27,8 +27,8 @@ pub mod capability {
 }
 
 /// A connection that speaks in packets.
-pub struct Connection {
-    pub channel: Channel,
+pub struct Connection<C = Channel> {
+    pub channel: C,
     /// The number that the next packet has to bear.
     sequence: u8,
 }
@@ -41,17 +41,9 @@ pub struct Header {
     pub bytes: [u8; 4],
 }
 
-impl Connection {
-    pub fn new(channel: Channel) -> Self {
+impl<C: Read + Write> Connection<C> {
+    pub fn new(channel: C) -> Self {
         Self { channel, sequence: 0 }
-    }
-
-    /// Goes on over another channel (TLS), with the count of packets kept.
-    pub fn over(
-        self,
-        wrap: impl FnOnce(Channel) -> Result<Channel, Broken>,
-    ) -> Result<Self, Broken> {
-        Ok(Self { channel: wrap(self.channel)?, sequence: self.sequence })
     }
 
     pub fn read_header(&mut self) -> Result<Header, Broken> {
@@ -71,13 +63,18 @@ impl Connection {
         if payload.len() < length { Err(Broken::Closed) } else { Ok(payload) }
     }
 
-    /// One packet; an empty one is none of the protocol's answers.
-    pub fn read(&mut self) -> Result<Vec<u8>, Broken> {
+    /// One packet, which may be empty: so a client answers that has no password.
+    pub fn read_any(&mut self) -> Result<Vec<u8>, Broken> {
         let header = self.read_header()?;
         if header.length > REPLY_LIMIT {
             return Err(Broken::Protocol(format!("a packet of {} bytes came", header.length)));
         }
-        let payload = self.read_payload(header.length)?;
+        self.read_payload(header.length)
+    }
+
+    /// One packet; an empty one is none of the protocol's answers.
+    pub fn read(&mut self) -> Result<Vec<u8>, Broken> {
+        let payload = self.read_any()?;
         if payload.is_empty() {
             return Err(Broken::Protocol("an empty packet came".to_owned()));
         }
@@ -97,6 +94,16 @@ impl Connection {
         self.channel.write_all(&packet)?;
         self.channel.flush()?;
         Ok(())
+    }
+}
+
+impl Connection {
+    /// Goes on over another channel (TLS), with the count of packets kept.
+    pub fn over(
+        self,
+        wrap: impl FnOnce(Channel) -> Result<Channel, Broken>,
+    ) -> Result<Self, Broken> {
+        Ok(Self { channel: wrap(self.channel)?, sequence: self.sequence })
     }
 
     /// Begins a command: its packets count from 0 again.

@@ -34,7 +34,8 @@ pub fn probe(
             max_version: None,
             lenient: true,
         };
-        match tls::start(connection, auth::capabilities(&hello), endpoint, &how) {
+        let request = auth::header(auth::capabilities(&hello) | capability::SSL);
+        match tls::start(connection, &request, endpoint, &how) {
             Ok((connection, verified)) => {
                 let handshake = describe(&connection, verified, trust);
                 told(Stage::Login);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
@@ -37,34 +38,50 @@ impl Deadline {
 #[derive(Debug)]
 pub struct Timed {
     tcp: TcpStream,
-    deadline: Deadline,
+    /// `None`: nothing is waited for at all, and "would block" is said as it is.
+    deadline: Option<Deadline>,
 }
 
 impl Timed {
     pub fn new(tcp: TcpStream, deadline: Deadline) -> Self {
-        Self { tcp, deadline }
+        Self { tcp, deadline: Some(deadline) }
+    }
+
+    /// From now on the deadline is forgotten, and nothing waits: whoever reads and writes polls.
+    pub fn never_wait(&mut self) -> io::Result<()> {
+        self.tcp.set_nonblocking(true)?;
+        self.deadline = None;
+        Ok(())
     }
 
     /// From now on waits no longer than this.
     pub fn hurry(&mut self, limit: Duration) {
-        self.deadline = self.deadline.earlier(Deadline::after(limit));
+        self.deadline = self.deadline.map(|deadline| deadline.earlier(Deadline::after(limit)));
     }
+}
 
-    fn left(&self) -> io::Result<Duration> {
-        self.deadline.left().ok_or_else(|| io::ErrorKind::TimedOut.into())
+fn left(deadline: Deadline) -> io::Result<Duration> {
+    deadline.left().ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+impl AsFd for Timed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
     }
 }
 
 impl Read for Timed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.tcp.set_read_timeout(Some(self.left()?))?;
+        let Some(deadline) = self.deadline else { return self.tcp.read(buf) };
+        self.tcp.set_read_timeout(Some(left(deadline)?))?;
         self.tcp.read(buf).map_err(timed_out)
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.tcp.set_write_timeout(Some(self.left()?))?;
+        let Some(deadline) = self.deadline else { return self.tcp.write(buf) };
+        self.tcp.set_write_timeout(Some(left(deadline)?))?;
         self.tcp.write(buf).map_err(timed_out)
     }
 

@@ -10,13 +10,13 @@ use openssl::ssl::{
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 
-use super::packet::{Connection, capability};
+use super::packet::Connection;
 use super::stream::{Broken, Channel, Timed};
 use super::{ClientIdentity, Endpoint};
 use crate::x509::chain::VerifyFault;
 
 /// In which CAs a server's certificate has to end.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Trust {
     /// Exactly these, and none of the system's.
     Only(Vec<X509>),
@@ -24,6 +24,20 @@ pub enum Trust {
     System,
     /// Nobody looks. A server that was not verified is never told a password as it is.
     Unverified,
+}
+
+impl Trust {
+    /// Whether these CAs give a certificate to anybody, for a name of his own: then it is the name
+    /// alone that tells one server from another. So do the system's, and so does a bundle that
+    /// holds more than a private PKI ever has.
+    pub fn is_public(&self) -> bool {
+        const MOST_PRIVATE: usize = 20;
+        match self {
+            Self::Only(cas) => cas.len() > MOST_PRIVATE,
+            Self::System => true,
+            Self::Unverified => false,
+        }
+    }
 }
 
 impl fmt::Debug for Trust {
@@ -55,17 +69,17 @@ pub struct Verified {
     pub name_matches: bool,
 }
 
-/// Asks for TLS (`Protocol::SSLRequest`) and shakes hands. Faults of the server's certificate do
+/// Asks for TLS with this `Protocol::SSLRequest` and shakes hands. Faults of the server's certificate do
 /// not end the handshake: they are returned, and the caller decides before it sends anything.
 pub fn start(
     mut connection: Connection,
-    capabilities: u32,
+    request: &[u8; 32],
     endpoint: &Endpoint,
     how: &Handshaking<'_>,
 ) -> Result<(Connection, Verified), Broken> {
     let context = context(how)?;
     let ssl = Ssl::new(&context)?;
-    connection.write(&super::auth::header(capabilities | capability::SSL))?;
+    connection.write(request)?;
     let mut verified = Verified::default();
     let connection = connection.over(|channel| match channel {
         Channel::Plain(stream) => {

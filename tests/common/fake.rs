@@ -46,6 +46,8 @@ pub struct Does {
     pub by_hand: bool,
     pub refuses_right_certificate: bool,
     pub certificate_name: &'static str,
+    /// A note is found, too.
+    pub notes: bool,
 }
 
 impl Default for Does {
@@ -61,6 +63,7 @@ impl Default for Does {
             by_hand: false,
             refuses_right_certificate: false,
             certificate_name: "db1.example",
+            notes: false,
         }
     }
 }
@@ -101,10 +104,11 @@ impl Engine for Fake {
     }
 
     fn authority_form(&self, _: &Examination, user: Option<&str>) -> AuthorityForm {
+        let healthy = user.is_some() && self.does.lock().unwrap().key_matches;
         AuthorityForm {
             ca_name: "db1.example private CA".into(),
             key: KeyKind::P256,
-            server_names: "db1.example, 127.0.0.1".into(),
+            server_names: if healthy { "" } else { "db1.example, 127.0.0.1" }.into(),
             client_account: user.unwrap_or("app").into(),
             folder: "/etc/mysql/tls".into(),
         }
@@ -194,9 +198,11 @@ impl Engine for Fake {
         };
         let statement = format!("{verb} REQUIRE {require}").replace("REQUIRE \n", "REQUIRE\n");
         let undo = format!("{verb} REQUIRE NONE");
+        // nothing would change, so there is nothing to take back
+        let undo = if user == "web" && level == Level::Ssl { String::new() } else { undo };
         Ok(Offer {
             statement: format!("{statement};"),
-            undo: format!("{undo};"),
+            undo: if undo.is_empty() { String::new() } else { format!("{undo};") },
             subject: format!("/CN={user}"),
             issuer: "/CN=db1.example private CA".into(),
             certificate: Some("/etc/mysql/tls/app-cert.pem".into()),
@@ -317,6 +323,10 @@ fn examination(does: &Does, target: &Target) -> Examination {
         findings.push(key_mismatch());
         findings.push(Finding {
             because_of: Some("key-mismatch"),
+            remedies: vec![Remedy::new(
+                "start the server",
+                vec![Action::shell("systemctl start mariadb", Effect::Restart)],
+            )],
             ..finding("tls-off", "TLS is off", "the server started without TLS")
         });
     }
@@ -333,6 +343,12 @@ fn examination(does: &Does, target: &Target) -> Examination {
             "app@10.0.% may log in without TLS",
             "whoever reads along has its password's hash, and everything it reads",
         ));
+    }
+    if does.notes {
+        findings.push(Finding {
+            severity: Severity::Note,
+            ..finding("transport-not-enforced", "clear text is still possible", "it is")
+        });
     }
     let outcomes = rules::ALL
         .iter()

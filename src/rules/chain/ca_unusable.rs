@@ -1,7 +1,8 @@
-use crate::facts::{Facts, Readable};
-use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
-use crate::remedy::{Action, Remedy, shell};
+use crate::facts::Facts;
+use crate::remedy::access;
+use crate::remedy::certificates::reissue;
 use crate::rules::chain::{right_ca_nearby, use_ca};
+use crate::rules::key::{blockers_before_ca, own_blockers, show_blockers};
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -40,19 +41,17 @@ fn judge(facts: &Facts) -> Answer {
     let Some(file) = &files.ca else {
         return Answer::not_applicable("no ssl_ca is set");
     };
-    if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
+    let closed = own_blockers(file, &blockers_before_ca(files));
+    if !closed.is_empty() {
         let finding = CA_UNUSABLE
             .finding(
                 "the server may not read its CA file",
                 "the server cannot load its CA, so it cannot offer TLS",
             )
-            .saw("ssl_ca", place(file))
-            .saw("closed at", blocked_at.display().to_string());
-        let rights = if *blocked_at == file.path { "a+r" } else { "a+x" };
-        let effect = effect_of_files(facts);
-        let open = Action::shell(format!("chmod {rights} {}", shell::path(blocked_at)), effect);
-        let actions = std::iter::once(open).chain(take_effect(facts, effect)).collect();
-        return Answer::fail(finding.remedy([Remedy::new("open it; a CA is no secret", actions)]));
+            .saw("ssl_ca", place(file));
+        let user = files.server_user.as_deref().unwrap_or("the server's user");
+        let finding = show_blockers(finding, &closed);
+        return Answer::fail(finding.remedy([access::open(facts, user, &closed)]));
     }
     let defect = match &file.content {
         Ok(certificates) => {

@@ -1,6 +1,6 @@
 use crate::facts::{Facts, Holds, ServerFiles};
-use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
-use crate::remedy::{Action, Remedy, chain_file};
+use crate::remedy::certificates::reissue;
+use crate::remedy::{Remedy, chain_file};
 use crate::rules::{Answer, place, rule};
 use crate::x509::{Certificate, Name, chain};
 
@@ -62,12 +62,9 @@ fn judge(facts: &Facts) -> Answer {
     finding = finding.saw("ssl_cert", place(file));
     let complete = chain_file::completed(files);
     let found = complete.len() > chain_file::ordered(files).len();
-    let append = found.then(|| {
-        let effect = effect_of_files(facts);
-        let mut actions = vec![Action::file(&file.path, chain_file::pem(&complete), effect)];
-        let ca = chain_file::ca_with_intermediates(facts, &complete);
-        actions.extend(ca.map(|(path, text)| Action::file(path, text, effect)));
-        actions.extend(take_effect(facts, effect));
+    let ca = chain_file::ca_with_intermediates(facts, &complete);
+    let actions = chain_file::write(facts, &complete, ca).filter(|_| found);
+    let append = actions.map(|actions| {
         Remedy::new("append the intermediate, which lies nearby, to the chain file", actions)
     });
     Answer::fail(finding.remedy(append).remedy(reissue(facts)))

@@ -1,6 +1,5 @@
 use crate::facts::Facts;
-use crate::remedy::certificates::{effect_of_files, take_effect};
-use crate::remedy::{Action, Remedy, chain_file};
+use crate::remedy::{Remedy, chain_file};
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::{Certificate, chain};
 
@@ -64,10 +63,13 @@ fn judge(facts: &Facts) -> Answer {
         .saw("ssl_cert", place(file))
         .saw("as it is", names(certificates.iter()))
         .saw("must be", names(right.iter().copied()));
-    let effect = effect_of_files(facts);
-    let mut actions = vec![Action::file(&file.path, chain_file::pem(&right), effect)];
-    actions.extend(take_effect(facts, effect));
-    Answer::fail(finding.remedy([Remedy::new("write the chain file in the right order", actions)]))
+    let actions = chain_file::write(facts, &right, None);
+    let title = if files.is_combined("ssl_cert") {
+        "write the chain in the right order into a file of its own; this one holds more than it"
+    } else {
+        "write the chain file in the right order"
+    };
+    Answer::fail(finding.remedy(actions.map(|actions| Remedy::new(title, actions))))
 }
 
 fn names<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> String {
@@ -100,6 +102,22 @@ mod tests {
         let right: String =
             healthy.files.read().unwrap().certificates().iter().map(|c| c.pem.clone()).collect();
         assert_eq!(findings[0].remedies[0].actions[0].text, right);
+    }
+
+    #[test]
+    fn a_file_that_holds_the_key_too_is_not_written_over() {
+        let facts = testing::with_files(|files| {
+            files.certificate.as_mut().unwrap().content.as_mut().unwrap().reverse();
+            files.signers = vec![None, Some(0)];
+            files.combined = vec!["ssl_key".into(), "ssl_cert".into()];
+        });
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let actions = &findings[0].remedies[0].actions;
+        let file = |at: usize| actions[at].file.as_deref().unwrap().display().to_string();
+        assert_eq!(file(0), "/etc/mysql/tls/server-cert-chain.pem");
+        assert_eq!(file(1), "/etc/mysql/my.cnf");
+        assert!(actions[1].text.contains("ssl_cert = /etc/mysql/tls/server-cert-chain.pem"));
+        assert_eq!(actions.len(), 2);
     }
 
     #[test]

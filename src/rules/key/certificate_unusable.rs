@@ -1,6 +1,7 @@
-use crate::facts::{Facts, Readable};
-use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
-use crate::remedy::{Action, Remedy, shell};
+use crate::facts::Facts;
+use crate::remedy::access;
+use crate::remedy::certificates::reissue;
+use crate::rules::key::{blockers, own_blockers, show_blockers};
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -39,21 +40,17 @@ fn judge(facts: &Facts) -> Answer {
     let Some(file) = &files.certificate else {
         return Answer::not_applicable("no ssl_cert is set");
     };
-    if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
+    let closed = own_blockers(file, &[blockers(files.key.as_ref())]);
+    if !closed.is_empty() {
         let finding = CERTIFICATE_UNUSABLE
             .finding(
                 "the server may not read its certificate",
                 "the server cannot load its certificate, so it cannot offer TLS",
             )
-            .saw("ssl_cert", place(file))
-            .saw("closed at", blocked_at.display().to_string());
-        let rights = if *blocked_at == file.path { "a+r" } else { "a+x" };
-        let effect = effect_of_files(facts);
-        let open = Action::shell(format!("chmod {rights} {}", shell::path(blocked_at)), effect);
-        let actions = std::iter::once(open).chain(take_effect(facts, effect)).collect();
-        return Answer::fail(
-            finding.remedy([Remedy::new("open it; a certificate is no secret", actions)]),
-        );
+            .saw("ssl_cert", place(file));
+        let user = files.server_user.as_deref().unwrap_or("the server's user");
+        let finding = show_blockers(finding, &closed);
+        return Answer::fail(finding.remedy([access::open(facts, user, &closed)]));
     }
     let defect = match &file.content {
         Ok(certificates) => {
@@ -85,6 +82,7 @@ fn judge(facts: &Facts) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::{Blocker, Class, Readable};
     use crate::rules::testing;
 
     #[test]
@@ -108,13 +106,20 @@ mod tests {
     fn a_closed_file_is_opened() {
         let facts = testing::with_files(|files| {
             let file = files.certificate.as_mut().unwrap();
-            let blocked_at = file.path.clone();
-            file.access.as_mut().unwrap().readable = Readable::No { blocked_at };
+            let blocker = Blocker {
+                path: file.path.clone(),
+                is_folder: false,
+                mode: 0o600,
+                owner: "root".into(),
+                group: "root".into(),
+                class: Class::Other,
+            };
+            file.access.as_mut().unwrap().readable = Readable::No { blockers: vec![blocker] };
         });
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert_eq!(
             findings[0].remedies[0].actions[0].text,
-            "chmod a+r /etc/mysql/tls/server-cert.pem"
+            "chgrp \"$(id -gn mysql)\" /etc/mysql/tls/server-cert.pem && chmod g+r /etc/mysql/tls/server-cert.pem"
         );
     }
 }

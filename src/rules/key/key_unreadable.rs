@@ -1,6 +1,6 @@
-use crate::facts::{Facts, Readable};
-use crate::remedy::certificates::{effect_of_files, take_effect};
-use crate::remedy::{Action, Remedy, shell};
+use crate::facts::{Blocker, Facts, Readable};
+use crate::remedy::access;
+use crate::rules::key::{blockers, show_blockers};
 use crate::rules::{Answer, files, place, rule};
 
 rule! {
@@ -15,7 +15,9 @@ rule! {
     /// "Unable to get private key", the same words as for a wrong one.
     ///
     /// ## How to fix
-    /// Let the group of the server's user read it, and nobody else: `0640 root:mysql`.
+    /// Let the group of the server's user read it, and nobody else: `0640 root:mysql`. Where the
+    /// key or a folder belongs to a group that others share, such as `ssl-cert`, let the server's
+    /// user join it.
     ///
     /// ## Source
     /// MySQL manual, "Configuring MySQL to Use Encrypted Connections"; `mysqld.cc`, where
@@ -42,7 +44,7 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::not_applicable("there is no key file to read");
     };
     let user = files.server_user.as_deref().unwrap_or("the server's user");
-    let blocked_at = match &access.readable {
+    let blocked = match &access.readable {
         Readable::Yes => return Answer::Pass(format!("as {user}")),
         Readable::Unknown => {
             return Answer::Unknown(
@@ -50,10 +52,20 @@ fn judge(facts: &Facts) -> Answer {
                     .into(),
             );
         }
-        Readable::No { blocked_at } => blocked_at,
+        Readable::No { blockers } => blockers,
     };
-    let folder = *blocked_at != file.path;
-    let finding = KEY_UNREADABLE
+    let folder = blocked.iter().any(|blocker| blocker.is_folder);
+    // What shuts out the certificate or the CA as well is opened here, once.
+    let others = [blockers(files.certificate.as_ref()), blockers(files.ca.as_ref())];
+    let mut all: Vec<&Blocker> = blocked.iter().collect();
+    for other in others.into_iter().filter(|other| other.iter().any(|one| blocked.contains(one))) {
+        for one in other {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    let mut finding = KEY_UNREADABLE
         .finding(
             "the server may not read its private key",
             if folder {
@@ -64,40 +76,38 @@ fn judge(facts: &Facts) -> Answer {
         )
         .saw("ssl_key", place(file))
         .saw("file", access.describe())
-        .saw("server's user", user)
-        .saw("closed at", blocked_at.display().to_string());
-    let (rights, path) = if folder { ("g+x", blocked_at) } else { ("0640", &file.path) };
-    let command = format!(
-        "chgrp \"$(id -gn {})\" {path} && chmod {rights} {path}",
-        shell::word(user),
-        path = shell::path(path)
-    );
-    let effect = effect_of_files(facts);
-    let undo = if folder {
-        String::new() // the folder's own mode is not among the facts
-    } else {
-        format!(
-            "chgrp {} {path} && chmod {:04o} {path}",
-            shell::word(&access.group),
-            access.mode,
-            path = shell::path(path)
-        )
-    };
-    let mut actions = vec![Action::shell(command, effect).with_undo(undo)];
-    actions.extend(take_effect(facts, effect));
-    Answer::fail(finding.remedy([Remedy::new(format!("let the group of {user} read it"), actions)]))
+        .saw("server's user", user);
+    finding = show_blockers(finding, &all);
+    Answer::fail(finding.remedy([access::open(facts, user, &all)]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Class;
+    use crate::remedy::ActionKind;
     use crate::rules::testing;
 
-    fn blocked_at(path: &str) -> Facts {
-        testing::with_files(|files| {
+    fn blocker(path: &str, mode: u32, group: &str, class: Class) -> Blocker {
+        let (owner, is_folder) = ("root".to_owned(), !path.ends_with(".pem"));
+        Blocker { path: path.into(), is_folder, mode, owner, group: group.into(), class }
+    }
+
+    /// The commands for a key that these shut out.
+    fn commands(blockers: Vec<Blocker>) -> Vec<String> {
+        let facts = testing::with_files(|files| {
             let access = files.key.as_mut().unwrap().access.as_mut().unwrap();
-            access.readable = Readable::No { blocked_at: path.into() };
-        })
+            access.readable = Readable::No { blockers };
+        });
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let actions = &findings[0].remedies[0].actions;
+        let shell = actions.iter().filter(|action| action.kind == ActionKind::Shell);
+        shell
+            .map(|action| {
+                assert!(!action.undo.is_empty(), "{action:?}");
+                action.text.clone()
+            })
+            .collect()
     }
 
     #[test]
@@ -106,20 +116,40 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_key_is_opened_to_the_group_only() {
-        let Answer::Fail(findings) = judge(&blocked_at("/etc/mysql/tls/server-key.pem")) else {
-            panic!()
-        };
+    fn a_key_of_root_is_given_to_the_group_of_the_server() {
+        let key = blocker("/tls/key.pem", 0o600, "root", Class::Other);
         assert_eq!(
-            findings[0].remedies[0].actions[0].text,
-            "chgrp \"$(id -gn mysql)\" /etc/mysql/tls/server-key.pem && chmod 0640 /etc/mysql/tls/server-key.pem"
+            commands(vec![key]),
+            ["chgrp \"$(id -gn mysql)\" /tls/key.pem && chmod g+r /tls/key.pem"]
         );
     }
 
     #[test]
-    fn a_closed_folder_is_named_and_opened() {
-        let Answer::Fail(findings) = judge(&blocked_at("/etc/mysql/tls")) else { panic!() };
-        assert!(findings[0].remedies[0].actions[0].text.ends_with("chmod g+x /etc/mysql/tls"));
+    fn a_shared_group_keeps_what_it_has_and_is_joined_once() {
+        let folder = blocker("/etc/ssl/private", 0o710, "ssl-cert", Class::Other);
+        let key = blocker("/etc/ssl/private/key.pem", 0o640, "ssl-cert", Class::Other);
+        assert_eq!(commands(vec![folder, key]), ["usermod -aG ssl-cert mysql"]);
+    }
+
+    #[test]
+    fn the_bits_that_count_for_the_user_are_set() {
+        let own = blocker("/tls", 0o600, "mysql", Class::Owner);
+        let group = blocker("/tls/key.pem", 0o600, "mysql", Class::Group);
+        assert_eq!(commands(vec![own, group]), ["chmod u+x /tls", "chmod g+r /tls/key.pem"]);
+    }
+
+    #[test]
+    fn a_folder_that_shuts_out_all_three_is_one_error() {
+        let folder =
+            || Readable::No { blockers: vec![blocker("/tls", 0o700, "root", Class::Other)] };
+        let facts = testing::with_files(|files| {
+            files.key.as_mut().unwrap().access.as_mut().unwrap().readable = folder();
+            files.certificate.as_mut().unwrap().access.as_mut().unwrap().readable = folder();
+            files.ca.as_mut().unwrap().access.as_mut().unwrap().readable = folder();
+        });
+        let failed =
+            crate::rules::ALL.iter().filter(|r| matches!((r.judge)(&facts), Answer::Fail(_)));
+        assert_eq!(failed.map(|rule| rule.id).collect::<Vec<_>>(), ["key-unreadable"]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Action {
     Apply,
     Prove,
     Certificate,
+    /// Left or right within a field.
+    Turn,
     Write,
     ChooseNumber,
     Submit,
@@ -125,7 +127,7 @@ impl Context {
             Self::Done => "After it was written, or was not",
             Self::Proof => "The proof",
             Self::Text => "Help and explanations",
-            Self::Ask => "A question",
+            Self::Ask => "A password, or a file's name",
         }
     }
 

@@ -4,7 +4,7 @@ use ratatui::crossterm::event::KeyCode;
 
 use super::{Action, Binding, Context, Key};
 use crate::rules::Step;
-use crate::tui::form::Form;
+use crate::tui::form::{Entry, Form};
 use crate::tui::rows::Row;
 use crate::tui::state::{Doing, Overlay, State};
 
@@ -30,6 +30,14 @@ pub static BINDINGS: &[Binding] = &[
         "another field",
     )
     .when(several_fields),
+    bind(
+        &[Key::Code(KeyCode::Left), Key::Code(KeyCode::Right)],
+        2,
+        FORMS,
+        Action::Turn,
+        |state| if on_choice(state) { "choose" } else { "" },
+        "move within the field; where it is a choice, choose",
+    ),
     bind(
         &[ESC],
         1,
@@ -62,7 +70,7 @@ pub static BINDINGS: &[Binding] = &[
         LISTS,
         Action::Open,
         open_label,
-        "open the line: the ways to mend it, or the account's statement",
+        "open the line: the ways to mend it, its cause, or the account's statement",
     )
     .unless(|state| match state.selected_row() {
         Some(Row::Account { .. } | Row::Finding { .. }) => None,
@@ -94,10 +102,7 @@ pub static BINDINGS: &[Binding] = &[
         |_| "prove",
         "try the logins that must work and those that must not",
     )
-    .unless(|state| match state.current_account() {
-        None => Some("select an account first"),
-        Some(_) => None,
-    }),
+    .unless(no_account),
     bind(
         &[Key::Char('t')],
         1,
@@ -109,11 +114,21 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Char('c')],
         1,
-        &[Context::Account],
+        &[Context::Account, Context::Accounts],
+        Action::Certificate,
+        |state| if Context::of(state) == Context::Account { "certificate…" } else { "" },
+        "make a client certificate for this account in the private CA",
+    )
+    .unless(no_account),
+    bind(
+        &[Key::Char('c')],
+        1,
+        &[Context::Proof],
         Action::Certificate,
         |_| "certificate…",
         "make a client certificate for this account in the private CA",
-    ),
+    )
+    .when(|state| matches!(state.top(), Some(Overlay::Proof(view)) if view.failed())),
     bind(
         &[Key::Char('n'), Key::Code(KeyCode::Right), Key::Code(KeyCode::Tab)],
         1,
@@ -172,8 +187,11 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Review],
         Action::Write,
-        |_| "write",
-        "write all of this, and nothing else",
+        |state| match state.top() {
+            Some(Overlay::Review(plan)) if plan.writes.is_empty() => "do it",
+            _ => "write",
+        },
+        "write and do all of this, and nothing else",
     ),
     bind(
         &[UP, DOWN, Key::Char('k'), Key::Char('j')],
@@ -214,13 +232,10 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::List, Context::Accounts, Context::Fix],
         Action::Explain,
-        |_| "explain",
+        |state| if on_rule(state) { "explain" } else { "" },
         "explain the rule: what it checks, why it matters",
     )
-    .unless(|state| match state.selected_row() {
-        Some(Row::Finding { .. } | Row::Outcome { .. }) => None,
-        _ => Some("there is no rule on this line"),
-    }),
+    .unless(|state| (!on_rule(state)).then_some("there is no rule on this line")),
     bind(
         &[Key::Char('g')],
         1,
@@ -247,7 +262,31 @@ pub static BINDINGS: &[Binding] = &[
         "check everything again",
     ),
     bind(&[ESC], 1, &[Context::Account], Action::Back, |_| "back", "back to the list"),
-    bind(&[ESC, Key::Char('q')], 1, OVERLAYS, Action::Close, |_| "back", "back; nothing is done"),
+    bind(&[ENTER], 1, &[Context::Done], Action::Close, |_| "go on", "on to the step, as it is now"),
+    bind(
+        &[ESC, Key::Char('q')],
+        1,
+        &[Context::Fix, Context::Review],
+        Action::Close,
+        |_| "back",
+        "back; nothing is done",
+    ),
+    bind(
+        &[ESC, Key::Char('q')],
+        1,
+        &[Context::Done],
+        Action::Close,
+        |_| "",
+        "the same: what is done stays done",
+    ),
+    bind(
+        &[ESC, Key::Char('q')],
+        1,
+        &[Context::Proof, Context::Text],
+        Action::Close,
+        |_| "back",
+        "back",
+    ),
     bind(
         &[Key::Code(KeyCode::PageUp), Key::Code(KeyCode::PageDown)],
         2,
@@ -318,8 +357,6 @@ const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
-const OVERLAYS: &[Context] =
-    &[Context::Fix, Context::Review, Context::Done, Context::Proof, Context::Text];
 
 const UP: Key = Key::Code(KeyCode::Up);
 const DOWN: Key = Key::Code(KeyCode::Down);
@@ -351,11 +388,18 @@ impl Binding {
 }
 
 fn can_stop(state: &State) -> bool {
-    state.job.as_ref().is_some_and(|job| job.what.can_be_stopped())
+    // what was done is dismissed, not the check that goes on beneath it
+    let reads = matches!(state.top(), Some(Overlay::Done { .. }));
+    !reads && state.job.as_ref().is_some_and(|job| job.what.can_be_stopped())
+}
+
+fn on_choice(state: &State) -> bool {
+    let field = state.form().and_then(Form::focused);
+    field.is_some_and(|field| matches!(field.entry, Entry::Choice { .. }))
 }
 
 fn several_fields(state: &State) -> bool {
-    state.form().is_some_and(|form| form.fields.len() > 1)
+    state.form_beneath_help().is_some_and(|form| form.fields.len() > 1)
 }
 
 fn submit_label(state: &State) -> &'static str {
@@ -371,14 +415,28 @@ fn submit_label(state: &State) -> &'static str {
 
 fn open_label(state: &State) -> &'static str {
     match state.selected_row() {
+        Some(Row::Finding { .. }) if follows(state) => "to its cause",
         Some(Row::Finding { .. }) => "mend…",
         Some(Row::Account { .. }) => "statement…",
         _ => "",
     }
 }
 
+fn on_rule(state: &State) -> bool {
+    matches!(state.selected_row(), Some(Row::Finding { .. } | Row::Outcome { .. }))
+}
+
+/// Whether the finding under the cursor is a consequence, mended with its cause.
+fn follows(state: &State) -> bool {
+    state.selected_finding().is_some_and(|finding| finding.because_of.is_some())
+}
+
 fn quit_label(state: &State) -> &'static str {
     if Context::of(state).is_typing() { "quit" } else { "" }
+}
+
+fn no_account(state: &State) -> Option<&'static str> {
+    state.current_account().is_none().then_some("select an account first")
 }
 
 fn no_offer(state: &State) -> Option<&'static str> {

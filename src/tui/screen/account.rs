@@ -203,6 +203,8 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
     let mut out = vec![Line::from(vec![
         Span::styled(format!("{}{dialect}", form.title()), theme::strong()),
         Span::styled(format!("   (t: as {})", form.other().title()), theme::quiet()),
+        // nothing to take back: nothing would change
+        Span::raw(if offer.undo.is_empty() { "  as it is now" } else { "" }),
     ])];
     let code = wrap_verbatim(&printable_lines(&offer.statement), columns.saturating_sub(2));
     out.extend(code.into_iter().map(|line| Line::styled(format!("  {line}"), theme::code())));

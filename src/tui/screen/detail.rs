@@ -1,8 +1,9 @@
 //! The details of one line: the evidence, what it means, and the ways to mend it.
 
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{account, chain, info};
+use super::{account, chain, heading, info};
 use crate::checklist::Examination;
 use crate::printable::{printable, printable_lines};
 use crate::remedy::{Effect, Place, Remedy};
@@ -11,6 +12,9 @@ use crate::tui::rows::Row;
 use crate::tui::state::State;
 use crate::tui::text::{clip, fit, pairs, paragraph, width};
 use crate::tui::theme;
+
+/// The section that says it without saying that it is broken.
+const CHECKS: &str = Rule::SECTIONS[0];
 
 pub fn lines(state: &State, exam: &Examination, row: &Row, columns: usize) -> Vec<Line<'static>> {
     match row {
@@ -32,12 +36,14 @@ pub fn lines(state: &State, exam: &Examination, row: &Row, columns: usize) -> Ve
                 ));
                 out.push(Line::default());
             }
-            out.extend(paragraph(
-                &first_section(outcome.rule),
-                columns,
-                0,
-                ratatui::style::Style::new(),
-            ));
+            out.push(heading(CHECKS));
+            let text = outcome.rule.section(CHECKS).unwrap_or_default();
+            for (at, part) in text.split("\n\n").enumerate() {
+                if at > 0 {
+                    out.push(Line::default());
+                }
+                out.extend(paragraph(&part.replace('\n', " "), columns, 0, Style::new()));
+            }
             out
         }
         Row::Info(info) => info::detail(*info, exam, columns),
@@ -66,21 +72,16 @@ pub fn finding(exam: &Examination, finding: &Finding, columns: usize) -> Vec<Lin
     if !out.is_empty() {
         out.push(Line::default());
     }
-    out.extend(paragraph(
-        &printable_lines(&finding.cause),
-        columns,
-        0,
-        ratatui::style::Style::new(),
-    ));
+    out.extend(paragraph(&printable_lines(&finding.cause), columns, 0, Style::new()));
     if let Some(cause) = exam.findings.iter().find(|f| Some(f.rule) == finding.because_of) {
         let text = format!(
             "It follows from: {} (step {}, {}). Mend that first.",
             printable(&cause.title),
-            number(cause.step),
+            cause.step.number(),
             cause.step.title()
         );
         out.push(Line::default());
-        out.extend(paragraph(&text, columns, 0, ratatui::style::Style::new()));
+        out.extend(paragraph(&text, columns, 0, Style::new()));
     }
     if !finding.remedies.is_empty() {
         out.push(Line::default());
@@ -99,7 +100,7 @@ pub fn remedies(remedies: &[Remedy], chosen: Option<usize>, columns: usize) -> V
     let text = titles.iter().map(|title| width(title)).max().unwrap_or(0).min(room);
     let row = |(at, (title, right)): (usize, (&String, &String))| {
         let here = chosen == Some(at);
-        let style = if here { theme::strong() } else { ratatui::style::Style::new() };
+        let style = if here { theme::strong() } else { Style::new() };
         let pointer = match chosen {
             None => "",
             Some(_) if here => "▶ ",
@@ -138,17 +139,4 @@ pub fn place(place: Place) -> &'static str {
         Place::ServerSql => "SQL",
         Place::DbaHost => "here",
     }
-}
-
-/// Counted from 1, as the digit keys are.
-fn number(step: Step) -> usize {
-    Step::ALL.iter().position(|other| *other == step).unwrap_or(0) + 1
-}
-
-/// What a rule checks, in the words of its documentation: the first paragraph that is no heading.
-fn first_section(rule: &Rule) -> String {
-    let lines = rule.doc.lines().map(str::trim);
-    let text = lines.skip_while(|line| line.is_empty() || line.starts_with('#'));
-    let first: Vec<&str> = text.take_while(|line| !line.is_empty()).collect();
-    first.join(" ")
 }

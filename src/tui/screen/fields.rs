@@ -7,9 +7,12 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
 use super::rule;
+use crate::printable::printable;
 use crate::tui::form::{Entry, Field, Form};
+use crate::tui::state::State;
 use crate::tui::text::{fit, paragraph, width, wrap};
 use crate::tui::theme;
+use crate::tui::update::workshop;
 
 /// Draws the form below its introduction, the cursor in the field that has the focus.
 pub fn draw(intro: Vec<Line<'static>>, form: &Form, area: Rect, frame: &mut Frame) {
@@ -108,11 +111,25 @@ pub fn connect_intro(columns: usize) -> Vec<Line<'static>> {
     out
 }
 
-pub fn workshop_intro(columns: usize) -> Vec<Line<'static>> {
+pub fn workshop_intro(state: &State, columns: usize) -> Vec<Line<'static>> {
     let mut out = vec![rule("A private CA, and certificates from it", columns)];
-    let text = "It makes a CA that only your servers and clients trust, a certificate for this \
-                server and one for a client. Everything is shown before anything is written.";
+    let names = state.workshop.as_ref().map(|form| form.value(workshop::NAMES));
+    let text = if names == Some("") {
+        "No name of the server: it keeps its certificate, and only one for the client is made, in \
+         a CA of your own. Everything is shown before anything is written."
+    } else {
+        "It makes a CA that only your servers and clients trust, a certificate for this server \
+         and one for a client. Everything is shown before anything is written."
+    };
     out.extend(paragraph(text, columns, 0, Style::new()));
+    let dir = state.exam.as_ref().and_then(|exam| exam.facts.target.ca_dir.as_ref());
+    if let Some(dir) = dir {
+        let text = format!(
+            "The CA is kept in {}. In the long run its key belongs off the database's host.",
+            printable(&dir.display().to_string())
+        );
+        out.extend(paragraph(&text, columns, 0, theme::quiet()));
+    }
     out.push(Line::default());
     out
 }

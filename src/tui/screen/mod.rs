@@ -33,10 +33,14 @@ pub mod review;
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);
 
+pub fn is_too_small((columns, rows): (u16, u16)) -> bool {
+    columns < SMALLEST.0 || rows < SMALLEST.1
+}
+
 /// Draws everything.
 pub fn draw(state: &State, frame: &mut Frame) {
     let area = frame.area();
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    if is_too_small((area.width, area.height)) {
         let size = format!(
             "terminal too small: {}x{}, need {}x{}",
             area.width, area.height, SMALLEST.0, SMALLEST.1
@@ -103,8 +107,8 @@ fn view(state: &State, body: Rect) -> View<'_> {
     let page = |lines| View::Page { lines, scroll: state.scroll };
     match &state.place {
         Place::Workshop(_) => match &state.workshop {
-            Some(form) => View::Form { intro: fields::workshop_intro(width), form },
-            None => page(fields::workshop_intro(width)),
+            Some(form) => View::Form { intro: fields::workshop_intro(state, width), form },
+            None => page(fields::workshop_intro(state, width)),
         },
         Place::Account(name) => page(account::panel(state, name, width)),
         Place::Step(Step::Server) if let Some(form) = &state.connect => {

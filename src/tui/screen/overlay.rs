@@ -61,7 +61,7 @@ fn help(state: &State, columns: usize) -> Vec<Line<'static>> {
         (theme::WARNING, theme::warning(), "works, and is unsafe or will stop working"),
         (theme::BAD, theme::bad(), "broken, or TLS is not what it promises"),
         (theme::UNKNOWN, theme::unknown(), "not known; the details say why"),
-        (theme::NOT_APPLICABLE, theme::quiet(), "does not apply here"),
+        (theme::NOT_APPLICABLE, theme::quiet(), "does not apply here, or was not asked"),
         (theme::OPEN, theme::quiet(), "not judged, only shown"),
     ];
     for (sign, style, text) in signs {
@@ -220,10 +220,30 @@ fn ended(title: &str, done: &Applied, failed: Option<&str>, columns: usize) -> V
         out.push(Line::default());
         out.push(heading("to take it back, in this order"));
         for line in &done.undo {
-            out.extend(code(line, columns, theme::code()));
+            out.extend(undo(line, columns));
         }
     }
     out
+}
+
+/// What takes something back, with what it is to be given to.
+pub fn undo(text: &str, columns: usize) -> Vec<Line<'static>> {
+    const SQL: [&str; 6] = ["ALTER ", "GRANT ", "REVOKE ", "SET ", "FLUSH ", "CREATE "];
+    let is_sql = SQL.iter().any(|verb| text.starts_with(verb)) && text.trim_end().ends_with(';');
+    let label = match text.starts_with('#') {
+        true => "     ", // words
+        false if is_sql => "sql: ",
+        false => "sh:  ",
+    };
+    let lines = wrap_verbatim(&printable_lines(text), columns.saturating_sub(2 + label.len()));
+    let line = |(at, line): (usize, String)| {
+        let label = if at == 0 { label } else { "     " };
+        Line::from(vec![
+            Span::styled(format!("  {label}"), theme::quiet()),
+            Span::styled(line, theme::code()),
+        ])
+    };
+    lines.into_iter().enumerate().map(line).collect()
 }
 
 /// Text to be run as it stands, each of its lines indented.

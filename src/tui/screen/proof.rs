@@ -19,16 +19,17 @@ pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'stati
         Some(Ok(proof)) => Some(proof),
         _ => None,
     };
-    out.push(match proof {
-        Some(proof) => Line::styled(
-            format!("tried against {} in {}", printable(&proof.against), duration(proof.seconds)),
-            theme::quiet(),
-        ),
-        None => {
-            Line::styled("trying the logins that must work and those that must not", theme::quiet())
+    let above = match (proof, &view.ended) {
+        (Some(proof), _) => {
+            format!("tried against {} in {}", printable(&proof.against), duration(proof.seconds))
         }
-    });
-    out.push(Line::default());
+        (None, None) => "trying the logins that must work and those that must not".to_owned(),
+        (None, Some(_)) => String::new(), // the reason says it all
+    };
+    if !above.is_empty() {
+        out.push(Line::styled(above, theme::quiet()));
+        out.push(Line::default());
+    }
     let rows = proof.map_or(view.rows.as_slice(), |proof| proof.rows.as_slice());
     out.extend(matrix(rows, columns));
     if view.ended.is_none() && state.is_doing(Doing::Proving) {

@@ -17,19 +17,24 @@ pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
 
     out.push(Line::default());
     out.push(heading("still open"));
-    let open =
-        exam.findings.iter().filter(|f| f.severity != Severity::Note && f.because_of.is_none());
-    let open: Vec<_> = open.collect();
+    let broken = state.proofs.iter().filter(|(_, current)| *current);
+    let broken = broken.filter_map(|(proof, _)| proof.broken());
+    let broken: Vec<_> =
+        broken.map(|text| (Severity::Error, text, Step::Accounts.title())).collect();
+    let findings = exam.findings.iter().filter(|finding| finding.because_of.is_none());
+    let findings = findings.map(|found| (found.severity, found.title.clone(), found.step.title()));
+    let mut open: Vec<_> = broken.into_iter().chain(findings).collect();
+    open.sort_by_key(|(severity, ..)| std::cmp::Reverse(*severity)); // the heaviest first
     if open.is_empty() {
         out.push(Line::raw("  nothing that is known of"));
     }
-    for finding in open {
-        let (sign, style, _) = theme::severity(finding.severity);
+    for (severity, title, step) in open {
+        let (sign, style, _) = theme::severity(severity);
         out.push(Line::from(vec![
             Span::raw("  "),
             Span::styled(sign, style),
-            Span::raw(format!(" {}  ", printable(&finding.title))),
-            Span::styled(finding.step.title(), theme::quiet()),
+            Span::raw(format!(" {}  ", printable(&title))),
+            Span::styled(step, theme::quiet()),
         ]));
     }
     if !state.proofs.is_empty() {
@@ -63,11 +68,16 @@ pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
     }
     // the last change is taken back first
     let undo: Vec<&String> = state.done.iter().rev().flat_map(|applied| &applied.undo).collect();
-    if !undo.is_empty() {
+    if state.throwaway {
+        out.push(Line::default());
+        let text = "Nothing has to be taken back: the sandbox goes when you quit, and all that \
+                    was changed in it.";
+        out.extend(paragraph(text, columns, 0, Style::new()));
+    } else if !undo.is_empty() {
         out.push(Line::default());
         out.push(heading("how to take it back, in this order"));
         for line in undo {
-            out.extend(super::overlay::code(line, columns, theme::code()));
+            out.extend(super::overlay::undo(line, columns));
         }
     }
     out
@@ -110,6 +120,10 @@ pub fn last_words(state: &State) -> Vec<String> {
     if !done.is_empty() {
         out.push("done:".to_owned());
         out.extend(done.iter().flat_map(|text| indented(text)));
+    }
+    if state.throwaway {
+        out.push("The sandbox is gone, and with it all that was changed in it.".to_owned());
+        return out;
     }
     let undo: Vec<&String> = state.done.iter().rev().flat_map(|applied| &applied.undo).collect();
     if !undo.is_empty() {

@@ -17,7 +17,11 @@ use crate::tui::theme;
 pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
     let mut out = vec![rule(&printable(&plan.title), columns)];
     let counted = count(state, plan);
-    let promise = "This will be written, and nothing else.";
+    let promise = if plan.writes.is_empty() {
+        "This will be done, and nothing else."
+    } else {
+        "This will be written, and nothing else."
+    };
     let gap = columns.saturating_sub(width(promise) + width(&counted));
     let promise = if gap >= 2 { promise } else { "" };
     let gap = columns.saturating_sub(width(promise) + width(&counted));

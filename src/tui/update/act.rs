@@ -10,7 +10,7 @@ use crate::tui::copy;
 use crate::tui::engine::Level;
 use crate::tui::form::Field;
 use crate::tui::keys::{Action, Context};
-use crate::tui::rows::Row;
+use crate::tui::rows::{Row, RowKey};
 use crate::tui::screen;
 use crate::tui::screen::account::LEVELS;
 use crate::tui::state::{Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
@@ -46,7 +46,12 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         }
         Action::OpenWorkshop => open_workshop(state, None, effects),
         Action::Certificate => {
-            let user = state.current_account().map(|account| account.user);
+            let proof = match state.top() {
+                Some(Overlay::Proof(view)) => Some(view.account.clone()),
+                _ => None,
+            };
+            state.layers.clear();
+            let user = proof.or_else(|| state.current_account()).map(|account| account.user);
             open_workshop(state, user, effects);
         }
         Action::Copy => match copy::text(state) {
@@ -66,6 +71,11 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
             }
         }
         Action::Prove => prove(state, effects),
+        Action::Turn => {
+            if let Some(form) = state.form_mut() {
+                form.key(key);
+            }
+        }
         Action::Write => write(state, effects),
         Action::ChooseNumber => choose_number(state, key),
         Action::Submit => submit(state, effects),
@@ -149,7 +159,8 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
     }
     match state.selected_row() {
         Some(Row::Finding { .. }) => {
-            if let Some(finding) = to_mend(state) {
+            let Some(finding) = state.selected_finding().cloned() else { return };
+            if !to_cause(state, &finding) {
                 push(state, Overlay::Fix(Fix { finding, chosen: 0, by_hand: None }));
             }
         }
@@ -158,17 +169,16 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
     }
 }
 
-/// The finding under the cursor; when it only follows from another one and has no remedy of its
-/// own, that one.
-fn to_mend(state: &State) -> Option<crate::rules::Finding> {
-    let finding = state.selected_finding()?;
-    if finding.remedies.is_empty()
-        && let Some(cause) = finding.because_of
-    {
-        let findings = &state.exam.as_ref()?.findings;
-        return findings.iter().find(|f| f.rule == cause).or(Some(finding)).cloned();
-    }
-    Some(finding.clone())
+/// From something that only follows from another finding to that one: whatever is done about the
+/// consequence alone does not last. Whether there was such a cause.
+fn to_cause(state: &mut State, finding: &crate::rules::Finding) -> bool {
+    let Some(exam) = &state.exam else { return false };
+    let cause = exam.findings.iter().find(|other| Some(other.rule) == finding.because_of);
+    let Some((rule, step)) = cause.map(|cause| (cause.rule, cause.step)) else { return false };
+    go(state, Place::Step(step));
+    state.selected.insert(step, RowKey::Finding { rule, nth: 0 });
+    state.toast = Some(format!("this follows from step {}; mend that first", step.number()));
+    true
 }
 
 fn open_account(state: &mut State, name: AccountName) {

@@ -62,7 +62,9 @@ fn examined(state: &mut State, exam: Examination) {
     // what follows from something else goes with it
     let causes = exam.findings.iter().filter(|finding| finding.because_of.is_none());
     let count = |severity| causes.clone().filter(|finding| finding.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let proofs = state.proofs.iter().filter(|(_, current)| *current);
+    let broken = proofs.filter(|(proof, _)| proof.broken().is_some()).count();
+    let (errors, warnings) = (count(Severity::Error) + broken, count(Severity::Warning));
     let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     state.toast = Some(match (errors, warnings) {
         (0, 0) => match unknown(&exam) {
@@ -130,10 +132,9 @@ fn suggested(state: &mut State, target: crate::facts::Target) {
     if untouched {
         *form = connect::form(&target);
         // the first thing that is still to be said
-        form.focus = match (target.user.is_some(), target.password.is_some()) {
-            (true, false) => connect::PASSWORD,
-            _ => connect::HOST,
-        };
+        let place = target.host.is_some() || target.socket.is_some();
+        let only_password = place && target.user.is_some() && target.password.is_none();
+        form.focus = if only_password { connect::PASSWORD } else { connect::HOST };
     }
     state.target = Some(target);
 }
@@ -176,10 +177,12 @@ fn applied(
     if !done.done.is_empty() {
         state.done.push(done.clone());
     }
-    if failed.is_some() || !done.left.is_empty() {
-        let title = if failed.is_some() { "not done" } else { "done, but for what is left to you" };
-        push(state, Overlay::Done { title: format!("{title}: {}", plan.title), done, failed });
-    }
+    let title = match (&failed, done.left.is_empty()) {
+        (Some(_), _) => "not done",
+        (None, false) => "done, but for what is left to you",
+        (None, true) => "done",
+    };
+    push(state, Overlay::Done { title: format!("{title}: {}", plan.title), done, failed });
     // whatever was done: what is shown has to be what is
     if state.signal.is_none()
         && let Some(target) = state.target.clone()

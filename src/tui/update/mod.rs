@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
 
-use super::keys::{self, Pressed};
+use super::keys::{self, Action, Pressed};
 use super::screen;
 use super::state::{
     Doing, Effect, Job, JobId, Layer, Msg, Outcome, Overlay, Place, Running, State, Told,
@@ -14,7 +14,7 @@ use crate::rules::Step;
 mod act;
 pub mod connect;
 mod ended;
-mod workshop;
+pub mod workshop;
 
 /// Takes one message in.
 pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
@@ -63,6 +63,9 @@ fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
     }
     state.toast = None;
     match keys::press(state, key) {
+        // nobody says yes to what is not on the screen
+        Pressed::Act(Action::Write | Action::Apply | Action::SaveReport | Action::Submit)
+            if screen::is_too_small(state.size) => {}
         Pressed::Act(action) => act::act(state, action, key, effects),
         Pressed::Refused(why) => state.toast = Some(why.to_owned()),
         Pressed::Unbound => {

@@ -7,7 +7,7 @@ use crate::tui::form::{Entry, Field, Form};
 
 const NAME: usize = 0;
 const KEY: usize = 1;
-const NAMES: usize = 2;
+pub const NAMES: usize = 2;
 const ACCOUNT: usize = 3;
 const FOLDER: usize = 4;
 
@@ -30,7 +30,7 @@ pub fn form(defaults: &AuthorityForm) -> Form {
         Field::choice("kind of keys", "← → choose; old clients may need RSA", KINDS, kind),
         Field::text(
             "server's names",
-            "every name and address that clients type, with commas between",
+            "every name and address that clients type; empty: the server keeps its certificate",
             &defaults.server_names,
         ),
         Field::text(
@@ -48,9 +48,9 @@ pub fn form(defaults: &AuthorityForm) -> Form {
 
 /// What the form says; errors are left under their fields.
 pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
+    // without names only a client certificate is made
     let empty = [
         (NAME, "a CA needs a name, such as Example CA"),
-        (NAMES, "at least one name or address of the server"),
         (ACCOUNT, "the user that is to have a certificate"),
     ];
     for (at, error) in empty {
@@ -60,7 +60,8 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
         }
     }
     let folder = PathBuf::from(form.value(FOLDER));
-    if !folder.is_absolute() {
+    let used = !form.value(NAMES).trim_matches([',', ' ']).is_empty();
+    if used && !folder.is_absolute() {
         form.fail(FOLDER, "the whole path, such as /etc/mysql/tls");
         return None;
     }
@@ -96,6 +97,17 @@ mod tests {
             folder: "/etc/mysql/tls".into(),
         };
         assert_eq!(answers(&mut form(&defaults)), Some(defaults));
+    }
+
+    #[test]
+    fn without_names_the_server_keeps_its_certificate() {
+        let mut form = form(&AuthorityForm {
+            ca_name: "Example CA".into(),
+            client_account: "app".into(),
+            folder: "/etc/mysql/tls".into(),
+            ..AuthorityForm::default()
+        });
+        assert_eq!(answers(&mut form).unwrap().server_names, "");
     }
 
     #[test]
