@@ -28,18 +28,18 @@ fn each_remedy_closes(lay_out: impl Fn(&Server) -> Layout) {
     for number in 0.. {
         let Some(server) = server("none") else { return };
         server.sandbox.stop_server();
-        let layout = lay_out(&server);
+        let laid = lay_out(&server);
         let _ = server.sandbox.restart(); // some do not start like this, and need not
         let report = server.check();
         let first = &report["findings"][0];
-        assert_eq!(first["rule"], layout.first, "{report:#}");
+        assert_eq!(first["rule"], laid.first, "{report:#}");
         let Some(remedy) = first["remedies"].get(number) else {
             assert_ne!(number, 0, "there is no remedy: {first:#}");
             return;
         };
-        let before = state(&layout.bystanders);
+        let before = state(&laid.bystanders);
         run(&server, remedy);
-        assert_eq!(state(&layout.bystanders), before, "{remedy:#}");
+        assert_eq!(state(&laid.bystanders), before, "{remedy:#}");
         let left = server.check();
         let heavy = left["findings"].as_array().unwrap().iter().filter(|f| f["severity"] != "note");
         let heavy: Vec<_> = heavy.map(|f| &f["rule"]).collect();
@@ -122,7 +122,11 @@ fn no_ssl_ca_beside_other_peoples_files() {
         fs::remove_file(&moved).unwrap();
         let cert = server.dir().join("tls/server-cert.pem");
         let mut text: String = kept.flat_map(|line| [line, "\n"]).collect();
-        text.push_str(&format!("ssl_cert = {}\nssl_key = {}\n", cert.display(), moved.display()));
+        text += "ssl_cert = ";
+        text += cert.to_str().unwrap();
+        text += "\nssl_key = ";
+        text += moved.to_str().unwrap();
+        text.push('\n');
         fs::write(&config, text).unwrap();
         let dir = server.dir().to_owned();
         Layout { first: "key-unusable", bystanders: vec![bystander(&dir), dir] }

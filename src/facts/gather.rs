@@ -132,14 +132,14 @@ impl Gathering<'_> {
                  down, name its option file with --server-config",
             ),
         };
-        if let (Some(facts), Some(found)) = (server.read(), config.read()) {
-            if let Some(other) = contradiction(found, facts, self.target.server_config.is_some()) {
-                config = Source::unread(
-                    UnreadKind::Failed,
-                    other,
-                    "name this server's own option file with --server-config",
-                );
-            }
+        if let (Some(facts), Some(found)) = (server.read(), config.read())
+            && let Some(other) = contradiction(found, facts, self.target.server_config.is_some())
+        {
+            config = Source::unread(
+                UnreadKind::Failed,
+                other,
+                "name this server's own option file with --server-config",
+            );
         }
         if self.ca_dir_is_ours {
             self.target.ca_dir = default_ca_dir(&self.target, server.read());

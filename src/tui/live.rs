@@ -209,7 +209,7 @@ impl Engine for Live {
             require: &known.require,
             flavor: server.flavor,
             transport_enforced: server.is_on("require_secure_transport"),
-            trust: trust(exam),
+            trust: trust(exam)?,
             ca: signing_ca(&facts.target, &identity),
             identity,
         };
@@ -290,16 +290,9 @@ fn certificate(path: &Path) -> Option<Certificate> {
     found.first().map(|x509| Certificate::from_openssl(x509))
 }
 
-/// The CA given, or the server's own.
-fn trust(exam: &Examination) -> Trust {
-    let given = exam.facts.target.ssl_ca.as_deref();
-    let given =
-        given.and_then(|path| files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok());
-    let own = || {
-        let files = exam.facts.files.read()?;
-        Some(files.ca_certificates().iter().filter_map(Certificate::to_openssl).collect())
-    };
-    given.or_else(own).map_or(Trust::System, Trust::Only)
+/// The roots under which sessions with this server are verified.
+fn trust(exam: &Examination) -> Result<Trust, String> {
+    session::trust(&exam.facts.target, exam.facts.files.read())
 }
 
 /// The private CA with its key, where it is the one that issued this certificate.

@@ -89,7 +89,10 @@ mod tests {
     use crate::rules::testing;
 
     fn blocker(path: &str, mode: u32, group: &str, class: Class) -> Blocker {
-        let (owner, is_folder) = ("root".to_owned(), !path.ends_with(".pem"));
+        let (owner, is_folder) = (
+            "root".to_owned(),
+            std::path::Path::new(path).extension().is_none_or(|kind| kind != "pem"),
+        );
         Blocker { path: path.into(), is_folder, mode, owner, group: group.into(), class }
     }
 
