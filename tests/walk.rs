@@ -71,13 +71,15 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     pty.sees("key, never shown");
     picture(&pty, "review", "mytls: everything that will be written");
     assert_eq!(std::fs::read_dir(folder_of(base.path()).join("tls")).unwrap().count(), 4);
-    pty.keys("w").sees("done: ").sees("checked: nothing is wrong").sees("(before: ").keys("\r");
-    pty.sees("✓ Server ─ ✓ Key & certificate ─ ✓ Chain ─ ✓ Encryption ─ ✓ Accounts");
+    pty.keys("w").sees("done: ").sees("checked: 1 error").sees("(before: ").keys("\r");
+    // the server is sound again, and the account still wants a certificate of the old CA
+    pty.sees("✓ Server ─ ✓ Key & certificate ─ ✓ Chain ─ ✓ Encryption ─ ✗ Accounts");
 
     pty.keys("3").sees("│ signed by").sees("in ssl_ca");
     picture(&pty, "chain", "mytls: the chain as a tree");
     pty.keys("4").sees("TLSv1.3");
-    pty.keys("5").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
+    pty.keys("5").sees("▶ ✗ app@% requires a certificate of a CA");
+    pty.keys("\x1b[B").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
     pty.sees("undo");
     picture(&pty, "account", "mytls: the statement for this server");
     pty.keys("a").sees("This will be done, and nothing else.").sees("1 statement");

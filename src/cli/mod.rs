@@ -39,7 +39,7 @@ struct Cli {
     #[arg(long)]
     ascii: bool,
     /// Print help
-    #[arg(long, action = clap::ArgAction::Help, global = true)]
+    #[arg(long, action = clap::ArgAction::Help, global = true, help_heading = "Options")]
     help: (),
 }
 

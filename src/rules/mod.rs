@@ -35,6 +35,7 @@ pub static ALL: &[&Rule] = &[
     &encryption::session_not_encrypted::SESSION_NOT_ENCRYPTED,
     &encryption::transport_not_enforced::TRANSPORT_NOT_ENFORCED,
     &accounts::without_require::ACCOUNT_WITHOUT_REQUIRE,
+    &accounts::issuer_not_trusted::ISSUER_NOT_TRUSTED,
 ];
 
 /// The rule of this id.
