@@ -27,7 +27,7 @@ rule! {
         step: Accounts,
         severity: Error,
         passes_as: "the server trusts the issuers that accounts require",
-        explained_by: ["tls-off", "ca-unusable"],
+        explained_by: ["tls-off", "ca-unusable", "ca-mismatch"],
     }
     judge
 }
