@@ -245,7 +245,7 @@ impl Sandbox {
     fn first_start(mut self, pki: &Pki) -> Result<Self, SandboxError> {
         const TRIES: u32 = 5;
         let init = self.dir.join("init.sql");
-        let text = self.accounts.init_file(self.program.flavor);
+        let text = self.accounts.init_file(self.series());
         disk::write_new(&init, text.as_bytes(), Meta { mode: 0o600, owner: self.user.owner() })?;
         for tries in 1..=TRIES {
             match self.launch(Some(&init)) {
@@ -263,7 +263,7 @@ impl Sandbox {
         }
         // It holds root's password, and has been read.
         std::fs::remove_file(&init).map_err(|error| DiskError::new(&init, error))?;
-        self.accounts.create(&self.socket(), pki)?;
+        self.accounts.create(&self.socket(), pki, self.series())?;
         self.accounts.write_client_files(&self.dir, &self.socket(), self.port)?;
         Ok(self)
     }

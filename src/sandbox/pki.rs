@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 use super::config::ca_file_needs_intermediates;
@@ -22,6 +23,7 @@ pub(super) struct Pki {
     server: Issued,
     /// What keys are made when nothing is said of them.
     key_kind: KeyKind,
+    series: Series,
     /// A CA that nobody here trusts; made when a fault asks for it.
     stranger: Option<Authority>,
     tls: PathBuf,
@@ -36,8 +38,9 @@ impl Pki {
         program: &Program,
         user: &RunAs,
     ) -> Result<Self, SandboxError> {
+        let series = program.series();
         // yaSSL knows RSA alone
-        let key_kind = match program.series() {
+        let key_kind = match series {
             Series::MySql56 => KeyKind::Rsa2048,
             _ => KeyKind::default(),
         };
@@ -61,7 +64,7 @@ impl Pki {
         folder.create_readable("tls/old", user)?;
         let tls = folder.join("tls");
         let mut pki =
-            Self { root, store, server, key_kind, stranger: None, tls, user: user.clone() };
+            Self { root, store, server, key_kind, series, stranger: None, tls, user: user.clone() };
         pki.write_server()?;
         let intermediates = ca_file_needs_intermediates(program);
         let ca: &[Holder] =
@@ -133,7 +136,7 @@ impl Pki {
         let path = self.tls.join(file);
         let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let cipher = openssl::symm::Cipher::aes_256_cbc();
-        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key)
+        let encrypted = PKey::private_key_from_pem(&key)
             .and_then(|key| key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes()));
         self.write_key(file, &encrypted.map_err(crate::ca::CaError::from)?)
     }
@@ -153,8 +156,18 @@ impl Pki {
         Ok(disk::overwrite(&path, &bytes, Meta::mode(mode))?)
     }
 
+    /// In the form that the server understands: yaSSL knows PKCS#1 alone.
+    fn key_pem(&self, key: &PKey<Private>) -> Result<zeroize::Zeroizing<Vec<u8>>, SandboxError> {
+        let pem = match (self.series, key.rsa()) {
+            (Series::MySql56, Ok(rsa)) => rsa.private_key_to_pem(),
+            _ => key.private_key_to_pem_pkcs8(),
+        };
+        Ok(zeroize::Zeroizing::new(pem.map_err(crate::ca::CaError::from)?))
+    }
+
     fn write_server(&mut self) -> Result<(), SandboxError> {
-        self.write_key("server-key.pem", self.server.key_pem()?.expose().as_bytes())?;
+        let pem = self.key_pem(&self.server.key)?;
+        self.write_key("server-key.pem", &pem)?;
         self.write("server-cert.pem", self.server.certificate_pem()?.as_bytes(), 0o644)
     }
 
