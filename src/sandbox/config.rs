@@ -41,7 +41,9 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
         ],
         // its log files are made at the first start, 48 MB each if nobody says otherwise
         Series::MySql56 => &["innodb_log_file_size = 4M", "explicit_defaults_for_timestamp = ON"],
-        Series::MariaDb1011 | Series::MariaDb118 => &["innodb_log_file_size = 4M"],
+        Series::MariaDb1011 | Series::MariaDb118 => {
+            &["innodb_log_file_size = 4M", "loose_debug_no_sync"]
+        }
     };
     for line in own {
         let _ = writeln!(text, "{line}"); // writing to a String cannot fail

@@ -16,6 +16,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -44,6 +45,12 @@ use folder::Folder;
 use pki::Pki;
 use server::{Process, Program, RunAs};
 
+/// Which of the servers that faults are told apart by a program is like; `None`: the first
+/// program of this host.
+pub fn series_of(server: Option<&Path>) -> Result<Series, SandboxError> {
+    Ok(Program::find(server)?.series())
+}
+
 /// What sandbox is wanted.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
@@ -68,6 +75,10 @@ pub struct Sandbox {
     // Fields are dropped in this order: the server ends before its folder goes.
     process: Mutex<Option<Process>>,
     folder: Mutex<Option<Folder>>,
+    /// Held while the server is restarted, so that nobody has to wait for that who only asks
+    /// whether it runs.
+    restarting: Mutex<()>,
+    ended: AtomicBool,
 }
 
 /// Why there is no sandbox, or not the one that was wanted.
@@ -157,6 +168,8 @@ impl Sandbox {
             dir: folder.path().to_owned(),
             process: Mutex::new(None),
             folder: Mutex::new(Some(folder)),
+            restarting: Mutex::new(()),
+            ended: AtomicBool::new(false),
         };
         let sandbox = sandbox.first_start(&pki)?;
         if !sandbox.fault.changes.is_empty() {
@@ -210,35 +223,41 @@ impl Sandbox {
     }
 
     pub fn is_running(&self) -> bool {
-        self.process().as_ref().is_some_and(|process| process.exit_status().is_none())
+        lock(&self.process).as_ref().is_some_and(|process| process.exit_status().is_none())
     }
 
     /// Stops the server, if it runs, and starts it with its my.cnf as it is now. The error holds the
     /// last lines of its log.
     pub fn restart(&self) -> Result<(), SandboxError> {
-        let mut process = self.process();
-        *process = None; // dropping it ends it
-        if self.folder().is_none() {
+        let _one_at_a_time = lock(&self.restarting);
+        self.stop_server();
+        if self.has_ended() {
             return Err(SandboxError::Ended);
         }
-        *process = Some(self.launch(None)?);
+        let process = self.launch(None)?;
+        *lock(&self.process) = Some(process);
         Ok(())
     }
 
     /// Ends the server and leaves the folder.
     pub fn stop_server(&self) {
-        *self.process() = None;
+        // Taken out first: ending it takes a moment, in which others may ask whether it runs.
+        let process = lock(&self.process).take();
+        drop(process);
     }
 
     /// Ends it all: the server, then its folder unless that is to be kept. Dropping does the same.
     pub fn stop(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        // A restart that is under way gives up now.
+        let _no_restart = lock(&self.restarting);
         self.stop_server();
-        *self.folder() = None;
+        *lock(&self.folder) = None;
     }
 
     /// Whether the folder stays when the sandbox ends.
     pub fn is_kept(&self) -> bool {
-        self.folder().as_ref().is_some_and(Folder::kept)
+        lock(&self.folder).as_ref().is_some_and(Folder::kept)
     }
 
     /// The start of the healthy server, in which it gets its accounts.
@@ -250,7 +269,7 @@ impl Sandbox {
         for tries in 1..=TRIES {
             match self.launch(Some(&init)) {
                 Ok(process) => {
-                    *self.process() = Some(process);
+                    *lock(&self.process) = Some(process);
                     break;
                 }
                 // Between asking for a free port and using it somebody else was faster.
@@ -302,8 +321,14 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, authority_key, days } => {
-                pki.issue_server(*key, *by, *subject, *authority_key, *days)
+            Change::IssueServer { key, by, subject, authority_key, days, sans } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days, sans.as_deref())
+            }
+            Change::KeyForm { file, form } => pki.key_form(file, *form),
+            Change::Prepend { file, text } => pki.prepend(file, text),
+            Change::AppendConfig { text } => {
+                let text = text.replace("{folder}", &self.dir.display().to_string());
+                self.edit_config(|before| format!("{before}{text}"))
             }
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {
@@ -331,13 +356,15 @@ impl Sandbox {
         let log = self.log();
         let from = server::length(&log);
         let process = self.program.start(&self.config_file(), init, &log, &self.user)?;
-        if let Some(folder) = &*self.folder() {
+        if let Some(folder) = &*lock(&self.folder) {
             folder.note_server(process.pid())?;
         }
         let failed = |what: String| SandboxError::Start { what, log: server::tail(&log, from) };
         let root = &self.accounts.root;
-        process.wait_until(|| accounts::answers(&self.socket(), root)).map_err(failed)?;
-        Ok(process)
+        process
+            .wait_until(|| self.has_ended() || accounts::answers(&self.socket(), root))
+            .map_err(failed)?;
+        if self.has_ended() { Err(SandboxError::Ended) } else { Ok(process) }
     }
 
     fn edit_config(&self, edit: impl FnOnce(&str) -> String) -> Result<(), SandboxError> {
@@ -358,12 +385,8 @@ impl Sandbox {
         self.dir.join("error.log")
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -371,6 +394,10 @@ impl Restart for Sandbox {
     fn restart(&self) -> Result<(), String> {
         Self::restart(self).map_err(|error| error.to_string())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A port that nobody listens on; the server binds it a moment later.

@@ -6,7 +6,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 use super::config::ca_file_needs_intermediates;
-use super::fault::Holder;
+use super::fault::{Holder, KeyForm};
 use super::series::Series;
 use super::server::{Program, RunAs};
 use super::{SandboxError, folder::Folder};
@@ -93,6 +93,7 @@ impl Pki {
         subject: Holder,
         authority_key: bool,
         days: Option<[i32; 2]>,
+        sans: Option<&[String]>,
     ) -> Result<(), SandboxError> {
         const DAY: i64 = 86_400;
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
@@ -100,8 +101,11 @@ impl Pki {
             not_before: now + i64::from(from) * DAY,
             not_after: now + i64::from(to) * DAY,
         });
+        let named: Option<Result<Vec<San>, _>> =
+            sans.map(|sans| sans.iter().map(|san| san.parse()).collect());
+        let hosts = named.transpose()?.unwrap_or_else(hosts);
         let own =
-            self.store.authority().server_spec(&hosts(), key.unwrap_or(self.key_kind), validity)?;
+            self.store.authority().server_spec(&hosts, key.unwrap_or(self.key_kind), validity)?;
         let subject = match subject {
             Holder::Server => own.subject.clone(),
             other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
@@ -130,6 +134,24 @@ impl Pki {
         let certificates: Result<Vec<X509>, SandboxError> =
             holders.iter().map(|holder| self.certificate(*holder)).collect();
         self.write(file, pem(&certificates?)?.as_bytes(), 0o644)
+    }
+
+    pub(super) fn key_form(&self, file: &str, form: KeyForm) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let written = PKey::private_key_from_pem(&key).and_then(|key| match form {
+            KeyForm::Pkcs1 => key.rsa()?.private_key_to_pem(),
+            KeyForm::Sec1 => key.ec_key()?.private_key_to_pem(),
+            KeyForm::Pkcs8 => key.private_key_to_pem_pkcs8(),
+        });
+        self.write_key(file, &written.map_err(crate::ca::CaError::from)?)
+    }
+
+    pub(super) fn prepend(&self, file: &str, text: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let bytes = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let bytes = [text.as_bytes(), &bytes].concat();
+        Ok(disk::overwrite(&path, &bytes, Meta::of(&path)?)?)
     }
 
     pub(super) fn encrypt_key(&self, file: &str, passphrase: &str) -> Result<(), SandboxError> {
