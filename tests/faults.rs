@@ -81,6 +81,10 @@ fn a_healthy_server_yields_neither_error_nor_warning() {
         let server = program.start(&Fault::none()).unwrap();
         let report = server.check();
         assert_eq!(problems(&report), Vec::<String>::new(), "{}", program.series);
+        // up to 5.6 a server does not tell which sessions are encrypted, and mytls says so
+        if program.series == Series::MySql56 {
+            continue;
+        }
         assert_eq!(report["unknown"], serde_json::json!([]), "{}", program.series);
         for step in report["steps"].as_array().unwrap() {
             assert_eq!(step["verdict"], "good", "{}: {step}", program.series);

@@ -5,7 +5,8 @@
 mod common;
 
 use common::lab::{self, Program, problems};
-use mytls::sandbox::Fault;
+use mytls::sandbox::{Fault, Series};
+use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/healthy");
 
@@ -46,7 +47,10 @@ fn examine(set_up: &Fault, program: &Program) -> Result<(), String> {
     let mut wrong = problems(&report);
     // TLS works: otherwise silence would prove nothing
     let steps = report["steps"].as_array().unwrap();
-    let bad = steps.iter().filter(|step| step["verdict"] != "good");
+    // Up to 5.6 a server does not tell which sessions are encrypted, and mytls says so.
+    let silent = program.series == Series::MySql56;
+    let fine = |verdict: &Value| verdict == "good" || silent && verdict == "unknown";
+    let bad = steps.iter().filter(|step| !fine(&step["verdict"]));
     wrong.extend(bad.map(|step| step.to_string()));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }

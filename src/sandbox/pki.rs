@@ -58,7 +58,12 @@ impl Pki {
         };
         put("app-key.pem", account.key_pem()?.expose(), 0o600)?;
         put("app-cert.pem", &account.certificate_pem()?, 0o644)?;
-        put("ca.pem", &pem(std::slice::from_ref(&root.certificate))?, 0o644)?;
+        // yaSSL sends its own certificate and nothing of the chain: there clients need all of it
+        let mut trusted = vec![root.certificate.clone()];
+        if series == Series::MySql56 {
+            trusted.insert(0, store.authority().certificate.clone());
+        }
+        put("ca.pem", &pem(&trusted)?, 0o644)?;
 
         folder.create_readable("tls", user)?;
         folder.create_readable("tls/old", user)?;
