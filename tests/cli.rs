@@ -224,7 +224,7 @@ impl Files {
             ("ssl_ca", "tls/ca.pem"),
         ] {
             let named = if name == option { file.to_owned() } else { self.path(good) };
-            text += &format!("{name} = {named}\n");
+            text.extend([name, " = ", &named, "\n"]);
         }
         let config = written(self.folder.path(), "my.cnf", text);
         let ca = self.path("own-ca");

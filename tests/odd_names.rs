@@ -59,9 +59,10 @@ fn what_is_written_lets_in_the_one_certificate_and_no_other() {
                 // every name goes both ways, every mode goes both ways
                 let pasted = (at + mode_at) % 2 == 0;
                 let context = format!("{what}, {mode}, pasted: {pasted}: {sql}");
-                match pasted {
-                    true => paste(&shop.server, &sql),
-                    false => drop(run(&facts, &offer)),
+                if pasted {
+                    paste(&shop.server, &sql);
+                } else {
+                    drop(run(&facts, &offer));
                 }
                 assert!(is_let_in(&shop.try_login(&issued[at])), "{context}");
                 let refused = shop.try_login(other);
