@@ -41,8 +41,9 @@ impl Accounts {
         let strangers = "User = '' OR (User = 'root' AND Host <> 'localhost')";
         match series {
             Series::MariaDb1011 | Series::MariaDb118 => {
-                text += &format!("DELETE FROM mysql.global_priv WHERE {strangers};\n");
-                text += "FLUSH PRIVILEGES;\n";
+                text = format!(
+                    "DELETE FROM mysql.global_priv WHERE {strangers};\nFLUSH PRIVILEGES;\n"
+                );
             }
             Series::MySql97 => {}
             Series::MySql56 => {
