@@ -83,6 +83,9 @@ pub enum Change {
         /// First and last day of validity, counted from today.
         #[serde(default)]
         days: Option<[i32; 2]>,
+        /// The hosts that it names; by default every name that this host has for itself.
+        #[serde(default)]
+        sans: Option<Vec<String>>,
     },
     /// A key that belongs to nothing here.
     NewKey {
@@ -99,6 +102,20 @@ pub enum Change {
     EncryptKey {
         file: String,
         passphrase: String,
+    },
+    /// The key in this file, in another form of PEM.
+    KeyForm {
+        file: String,
+        form: KeyForm,
+    },
+    /// This text before what is in the file.
+    Prepend {
+        file: String,
+        text: String,
+    },
+    /// This text after all of my.cnf; `{folder}` is the sandbox's folder.
+    AppendConfig {
+        text: String,
     },
     Copy {
         from: String,
@@ -127,6 +144,18 @@ pub enum Change {
         user: String,
         require: String,
     },
+}
+
+/// How a private key is written in PEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyForm {
+    /// `BEGIN RSA PRIVATE KEY`.
+    Pkcs1,
+    /// `BEGIN EC PRIVATE KEY`.
+    Sec1,
+    /// `BEGIN PRIVATE KEY`.
+    Pkcs8,
 }
 
 /// Whose certificate, or name, is meant.
@@ -170,13 +199,17 @@ impl Fault {
         said.all(|(_, starts)| *starts)
     }
 
+    /// Reads one from a text like those of `assets/faults`.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, toml::de::Error> {
+        Ok(Self { name: name.to_owned(), ..toml::from_str(text)? })
+    }
+
     fn parse(name: &str, text: &str) -> Self {
-        let fault: Self = match toml::from_str(text) {
+        match Self::from_toml(name, text) {
             Ok(fault) => fault,
             // the files are part of the program, and a test reads every one
             Err(error) => panic!("assets/faults/{name}.toml: {error}"),
-        };
-        Self { name: name.to_owned(), ..fault }
+        }
     }
 }
 

@@ -45,6 +45,12 @@ use folder::Folder;
 use pki::Pki;
 use server::{Process, Program, RunAs};
 
+/// Which of the servers that faults are told apart by a program is like; `None`: the first
+/// program of this host.
+pub fn series_of(server: Option<&Path>) -> Result<Series, SandboxError> {
+    Ok(Program::find(server)?.series())
+}
+
 /// What sandbox is wanted.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
@@ -258,7 +264,7 @@ impl Sandbox {
     fn first_start(mut self, pki: &Pki) -> Result<Self, SandboxError> {
         const TRIES: u32 = 5;
         let init = self.dir.join("init.sql");
-        let text = self.accounts.init_file(self.program.flavor);
+        let text = self.accounts.init_file(self.series());
         disk::write_new(&init, text.as_bytes(), Meta { mode: 0o600, owner: self.user.owner() })?;
         for tries in 1..=TRIES {
             match self.launch(Some(&init)) {
@@ -276,7 +282,7 @@ impl Sandbox {
         }
         // It holds root's password, and has been read.
         std::fs::remove_file(&init).map_err(|error| DiskError::new(&init, error))?;
-        self.accounts.create(&self.socket(), pki)?;
+        self.accounts.create(&self.socket(), pki, self.series())?;
         self.accounts.write_client_files(&self.dir, &self.socket(), self.port)?;
         Ok(self)
     }
@@ -315,8 +321,14 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, authority_key, days } => {
-                pki.issue_server(*key, *by, *subject, *authority_key, *days)
+            Change::IssueServer { key, by, subject, authority_key, days, sans } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days, sans.as_deref())
+            }
+            Change::KeyForm { file, form } => pki.key_form(file, *form),
+            Change::Prepend { file, text } => pki.prepend(file, text),
+            Change::AppendConfig { text } => {
+                let text = text.replace("{folder}", &self.dir.display().to_string());
+                self.edit_config(|before| format!("{before}{text}"))
             }
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {

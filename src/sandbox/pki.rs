@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 use super::config::ca_file_needs_intermediates;
-use super::fault::Holder;
+use super::fault::{Holder, KeyForm};
 use super::series::Series;
 use super::server::{Program, RunAs};
 use super::{SandboxError, folder::Folder};
@@ -22,6 +23,7 @@ pub(super) struct Pki {
     server: Issued,
     /// What keys are made when nothing is said of them.
     key_kind: KeyKind,
+    series: Series,
     /// A CA that nobody here trusts; made when a fault asks for it.
     stranger: Option<Authority>,
     tls: PathBuf,
@@ -36,8 +38,9 @@ impl Pki {
         program: &Program,
         user: &RunAs,
     ) -> Result<Self, SandboxError> {
+        let series = program.series();
         // yaSSL knows RSA alone
-        let key_kind = match program.series() {
+        let key_kind = match series {
             Series::MySql56 => KeyKind::Rsa2048,
             _ => KeyKind::default(),
         };
@@ -55,13 +58,18 @@ impl Pki {
         };
         put("app-key.pem", account.key_pem()?.expose(), 0o600)?;
         put("app-cert.pem", &account.certificate_pem()?, 0o644)?;
-        put("ca.pem", &pem(std::slice::from_ref(&root.certificate))?, 0o644)?;
+        // yaSSL sends its own certificate and nothing of the chain: there clients need all of it
+        let mut trusted = vec![root.certificate.clone()];
+        if series == Series::MySql56 {
+            trusted.insert(0, store.authority().certificate.clone());
+        }
+        put("ca.pem", &pem(&trusted)?, 0o644)?;
 
         folder.create_readable("tls", user)?;
         folder.create_readable("tls/old", user)?;
         let tls = folder.join("tls");
         let mut pki =
-            Self { root, store, server, key_kind, stranger: None, tls, user: user.clone() };
+            Self { root, store, server, key_kind, series, stranger: None, tls, user: user.clone() };
         pki.write_server()?;
         let intermediates = ca_file_needs_intermediates(program);
         let ca: &[Holder] =
@@ -90,6 +98,7 @@ impl Pki {
         subject: Holder,
         authority_key: bool,
         days: Option<[i32; 2]>,
+        sans: Option<&[String]>,
     ) -> Result<(), SandboxError> {
         const DAY: i64 = 86_400;
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
@@ -97,8 +106,11 @@ impl Pki {
             not_before: now + i64::from(from) * DAY,
             not_after: now + i64::from(to) * DAY,
         });
+        let named: Option<Result<Vec<San>, _>> =
+            sans.map(|sans| sans.iter().map(|san| san.parse()).collect());
+        let hosts = named.transpose()?.unwrap_or_else(hosts);
         let own =
-            self.store.authority().server_spec(&hosts(), key.unwrap_or(self.key_kind), validity)?;
+            self.store.authority().server_spec(&hosts, key.unwrap_or(self.key_kind), validity)?;
         let subject = match subject {
             Holder::Server => own.subject.clone(),
             other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
@@ -129,11 +141,29 @@ impl Pki {
         self.write(file, pem(&certificates?)?.as_bytes(), 0o644)
     }
 
+    pub(super) fn key_form(&self, file: &str, form: KeyForm) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let written = PKey::private_key_from_pem(&key).and_then(|key| match form {
+            KeyForm::Pkcs1 => key.rsa()?.private_key_to_pem(),
+            KeyForm::Sec1 => key.ec_key()?.private_key_to_pem(),
+            KeyForm::Pkcs8 => key.private_key_to_pem_pkcs8(),
+        });
+        self.write_key(file, &written.map_err(crate::ca::CaError::from)?)
+    }
+
+    pub(super) fn prepend(&self, file: &str, text: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let bytes = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let bytes = [text.as_bytes(), &bytes].concat();
+        Ok(disk::overwrite(&path, &bytes, Meta::of(&path)?)?)
+    }
+
     pub(super) fn encrypt_key(&self, file: &str, passphrase: &str) -> Result<(), SandboxError> {
         let path = self.tls.join(file);
         let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let cipher = openssl::symm::Cipher::aes_256_cbc();
-        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key)
+        let encrypted = PKey::private_key_from_pem(&key)
             .and_then(|key| key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes()));
         self.write_key(file, &encrypted.map_err(crate::ca::CaError::from)?)
     }
@@ -153,8 +183,18 @@ impl Pki {
         Ok(disk::overwrite(&path, &bytes, Meta::mode(mode))?)
     }
 
+    /// In the form that the server understands: yaSSL knows PKCS#1 alone.
+    fn key_pem(&self, key: &PKey<Private>) -> Result<zeroize::Zeroizing<Vec<u8>>, SandboxError> {
+        let pem = match (self.series, key.rsa()) {
+            (Series::MySql56, Ok(rsa)) => rsa.private_key_to_pem(),
+            _ => key.private_key_to_pem_pkcs8(),
+        };
+        Ok(zeroize::Zeroizing::new(pem.map_err(crate::ca::CaError::from)?))
+    }
+
     fn write_server(&mut self) -> Result<(), SandboxError> {
-        self.write_key("server-key.pem", self.server.key_pem()?.expose().as_bytes())?;
+        let pem = self.key_pem(&self.server.key)?;
+        self.write_key("server-key.pem", &pem)?;
         self.write("server-cert.pem", self.server.certificate_pem()?.as_bytes(), 0o644)
     }
 
