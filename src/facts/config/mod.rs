@@ -33,7 +33,7 @@ const LIKE_A_SERVER: [&str; 6] = ["mysql", "mysqld", "mariadb", "mariadbd", "ser
 /// `server` decides which groups count; without it, those that do whatever the version.
 ///
 /// # Errors
-/// A sentence, when the named file cannot be read or no file was found.
+/// A sentence, when the named file cannot be read or is not the server's, or no file was found.
 pub fn read(
     named: Option<&Path>,
     server: Option<(Flavor, Version)>,
@@ -45,7 +45,15 @@ pub fn read(
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
-    Reading::of(groups(server)).read(main_file, &searched)
+    let config = Reading::of(groups(server)).read(main_file, &searched)?;
+    let silent = config.options.is_empty() && config.lost.is_empty() && config.defects.is_empty();
+    if let (Some(file), true) = (named, silent) {
+        return Err(format!(
+            "{} says nothing to the server: no option stands under [mysqld], [server] or [mariadb]",
+            printable(&file.display().to_string())
+        ));
+    }
+    Ok(config)
 }
 
 /// Reads a client's groups of one named file, or of the usual places and the user's own file;
@@ -328,5 +336,18 @@ mod tests {
         }
         let config = read(Some(&folder.path().join("a.cnf")), None).unwrap();
         assert_eq!((config.get("port"), config.files.len()), (Some("1"), MOST_FILES));
+    }
+
+    #[test]
+    fn a_named_file_that_is_empty_or_a_clients_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "[client]\nssl-ca=/ca.pem\n"] {
+            let file = folder.path().join("my.cnf");
+            std::fs::write(&file, text).unwrap();
+            assert!(
+                read(Some(&file), None).unwrap_err().contains("says nothing to the server"),
+                "{text}"
+            );
+        }
     }
 }
