@@ -111,7 +111,7 @@ mod tests {
         let mut command = Command::new("my_print_defaults");
         let output = command.arg(format!("--defaults-file={}", file.display())).arg("mysqld");
         let output = output.output().ok()?.stdout;
-        Some(String::from_utf8(output).unwrap().lines().map(str::to_owned).collect())
+        Some(String::from_utf8(output).unwrap().split_terminator('\n').map(str::to_owned).collect())
     }
 
     fn ours(text: &str) -> Vec<String> {
