@@ -1,5 +1,5 @@
-use crate::facts::Facts;
-use crate::remedy::{Action, Remedy};
+use crate::facts::{Facts, Origin};
+use crate::remedy::{Action, Effect, Remedy, shell};
 use crate::rules::{Answer, rule};
 
 /// What every server with TLS 1.2 takes, MySQL's fixed list included.
@@ -41,7 +41,6 @@ fn judge(facts: &Facts) -> Answer {
     let Some(config) = facts.config.read() else {
         return Answer::not_applicable("the server's option files were not read");
     };
-    let file = |option| config.origin(option).map_or(&config.main_file, |origin| &origin.file);
     let is_protocol = |word: &&str| PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(word));
     let protocols = config.get("tls_version").unwrap_or_default();
     if let Some(wrong) = words(protocols).find(|word| !is_protocol(word)) {
@@ -49,10 +48,15 @@ fn judge(facts: &Facts) -> Answer {
             .finding("tls_version holds a word that is no protocol", "the server stops at it")
             .saw("tls_version", protocols)
             .saw("no protocol", wrong);
-        let action = Action::config(file("tls_version"), &[("tls_version", "TLSv1.2,TLSv1.3")]);
-        return Answer::fail(
-            finding.remedy([Remedy::new("offer the two protocols that are safe", vec![action])]),
-        );
+        // Each value is looked at, also one that a later line replaces: the line itself must go.
+        let action = config.origin("tls_version").map(|Origin { file, line }| {
+            let file = shell::path(file);
+            let command = format!("sed -i '{line}s/.*/tls_version = TLSv1.2,TLSv1.3/' {file}");
+            Action::shell(command, Effect::Restart)
+        });
+        return Answer::fail(finding.remedy(
+            action.map(|action| Remedy::new("offer the two protocols that are safe", vec![action])),
+        ));
     }
     let log = facts.log.read().map_or(&[][..], Vec::as_slice);
     let refused = log
@@ -61,11 +65,12 @@ fn judge(facts: &Facts) -> Answer {
     let (Some(line), Some(ciphers)) = (refused, config.get("ssl_cipher")) else {
         return Answer::pass();
     };
+    let file = config.origin("ssl_cipher").map_or(&config.main_file, |origin| &origin.file);
     let finding = TLS_OPTIONS_REFUSED
         .finding("the ciphers of ssl_cipher are refused", "the server stops at them")
         .saw("ssl_cipher", ciphers)
         .saw("error log", line);
-    let action = Action::config(file("ssl_cipher"), &[("ssl_cipher", CIPHERS)]);
+    let action = Action::config(file, &[("ssl_cipher", CIPHERS)]);
     Answer::fail(finding.remedy([Remedy::new("name ciphers that are safe", vec![action])]))
 }
 
