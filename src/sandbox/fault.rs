@@ -221,7 +221,6 @@ const FILES: &[(&str, &str)] = files![
     "transport-not-enforced",
     "include-folder-missing",
     "options-in-other-group",
-    "tls-version-invalid",
     "cipher-list-invalid",
     "old-protocols",
     "paths-not-loaded",

@@ -141,7 +141,6 @@ impl Reading {
         for (index, text) in text.split('\n').enumerate() {
             let origin = || Origin { file: file.to_owned(), line: index + 1 };
             match line::parse(text) {
-                Line::Nothing => {}
                 Line::Group(name) => group = Some(name),
                 Line::Broken => return self.defect(ConfigDefect::Broken { at: origin() }),
                 Line::Include(path) if depth < DEEPEST => {
@@ -160,7 +159,7 @@ impl Reading {
                     }
                 }
                 // a circle of files
-                Line::Include(_) | Line::IncludeDir(_) => {}
+                Line::Nothing | Line::Include(_) | Line::IncludeDir(_) => {}
                 Line::Option { name, value } => match &group {
                     None => return self.defect(ConfigDefect::NoGroup { at: origin() }),
                     Some(group) => self.option(group, &name, value, origin()),
@@ -181,10 +180,9 @@ impl Reading {
         let room = name::is_about_tls(&name) && self.config.lost.len() < MOST_LOST;
         if self.groups.iter().any(|ours| ours.eq_ignore_ascii_case(group)) {
             let before = self.config.options.insert(name.clone(), new.clone());
-            if let (Some(before), true) = (before, room) {
-                if before.value != new.value {
-                    self.config.lost.push(lost(before, None));
-                }
+            let replaced = before.filter(|before| room && before.value != new.value);
+            if let Some(before) = replaced {
+                self.config.lost.push(lost(before, None));
             }
         } else if room && is_like_a_server(group) {
             self.config.lost.push(lost(new, Some(group)));

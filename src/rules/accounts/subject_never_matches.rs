@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use crate::facts::{Facts, Require};
 use crate::remedy::statement::{Dialect, Form};
 use crate::remedy::{Action, Remedy};
@@ -121,7 +123,8 @@ fn bytes_of(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         match byte {
             b' '..=b'~' => out.push(char::from(byte)),
-            _ => out += &format!("\\x{byte:02X}"),
+            // writing to a String cannot fail
+            _ => drop(write!(out, "\\x{byte:02X}")),
         }
         out
     })
