@@ -16,6 +16,8 @@ use crate::x509::{Certificate, PrivateKey};
 const LARGEST: u64 = 1 << 20;
 /// How many files are looked at for keys and certificates that lie nearby.
 const NEARBY_FILES: usize = 200;
+/// How many client certificates of the own CA are looked at.
+const CLIENTS: usize = 500;
 
 /// Where the three files are, and for whom.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +105,20 @@ pub fn read(sought: &Sought) -> ServerFiles {
 fn own_ca(dir: &Path) -> Option<OwnCa> {
     let x509s = pem::certificates(&bytes(&dir.join("ca.pem")).ok()?).ok()?;
     let certificate = Certificate::from_openssl(x509s.first()?);
-    dir.join("ca-key.pem").is_file().then(|| OwnCa { dir: dir.to_owned(), certificate })
+    let clients = clients(dir);
+    dir.join("ca-key.pem").is_file().then(|| OwnCa { dir: dir.to_owned(), certificate, clients })
+}
+
+/// What lies under `clients`, by name.
+fn clients(dir: &Path) -> Vec<Certificate> {
+    let entries = std::fs::read_dir(dir.join("clients")).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).take(CLIENTS).collect();
+    folders.sort();
+    let leaf = |folder: PathBuf| {
+        let x509s = pem::certificates(&bytes(&folder.join("client-cert.pem")).ok()?).ok()?;
+        x509s.first().map(|x509| Certificate::from_openssl(x509))
+    };
+    folders.into_iter().filter_map(leaf).collect()
 }
 
 fn file<T>(

@@ -18,6 +18,8 @@ pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod log;
+#[cfg(test)]
+pub mod noise;
 pub mod server;
 pub mod session;
 pub mod target;
@@ -178,6 +180,42 @@ pub struct ServerConfig {
     pub files: Vec<PathBuf>,
     /// Option name with underscores, without `loose_`; the last value wins, as for the server.
     pub options: BTreeMap<String, ConfigValue>,
+    /// What `SET PERSIST` wrote (MySQL 8.0 and later): goes before the option files.
+    #[serde(default)]
+    pub persisted: BTreeMap<String, ConfigValue>,
+    /// Settings about TLS that do not count.
+    #[serde(default)]
+    pub lost: Vec<Lost>,
+    /// Why a file, or the rest of one, was not read.
+    #[serde(default)]
+    pub defects: Vec<ConfigDefect>,
+}
+
+/// A setting that does not count: a later one replaced it, or it stands in a group that this
+/// server does not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub name: String,
+    pub value: Option<String>,
+    pub origin: Origin,
+    /// The group that is not read; `None` for a setting that was replaced.
+    pub group: Option<String>,
+}
+
+/// What is wrong with the option files themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigDefect {
+    /// An option (or a byte order mark) before the first group: the server does not start.
+    NoGroup { at: Origin },
+    /// A line that is none, such as a group without its `]`: the server does not start.
+    Broken { at: Origin },
+    /// `!includedir` of a folder that is not there: the server does not start.
+    NoFolder { at: Origin, path: PathBuf },
+    /// `!include` of a file that cannot be read: passed over.
+    NotThere { at: Origin, path: PathBuf },
+    /// Everybody may write to the file, so the server passes it over.
+    WorldWritable { file: PathBuf },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,9 +242,11 @@ impl std::fmt::Display for Origin {
 impl ServerConfig {
     /// The value of an option that is set and not empty.
     pub fn get(&self, option: &str) -> Option<&str> {
-        self.options.get(option)?.value.as_deref().filter(|value| !value.is_empty())
+        let value = self.persisted.get(option).or_else(|| self.options.get(option))?;
+        value.value.as_deref().filter(|value| !value.is_empty())
     }
 
+    /// Where an option file sets it, for whoever edits that; never [`Self::persisted`].
     pub fn origin(&self, option: &str) -> Option<&Origin> {
         self.options.get(option).map(|value| &value.origin)
     }
@@ -265,6 +305,9 @@ impl ServerFiles {
 pub struct OwnCa {
     pub dir: PathBuf,
     pub certificate: Certificate,
+    /// The certificates it issued to clients, as far as they are still kept there.
+    #[serde(default)]
+    pub clients: Vec<Certificate>,
 }
 
 /// One file that an option of the server names.

@@ -18,6 +18,9 @@ pub mod testing;
 /// Every rule, in the order in which it is shown.
 pub static ALL: &[&Rule] = &[
     &server::not_running::SERVER_NOT_RUNNING,
+    &server::config_refused::CONFIG_REFUSED,
+    &server::option_in_other_group::OPTION_IN_OTHER_GROUP,
+    &server::tls_options_refused::TLS_OPTIONS_REFUSED,
     &key::key_unusable::KEY_UNUSABLE,
     &key::key_unreadable::KEY_UNREADABLE,
     &key::key_encrypted::KEY_ENCRYPTED,
@@ -32,9 +35,15 @@ pub static ALL: &[&Rule] = &[
     &chain::incomplete::CHAIN_INCOMPLETE,
     &encryption::tls_off::TLS_OFF,
     &encryption::certificate_not_loaded::CERTIFICATE_NOT_LOADED,
+    &encryption::paths_not_loaded::PATHS_NOT_LOADED,
+    &encryption::old_protocols::OLD_PROTOCOLS,
     &encryption::session_not_encrypted::SESSION_NOT_ENCRYPTED,
     &encryption::transport_not_enforced::TRANSPORT_NOT_ENFORCED,
     &accounts::without_require::ACCOUNT_WITHOUT_REQUIRE,
+    &accounts::subject_never_matches::SUBJECT_NEVER_MATCHES,
+    &accounts::issuer_is_root::ISSUER_IS_ROOT,
+    &accounts::cipher_of_old_protocol::CIPHER_OF_OLD_PROTOCOL,
+    &accounts::subject_empty::SUBJECT_EMPTY,
 ];
 
 /// The rule of this id.

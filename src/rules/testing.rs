@@ -95,6 +95,7 @@ fn build() -> Facts {
             files: vec![main_file.clone()],
             main_file: main_file.clone(),
             options: options.collect(),
+            ..ServerConfig::default()
         }),
         wire: Source::Read(WireFacts {
             host: "127.0.0.1".into(),

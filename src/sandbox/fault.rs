@@ -134,6 +134,10 @@ pub enum Change {
     RemoveOptions {
         names: Vec<String>,
     },
+    /// Text for the end of my.cnf, as it stands, but for `{dir}`, the sandbox's folder.
+    AppendConfig {
+        text: String,
+    },
     /// A statement, run as root.
     Sql {
         statement: String,
@@ -248,6 +252,17 @@ const FILES: &[(&str, &str)] = files![
     "no-tls",
     "account-without-require",
     "transport-not-enforced",
+    "include-folder-missing",
+    "options-in-other-group",
+    "cipher-list-invalid",
+    "old-protocols",
+    "paths-not-loaded",
+    "account-subject-rfc2253",
+    "account-subject-display-form",
+    "account-subject-trailing-space",
+    "account-issuer-is-root",
+    "account-cipher-of-old-protocol",
+    "account-subject-empty",
 ];
 
 #[cfg(test)]

@@ -446,6 +446,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             files: vec![main_file.clone()],
             main_file,
             options: options.into_iter().collect(),
+            ..ServerConfig::default()
         }),
         files: Source::Read(ServerFiles {
             server_user: Some("mysql".into()),

@@ -25,6 +25,7 @@ rule! {
         severity: Error,
         passes_as: "the server answers",
         explained_by: [
+            "config-refused", "option-in-other-group", "tls-options-refused",
             "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
             "chain-wrong-order", "key-mismatch", "ca-unusable",
         ],
