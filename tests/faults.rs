@@ -17,7 +17,12 @@ const PASSPHRASE: &str = "correct horse battery staple";
 
 #[test]
 fn every_fault_is_named_first_and_closed_by_each_of_its_remedies() {
-    let faults: Vec<Fault> = Fault::all().into_iter().filter(|f| f.first.is_some()).collect();
+    let only = std::env::var("MYTLS_FAULTS").ok();
+    let wanted = |fault: &Fault| {
+        let named = |only: &String| only.split(',').any(|name| name == fault.name);
+        fault.first.is_some() && only.as_ref().is_none_or(named)
+    };
+    let faults: Vec<Fault> = Fault::all().into_iter().filter(wanted).collect();
     let todo = Mutex::new(faults.into_iter());
     let next = || todo.lock().unwrap().next();
     let failures = Mutex::new(Vec::new());
@@ -74,7 +79,12 @@ fn close(fault: &Fault) -> Result<Option<usize>, String> {
         let remedies = first["remedies"].as_array().unwrap();
         let Some(remedy) = remedies.get(number) else { break };
         run(&server, remedy).map_err(|why| format!("fix {}: {why}", number + 1))?;
-        let left = problems(&server.check());
+        let report = server.check();
+        let mut left = problems(&report);
+        // a note, too, has to be gone when it was what had to be named
+        let named = |finding: &&Value| finding["rule"].as_str() == expected;
+        let notes = report["findings"].as_array().unwrap().iter().filter(named);
+        left.extend(notes.filter(|f| f["severity"] == "note").map(|f| f["title"].to_string()));
         if !left.is_empty() {
             return Err(format!("fix {} left {}", number + 1, left.join(", ")));
         }

@@ -29,7 +29,9 @@ impl Places {
         let ca = place("ssl_ca", files.ca.as_ref().map(|file| &file.path), "ca.pem");
         let certificate =
             place("ssl_cert", files.certificate.as_ref().map(|file| &file.path), "server-cert.pem");
-        let key = place("ssl_key", files.key.as_ref().map(|file| &file.path), "server-key.pem");
+        // an ssl_key that names the certificate names no place for a key
+        let key = files.key.as_ref().map(|file| &file.path).filter(|path| **path != certificate);
+        let key = place("ssl_key", key, "server-key.pem");
         Some(Self { certificate, key, ca, unset })
     }
 }

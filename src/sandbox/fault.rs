@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::SandboxError;
+use super::odd::{OddCertificate, OddKey};
+use super::rewrite::Form;
 use crate::ca::KeyKind;
 use crate::facts::Flavor;
 
@@ -77,10 +79,17 @@ pub enum Change {
         #[serde(default)]
         days: Option<[i32; 2]>,
     },
+    /// A certificate and key for the server in which something is odd, in place of
+    /// `server-cert.pem` and `server-key.pem`.
+    IssueOdd {
+        #[serde(default = "issuing")]
+        by: Holder,
+        certificate: OddCertificate,
+    },
     /// A key that belongs to nothing here.
     NewKey {
         file: String,
-        key: KeyKind,
+        key: OddKey,
     },
     /// These certificates, in this order.
     WriteCertificates {
@@ -91,13 +100,39 @@ pub enum Change {
     EncryptKey {
         file: String,
         passphrase: String,
+        /// In the form from before PKCS#8, with `DEK-Info`.
+        #[serde(default)]
+        traditional: bool,
+    },
+    /// The private key of a CA.
+    WriteAuthorityKey {
+        file: String,
+        of: Holder,
+    },
+    /// The same file in another form, or what is left of it.
+    Rewrite {
+        file: String,
+        to: Form,
+    },
+    Remove {
+        file: String,
+    },
+    /// Permission bits, in octal: `0644`.
+    Chmod {
+        file: String,
+        mode: String,
     },
     Copy {
         from: String,
         to: String,
     },
-    /// Takes the server's right to read this file.
+    /// Takes the server's right to read this file, or to enter this folder.
     DenyServer {
+        file: String,
+    },
+    /// An option that names a file: this one.
+    PointOption {
+        name: String,
         file: String,
     },
     /// A line of `[mysqld]` in my.cnf, in place of the one there is.
@@ -125,6 +160,8 @@ pub enum Holder {
     Server,
     /// The CA that issued it and the accounts' certificates.
     Issuing,
+    /// Another below the same root, with an RSA key.
+    OldIssuing,
     /// The CA above that.
     Root,
     /// A CA that has nothing to do with this server.
@@ -201,6 +238,35 @@ const FILES: &[(&str, &str)] = files![
     "mismatched-key-ed25519",
     "key-unreadable",
     "key-encrypted",
+    "key-missing",
+    "key-folder-closed",
+    "key-world-readable",
+    "key-encrypted-traditional",
+    "key-der",
+    "key-is-certificate",
+    "certificate-and-key-swapped",
+    "key-rsa1024",
+    "key-dsa",
+    "key-secp256k1",
+    "key-ed448",
+    "ca-key-in-data-folder",
+    "certificate-missing",
+    "certificate-cut",
+    "certificate-der",
+    "certificate-html",
+    "certificate-empty",
+    "certificate-not-yet-valid",
+    "certificate-name-missing",
+    "certificate-name-mismatch",
+    "certificate-wildcard-mismatch",
+    "certificate-ip-as-name",
+    "certificate-without-server-purpose",
+    "client-certificate-on-server",
+    "certificate-sha1",
+    "certificate-md5",
+    "certificate-version-1",
+    "certificate-is-ca",
+    "certificate-auto-generated",
     "wrong-chain-order",
     "chain-incomplete",
     "wrong-ca",

@@ -26,7 +26,9 @@ rule! {
         severity: Error,
         passes_as: "the server offers TLS",
         explained_by: [
-            "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
+            "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark",
+            "key-format-unsupported", "key-type-unsupported", "key-weak",
+            "certificate-weak-signature", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
             "chain-wrong-order", "key-mismatch", "ca-unusable", "server-not-running",
         ],
     }
