@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, shell, statement};
 use crate::facts::{Facts, ServerFiles};
+use crate::wire::TlsOffer;
 
 /// The three files of the server's TLS: those its options name, or those they should.
 pub struct Places {
@@ -150,6 +151,10 @@ pub fn take_effect(facts: &Facts, effect: Effect) -> Option<Action> {
 
 /// What new or changed files need before they count: a reload where that is possible now.
 pub fn effect_of_files(facts: &Facts) -> Effect {
+    // A client that asks for TLS, as most do by themselves, does not get in to say RELOAD.
+    if matches!(facts.wire.read().map(|wire| &wire.tls), Some(TlsOffer::Failed { .. })) {
+        return Effect::Restart;
+    }
     let running = facts.server.read();
     let reloads = running.and_then(|server| statement::reload(server.flavor, server.version));
     if reloads.is_some() { Effect::Reload } else { Effect::Restart }
