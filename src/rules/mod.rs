@@ -10,6 +10,7 @@ mod accounts;
 mod chain;
 mod encryption;
 mod key;
+pub mod messages;
 mod server;
 #[cfg(test)]
 pub mod testing;

@@ -23,7 +23,8 @@ use crate::ca::{Authority, Issued, KeyKind};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OddCertificate {
-    pub key: OddKey,
+    /// By default of the kind that the sandbox uses on this server.
+    pub key: Option<OddKey>,
     /// Subject alternative names, `DNS:db1` or `IP:10.0.0.1`; none at all when empty, those of
     /// this host when not said.
     pub names: Option<Vec<String>>,
@@ -63,12 +64,6 @@ pub enum Digest {
     Md5,
 }
 
-impl Default for OddKey {
-    fn default() -> Self {
-        Self::Usual(KeyKind::default())
-    }
-}
-
 impl OddKey {
     pub(super) fn generate(self) -> Result<PKey<Private>, ErrorStack> {
         match self {
@@ -84,14 +79,15 @@ impl OddKey {
     }
 }
 
-/// Issues it: `usual_names` when none are said.
+/// Issues it, with what is usual here where nothing is said.
 pub(super) fn issue(
     odd: &OddCertificate,
+    usual_key: KeyKind,
     by: &Authority,
     usual_names: &[String],
 ) -> Result<Issued, ErrorStack> {
     const DAY: i64 = 86_400;
-    let key = odd.key.generate()?;
+    let key = odd.key.unwrap_or(OddKey::Usual(usual_key)).generate()?;
     let names = odd.names.as_deref().unwrap_or(usual_names);
     let mut subject = X509NameBuilder::new()?;
     subject.append_entry_by_nid(Nid::ORGANIZATIONNAME, "mytls sandbox")?;
