@@ -76,6 +76,9 @@ pub struct Write {
     pub diff: Vec<DiffLine>,
     /// Whether a file of this name exists now (a backup of it will be kept).
     pub replaces: bool,
+    /// SHA-256 of what was there when the plan was made: what somebody changed since is not
+    /// overwritten.
+    pub seen: Option<[u8; 32]>,
 }
 
 /// What a file will hold. A key is never shown, logged or put on a clipboard.
@@ -198,6 +201,7 @@ impl Write {
             what: what.into(),
             diff: Vec::new(),
             replaces: path.exists(),
+            seen: fingerprint(path),
         }
     }
 
@@ -214,6 +218,11 @@ impl Write {
         write.content = Content::ByStore;
         write
     }
+}
+
+/// SHA-256 of a file's content; `None` when there is no such file, or it cannot be read.
+fn fingerprint(path: &Path) -> Option<[u8; 32]> {
+    std::fs::read(path).ok().map(|bytes| openssl::sha::sha256(&bytes))
 }
 
 /// What the server needs afterwards, in words.

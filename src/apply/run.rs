@@ -76,7 +76,7 @@ impl Run<'_> {
             (Effect::Reload | Effect::Restart, _, Some(restart)) => {
                 (self.told)("restarting the server");
                 drop(conn.take());
-                self.at_last = Some(shell::RESTART.to_owned());
+                self.at_last = Some("# then restart the server".to_owned());
                 restart.restart().map_err(|why| ApplyError::Restart(printable_lines(&why)))?;
                 self.done("restarted the server".to_owned(), "");
             }
@@ -114,6 +114,9 @@ impl Run<'_> {
             Content::Key(key) => key.expose().as_bytes(),
             Content::ByStore => return Ok(()), // the store has written it
         };
+        if super::fingerprint(path) != write.seen {
+            return Err(ApplyError::Changed { path: path.clone() });
+        }
         let meta = match &write.owner {
             Some((user, group)) => Meta::named(write.mode, user, group)?,
             None if path.exists() => Meta::of(path)?,
@@ -223,6 +226,23 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert!(!new.exists() && !new.parent().unwrap().exists());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no backup is left over");
+    }
+
+    #[test]
+    fn what_somebody_changed_since_the_review_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, new) = (folder.path().join("my.cnf"), folder.path().join("new"));
+        std::fs::write(&file, "before").unwrap();
+        let plans =
+            [&file, &new].map(|path| plan(vec![Write::text(path, "mine".into(), 0o644, "a text")]));
+        std::fs::write(&file, "theirs").unwrap();
+        std::fs::write(&new, "theirs").unwrap();
+        for plan in plans {
+            let (applied, error) = *run(&plan, None, &mut |_| {}).unwrap_err();
+            assert!(error.to_string().contains("was changed by somebody else"), "{error}");
+            assert_eq!(applied.done, Vec::<String>::new());
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
     }
 
     #[test]

@@ -39,6 +39,11 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::not_applicable("this server has no require_secure_transport");
     }
     if server.is_on("require_secure_transport") {
+        if facts.wire.read().is_some_and(|wire| !wire.greeting.offers_tls) {
+            return Answer::not_applicable(
+                "TLS is off, so that nobody can log in over the network",
+            );
+        }
         return Answer::Pass("require_secure_transport = ON".into());
     }
     let Some(open) = open_accounts(facts) else {
@@ -64,7 +69,10 @@ fn judge(facts: &Facts) -> Answer {
         .collect();
     let finding =
         if plain.is_empty() { finding } else { finding.saw("would be refused", plain.join(", ")) };
-    let mut actions = vec![Action::sql("SET GLOBAL require_secure_transport = ON;")];
+    let mut actions = vec![
+        Action::sql("SET GLOBAL require_secure_transport = ON;")
+            .with_undo("SET GLOBAL require_secure_transport = OFF;"),
+    ];
     if let Some(config) = facts.config.read() {
         let file = config
             .origin("require_secure_transport")
