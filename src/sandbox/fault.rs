@@ -271,8 +271,6 @@ const FILES: &[(&str, &str)] = files![
     "certificate-md5",
     "certificate-version-1",
     "certificate-is-ca",
-    "certificate-auto-generated",
-    "mariadb-self-made",
     "wrong-chain-order",
     "chain-incomplete",
     "wrong-ca",

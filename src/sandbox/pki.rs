@@ -205,11 +205,13 @@ impl Pki {
         let path = self.tls.join(file);
         let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let cipher = openssl::symm::Cipher::aes_256_cbc();
-        let encrypted =
-            openssl::pkey::PKey::private_key_from_pem(&key).and_then(|key| match traditional {
-                true => rewrite::encrypt_traditional(&key, passphrase.as_bytes()),
-                false => key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes()),
-            });
+        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key).and_then(|key| {
+            if traditional {
+                rewrite::encrypt_traditional(&key, passphrase.as_bytes())
+            } else {
+                key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes())
+            }
+        });
         self.write_key(file, &encrypted.map_err(crate::ca::CaError::from)?)
     }
 

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::facts::{Facts, ServerFacts};
 use crate::remedy::certificates::{effect_of_files, take_effect};
@@ -44,7 +44,7 @@ fn judge(facts: &Facts) -> Answer {
         files.certificate.as_ref().filter(|file| file.byte_order_mark).map(|file| &file.path);
     let ca = files.ca.as_ref().filter(|file| file.byte_order_mark).map(|file| &file.path);
     let marked: Vec<&Path> =
-        [key, certificate, ca].into_iter().flatten().map(|path| path.as_path()).collect();
+        [key, certificate, ca].into_iter().flatten().map(PathBuf::as_path).collect();
     if marked.is_empty() {
         return Answer::pass();
     }
