@@ -127,12 +127,14 @@ fn file<T>(
     user: Option<&ServerUser>,
     read: impl FnOnce(&[u8]) -> Result<T, Defect>,
 ) -> FileFacts<T> {
+    let bytes = bytes(path);
     FileFacts {
         option: option.to_owned(),
         path: path.clone(),
         origin: origin.clone(),
         access: access(path, user),
-        content: bytes(path).and_then(|bytes| read(&bytes)),
+        byte_order_mark: bytes.as_ref().is_ok_and(|bytes| bytes.starts_with(b"\xef\xbb\xbf")),
+        content: bytes.and_then(|bytes| read(&bytes)),
     }
 }
 
@@ -196,12 +198,15 @@ impl ServerUser {
 /// lists are seen only as far as they show in the group bits.
 fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
     let about = std::fs::metadata(path).ok()?;
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut folders: Vec<_> = real.ancestors().skip(1).collect();
+    folders.reverse();
+    let others_enter =
+        |folder: &&Path| std::fs::metadata(folder).is_ok_and(|about| about.mode() & 0o001 != 0);
+    let open_to_others = about.mode() & 0o004 != 0 && folders.iter().all(others_enter);
     let readable = match user {
         None => Readable::Unknown,
         Some(user) => {
-            let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            let mut folders: Vec<_> = real.ancestors().skip(1).collect();
-            folders.reverse();
             let closed = folders
                 .into_iter()
                 .find(|folder| std::fs::metadata(folder).is_ok_and(|about| !user.may(&about, 1)));
@@ -217,6 +222,7 @@ fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
         owner: user_name(about.uid()),
         group: group_name(about.gid()),
         readable,
+        open_to_others,
     })
 }
 
@@ -342,8 +348,11 @@ mod tests {
         open(&inner, 0o700);
         open(&inner.join("key.pem"), 0o644);
         let readable = |path: &Path| access(path, Some(&nobody)).unwrap().readable;
+        let open_to_others = |path: &Path| access(path, None).unwrap().open_to_others;
         assert_eq!(readable(&inner.join("key.pem")), Readable::No { blocked_at: inner.clone() });
+        assert!(!open_to_others(&inner.join("key.pem")), "the folder protects it");
         open(&inner, 0o711);
+        assert!(open_to_others(&inner.join("key.pem")));
         assert_eq!(readable(&inner.join("key.pem")), Readable::Yes);
         open(&inner.join("key.pem"), 0o640);
         assert_eq!(

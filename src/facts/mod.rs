@@ -320,6 +320,9 @@ pub struct FileFacts<T> {
     /// Where the option is set; `None` when only the running server said so.
     pub origin: Option<Origin>,
     pub access: Option<Access>,
+    /// It begins with a UTF-8 byte order mark, which OpenSSL reads past and yaSSL does not.
+    #[serde(default)]
+    pub byte_order_mark: bool,
     pub content: Result<T, Defect>,
 }
 
@@ -331,6 +334,9 @@ pub struct Access {
     pub owner: String,
     pub group: String,
     pub readable: Readable,
+    /// Whether any user of the host may read it: its bits and those of every folder above say so.
+    #[serde(default)]
+    pub open_to_others: bool,
 }
 
 impl Access {
@@ -391,6 +397,11 @@ impl ServerFacts {
     /// A variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether TLS comes from yaSSL, as in Oracle's own binaries up to MySQL 5.6.
+    pub fn is_yassl(&self) -> bool {
+        self.tls_library.as_deref().is_some_and(|library| library.starts_with("YaSSL"))
     }
 
     pub fn is_on(&self, name: &str) -> bool {

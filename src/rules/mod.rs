@@ -21,13 +21,30 @@ pub static ALL: &[&Rule] = &[
     &server::config_refused::CONFIG_REFUSED,
     &server::option_in_other_group::OPTION_IN_OTHER_GROUP,
     &server::tls_options_refused::TLS_OPTIONS_REFUSED,
+    &key::swapped::CERTIFICATE_AND_KEY_SWAPPED,
+    &key::key_is_certificate::KEY_IS_CERTIFICATE,
     &key::key_unusable::KEY_UNUSABLE,
     &key::key_unreadable::KEY_UNREADABLE,
     &key::key_encrypted::KEY_ENCRYPTED,
+    &key::byte_order_mark::BYTE_ORDER_MARK,
+    &key::key_format_unsupported::KEY_FORMAT_UNSUPPORTED,
+    &key::key_type_unsupported::KEY_TYPE_UNSUPPORTED,
+    &key::key_weak::KEY_WEAK,
     &key::key_mismatch::KEY_MISMATCH,
     &key::certificate_unusable::CERTIFICATE_UNUSABLE,
+    &key::certificate_weak_signature::CERTIFICATE_WEAK_SIGNATURE,
+    &key::certificate_wrong_purpose::CERTIFICATE_WRONG_PURPOSE,
+    &key::auto_generated::CERTIFICATE_AUTO_GENERATED,
     &key::certificate_expired::CERTIFICATE_EXPIRED,
+    &key::certificate_not_yet_valid::CERTIFICATE_NOT_YET_VALID,
     &key::certificate_expiring::CERTIFICATE_EXPIRING,
+    &key::certificate_version_1::CERTIFICATE_VERSION_1,
+    &key::certificate_ip_as_name::CERTIFICATE_IP_AS_NAME,
+    &key::certificate_name_missing::CERTIFICATE_NAME_MISSING,
+    &key::certificate_name_mismatch::CERTIFICATE_NAME_MISMATCH,
+    &key::certificate_is_ca::CERTIFICATE_IS_CA,
+    &key::key_world_readable::KEY_WORLD_READABLE,
+    &key::key_next_to_ca_key::KEY_NEXT_TO_CA_KEY,
     &chain::ca_unusable::CA_UNUSABLE,
     &chain::wrong_order::CHAIN_WRONG_ORDER,
     &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
@@ -298,7 +315,11 @@ mod tests {
         let ids: BTreeSet<&str> = ALL.iter().map(|rule| rule.id).collect();
         assert_eq!(ids.len(), ALL.len(), "two rules of one id");
         for rule in ALL {
-            assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+            assert!(
+                rule.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                rule.id
+            );
             for section in Rule::SECTIONS {
                 assert!(rule.section(section).is_some(), "{} lacks `## {section}`", rule.id);
             }

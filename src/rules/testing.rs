@@ -148,7 +148,9 @@ fn file<T>(option: &str, name: &str, content: T) -> FileFacts<T> {
             owner: "root".into(),
             group: "mysql".into(),
             readable: Readable::Yes,
+            open_to_others: false,
         }),
+        byte_order_mark: false,
         content: Ok(content),
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::SandboxError;
+use super::odd::{OddCertificate, OddKey};
+use super::rewrite::Form;
 use super::series::{Series, Servers};
 use crate::ca::KeyKind;
 
@@ -87,11 +89,18 @@ pub enum Change {
         #[serde(default)]
         sans: Option<Vec<String>>,
     },
+    /// A certificate and key for the server in which something is odd, in place of
+    /// `server-cert.pem` and `server-key.pem`.
+    IssueOdd {
+        #[serde(default = "issuing")]
+        by: Holder,
+        certificate: OddCertificate,
+    },
     /// A key that belongs to nothing here.
     NewKey {
         file: String,
         #[serde(default)]
-        key: Option<KeyKind>,
+        key: Option<OddKey>,
     },
     /// These certificates, in this order.
     WriteCertificates {
@@ -102,6 +111,27 @@ pub enum Change {
     EncryptKey {
         file: String,
         passphrase: String,
+        /// In the form from before PKCS#8, with `DEK-Info`.
+        #[serde(default)]
+        traditional: bool,
+    },
+    /// The private key of a CA.
+    WriteAuthorityKey {
+        file: String,
+        of: Holder,
+    },
+    /// The same file in another form, or what is left of it.
+    Rewrite {
+        file: String,
+        to: Form,
+    },
+    Remove {
+        file: String,
+    },
+    /// Permission bits, in octal: `0644`.
+    Chmod {
+        file: String,
+        mode: String,
     },
     /// The key in this file, in another form of PEM.
     KeyForm {
@@ -121,8 +151,13 @@ pub enum Change {
         from: String,
         to: String,
     },
-    /// Takes the server's right to read this file.
+    /// Takes the server's right to read this file, or to enter this folder.
     DenyServer {
+        file: String,
+    },
+    /// An option that names a file: this one.
+    PointOption {
+        name: String,
         file: String,
     },
     /// A line of `[mysqld]` in my.cnf, in place of the one there is.
@@ -170,6 +205,8 @@ pub enum Holder {
     Server,
     /// The CA that issued it and the accounts' certificates.
     Issuing,
+    /// Another below the same root, with an RSA key.
+    OldIssuing,
     /// The CA above that.
     Root,
     /// A CA that has nothing to do with this server.
@@ -243,6 +280,34 @@ const FILES: &[(&str, &str)] = files![
     "mismatched-key-ed25519",
     "key-unreadable",
     "key-encrypted",
+    "key-missing",
+    "key-folder-closed",
+    "key-world-readable",
+    "key-encrypted-traditional",
+    "key-der",
+    "key-is-certificate",
+    "certificate-and-key-swapped",
+    "key-rsa1024",
+    "key-dsa",
+    "key-secp256k1",
+    "key-ed448",
+    "ca-key-in-data-folder",
+    "certificate-missing",
+    "certificate-cut",
+    "certificate-der",
+    "certificate-html",
+    "certificate-empty",
+    "certificate-not-yet-valid",
+    "certificate-name-missing",
+    "certificate-name-mismatch",
+    "certificate-wildcard-mismatch",
+    "certificate-ip-as-name",
+    "certificate-without-server-purpose",
+    "client-certificate-on-server",
+    "certificate-sha1",
+    "certificate-md5",
+    "certificate-version-1",
+    "certificate-is-ca",
     "wrong-chain-order",
     "chain-incomplete",
     "wrong-ca",

@@ -32,7 +32,9 @@ mod accounts;
 mod config;
 pub mod fault;
 mod folder;
+mod odd;
 mod pki;
+mod rewrite;
 pub mod series;
 mod server;
 
@@ -330,11 +332,22 @@ impl Sandbox {
                 let text = text.replace("{folder}", &self.dir.display().to_string());
                 self.edit_config(|before| format!("{before}{text}"))
             }
+            Change::IssueOdd { by, certificate } => pki.issue_odd(*by, certificate),
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {
                 pki.write_certificates(file, certificates)
             }
-            Change::EncryptKey { file, passphrase } => pki.encrypt_key(file, passphrase),
+            Change::EncryptKey { file, passphrase, traditional } => {
+                pki.encrypt_key(file, passphrase, *traditional)
+            }
+            Change::WriteAuthorityKey { file, of } => pki.write_authority_key(file, *of),
+            Change::Rewrite { file, to } => pki.rewrite(file, *to),
+            Change::Remove { file } => pki.remove(file),
+            Change::Chmod { file, mode } => pki.chmod(file, mode),
+            Change::PointOption { name, file } => {
+                let path = pki.path(file).display().to_string();
+                self.edit_config(|text| config::set(text, name, &path))
+            }
             Change::Copy { from, to } => pki.copy(from, to),
             Change::DenyServer { file } => pki.deny_server(file),
             Change::SetOption { name, value } => {

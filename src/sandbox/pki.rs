@@ -1,5 +1,6 @@
 //! The sandbox's certificates: root, issuing CA, the server's and the account's, and a stranger.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use openssl::pkey::{PKey, Private};
@@ -7,6 +8,8 @@ use openssl::x509::X509;
 
 use super::config::ca_file_needs_intermediates;
 use super::fault::{Holder, KeyForm};
+use super::odd::{self, OddCertificate, OddKey};
+use super::rewrite::{self, Form};
 use super::series::Series;
 use super::server::{Program, RunAs};
 use super::{SandboxError, folder::Folder};
@@ -26,6 +29,8 @@ pub(super) struct Pki {
     series: Series,
     /// A CA that nobody here trusts; made when a fault asks for it.
     stranger: Option<Authority>,
+    /// Beside the issuing one; made when a fault asks for it.
+    old_issuing: Option<Authority>,
     tls: PathBuf,
     user: RunAs,
 }
@@ -68,8 +73,17 @@ impl Pki {
         folder.create_readable("tls", user)?;
         folder.create_readable("tls/old", user)?;
         let tls = folder.join("tls");
-        let mut pki =
-            Self { root, store, server, key_kind, series, stranger: None, tls, user: user.clone() };
+        let mut pki = Self {
+            root,
+            store,
+            server,
+            key_kind,
+            series,
+            stranger: None,
+            old_issuing: None,
+            tls,
+            user: user.clone(),
+        };
         pki.write_server()?;
         let intermediates = ca_file_needs_intermediates(program);
         let ca: &[Holder] =
@@ -125,9 +139,63 @@ impl Pki {
         self.write_server()
     }
 
-    pub(super) fn new_key(&self, file: &str, key: Option<KeyKind>) -> Result<(), SandboxError> {
-        let key =
-            key.unwrap_or(self.key_kind).generate().and_then(|key| key.private_key_to_pem_pkcs8());
+    pub(super) fn issue_odd(
+        &mut self,
+        by: Holder,
+        certificate: &OddCertificate,
+    ) -> Result<(), SandboxError> {
+        let names: Vec<String> = hosts()
+            .iter()
+            .map(|san| match san {
+                San::Dns(name) => format!("DNS:{name}"),
+                San::Ip(ip) => format!("IP:{ip}"),
+            })
+            .collect();
+        let issued = odd::issue(certificate, self.key_kind, self.authority(by)?, &names);
+        self.server = issued.map_err(crate::ca::CaError::from)?;
+        self.write_server()
+    }
+
+    pub(super) fn write_authority_key(
+        &mut self,
+        file: &str,
+        of: Holder,
+    ) -> Result<(), SandboxError> {
+        let pem = self.authority(of)?.key.private_key_to_pem_pkcs8();
+        self.write_key(file, &pem.map_err(crate::ca::CaError::from)?)
+    }
+
+    pub(super) fn rewrite(&self, file: &str, form: Form) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        let bytes = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
+        let bytes = rewrite::rewrite(&bytes, form).map_err(crate::ca::CaError::from)?;
+        Ok(disk::overwrite(&path, &bytes, Meta::of(&path)?)?)
+    }
+
+    pub(super) fn remove(&self, file: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        Ok(std::fs::remove_file(&path).map_err(|error| disk::DiskError::new(&path, error))?)
+    }
+
+    /// `mode` as it stands in the fault's file, in octal.
+    pub(super) fn chmod(&self, file: &str, mode: &str) -> Result<(), SandboxError> {
+        let path = self.path(file);
+        let mode = u32::from_str_radix(mode, 8)
+            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error));
+        let done = mode.and_then(|mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+        });
+        Ok(done.map_err(|error| disk::DiskError::new(&path, error))?)
+    }
+
+    /// Where a file of the `tls` folder lies, or with `.` the folder itself.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        if file == "." { self.tls.clone() } else { self.tls.join(file) }
+    }
+
+    pub(super) fn new_key(&self, file: &str, key: Option<OddKey>) -> Result<(), SandboxError> {
+        let key = key.unwrap_or(OddKey::Usual(self.key_kind));
+        let key = key.generate().and_then(|key| key.private_key_to_pem_pkcs8());
         self.write_key(file, &key.map_err(crate::ca::CaError::from)?)
     }
 
@@ -159,12 +227,22 @@ impl Pki {
         Ok(disk::overwrite(&path, &bytes, Meta::of(&path)?)?)
     }
 
-    pub(super) fn encrypt_key(&self, file: &str, passphrase: &str) -> Result<(), SandboxError> {
+    pub(super) fn encrypt_key(
+        &self,
+        file: &str,
+        passphrase: &str,
+        traditional: bool,
+    ) -> Result<(), SandboxError> {
         let path = self.tls.join(file);
         let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let cipher = openssl::symm::Cipher::aes_256_cbc();
-        let encrypted = PKey::private_key_from_pem(&key)
-            .and_then(|key| key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes()));
+        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key).and_then(|key| {
+            if traditional {
+                rewrite::encrypt_traditional(&key, passphrase.as_bytes())
+            } else {
+                key.private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes())
+            }
+        });
         self.write_key(file, &encrypted.map_err(crate::ca::CaError::from)?)
     }
 
@@ -177,7 +255,15 @@ impl Pki {
 
     /// Root's own when the server is somebody else, and nobody's otherwise.
     pub(super) fn deny_server(&self, file: &str) -> Result<(), SandboxError> {
-        let path = self.tls.join(file);
+        let path = self.path(file);
+        if path.is_dir() {
+            let closed = if self.user.owner().is_some() { "0700" } else { "0000" };
+            if self.user.owner().is_some() {
+                std::os::unix::fs::chown(&path, Some(0), Some(0))
+                    .map_err(|error| disk::DiskError::new(&path, error))?;
+            }
+            return self.chmod(file, closed);
+        }
         let bytes = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let mode = if self.user.owner().is_some() { 0o600 } else { 0o000 };
         Ok(disk::overwrite(&path, &bytes, Meta::mode(mode))?)
@@ -228,6 +314,12 @@ impl Pki {
                     )?)?);
                 }
                 self.stranger.as_ref().ok_or_else(|| self.store_gone())
+            }
+            Holder::OldIssuing => {
+                if self.old_issuing.is_none() {
+                    self.old_issuing = Some(odd::rsa_authority(&self.root)?);
+                }
+                self.old_issuing.as_ref().ok_or_else(|| self.store_gone())
             }
             Holder::Issuing | Holder::Server => Ok(self.store.authority()),
         }

@@ -28,7 +28,10 @@ rule! {
         step: Chain,
         severity: Error,
         passes_as: "the certificate was issued under this CA",
-        explained_by: ["same-subject-as-ca", "ca-unusable"],
+        explained_by: [
+            "same-subject-as-ca", "ca-unusable", "certificate-wrong-purpose",
+            "certificate-auto-generated",
+        ],
     }
     judge
 }

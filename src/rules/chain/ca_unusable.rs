@@ -2,6 +2,7 @@ use crate::facts::{Facts, Readable};
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, shell};
 use crate::rules::chain::{right_ca_nearby, use_ca};
+use crate::rules::key::certificate_unusable::closed_with_the_key;
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -40,6 +41,9 @@ fn judge(facts: &Facts) -> Answer {
     let Some(file) = &files.ca else {
         return Answer::not_applicable("no ssl_ca is set");
     };
+    if closed_with_the_key(files, file.access.as_ref()) {
+        return Answer::not_applicable("the folder is closed, as it is for the key");
+    }
     if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
         let finding = CA_UNUSABLE
             .finding(

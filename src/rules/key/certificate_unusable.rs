@@ -1,6 +1,7 @@
-use crate::facts::{Facts, Readable};
+use crate::facts::{Access, Facts, Readable, ServerFiles};
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, shell};
+use crate::rules::key::swapped::swapped;
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -39,6 +40,12 @@ fn judge(facts: &Facts) -> Answer {
     let Some(file) = &files.certificate else {
         return Answer::not_applicable("no ssl_cert is set");
     };
+    if swapped(files) {
+        return Answer::not_applicable("key and certificate are swapped");
+    }
+    if closed_with_the_key(files, file.access.as_ref()) {
+        return Answer::not_applicable("the folder is closed, as it is for the key");
+    }
     if let Some(Readable::No { blocked_at }) = file.access.as_ref().map(|access| &access.readable) {
         let finding = CERTIFICATE_UNUSABLE
             .finding(
@@ -80,6 +87,16 @@ fn judge(facts: &Facts) -> Answer {
         .saw("ssl_cert", place(file))
         .saw("problem", defect.to_string());
     Answer::fail(finding.remedy(reissue(facts)))
+}
+
+/// Whether the folder that shuts the server out is the one that keeps it from its key.
+pub(in crate::rules) fn closed_with_the_key(files: &ServerFiles, access: Option<&Access>) -> bool {
+    let closed = |access: Option<&Access>| match access.map(|access| &access.readable) {
+        Some(Readable::No { blocked_at }) => Some(blocked_at.clone()),
+        _ => None,
+    };
+    let key = closed(files.key.as_ref().and_then(|file| file.access.as_ref()));
+    key.is_some() && key == closed(access)
 }
 
 #[cfg(test)]
