@@ -1,5 +1,6 @@
 //! The sandbox's certificates: root, issuing CA, the server's and the account's, and a stranger.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use openssl::x509::X509;
@@ -15,12 +16,16 @@ use crate::ca::{
 use crate::disk::{self, Meta};
 use crate::x509::OneLine;
 
+mod chain;
+
 pub(super) struct Pki {
     root: Authority,
     store: Store,
     server: Issued,
     /// A CA that nobody here trusts; made when a fault asks for it.
     stranger: Option<Authority>,
+    /// CAs that a fault made.
+    made: BTreeMap<Holder, Authority>,
     tls: PathBuf,
     user: RunAs,
 }
@@ -51,7 +56,15 @@ impl Pki {
         folder.create_readable("tls", user)?;
         folder.create_readable("tls/old", user)?;
         let tls = folder.join("tls");
-        let mut pki = Self { root, store, server, stranger: None, tls, user: user.clone() };
+        let mut pki = Self {
+            root,
+            store,
+            server,
+            stranger: None,
+            made: BTreeMap::new(),
+            tls,
+            user: user.clone(),
+        };
         pki.write_server()?;
         let intermediates = ca_file_needs_intermediates(program);
         let ca: &[Holder] =
@@ -173,6 +186,9 @@ impl Pki {
                         Some(Authority::create(&spec("Somebody Else", "Somebody Else Root CA")?)?);
                 }
                 self.stranger.as_ref().ok_or_else(|| self.store_gone())
+            }
+            Holder::Policy | Holder::Other => {
+                self.made.get(&holder).ok_or_else(|| self.store_gone())
             }
             Holder::Issuing | Holder::Server => Ok(self.store.authority()),
         }
