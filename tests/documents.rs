@@ -36,6 +36,28 @@ fn the_keys_that_the_wizard_takes_are_listed() {
     hold("docs/keys.md", "keys", &mytls::tui::key_table_markdown());
 }
 
+#[test]
+fn every_rule_has_its_place_in_the_page_of_rules() {
+    use mytls::rules::{ALL, Rule, Step};
+    use std::fmt::Write as _;
+    let mut page = String::new();
+    for step in Step::ALL {
+        let rules: Vec<&&Rule> = ALL.iter().filter(|rule| rule.step == step).collect();
+        if !rules.is_empty() {
+            writeln!(page, "## {}\n", step.title()).unwrap();
+        }
+        for rule in rules {
+            let severity = format!("{:?}", rule.severity).to_lowercase();
+            let title = rule.doc.lines().next().unwrap().trim();
+            writeln!(page, "### {}\n\n**{severity}**: {title}\n", rule.id).unwrap();
+            for heading in Rule::SECTIONS {
+                writeln!(page, "*{heading}.* {}\n", rule.section(heading).unwrap()).unwrap();
+            }
+        }
+    }
+    hold("docs/rules.md", "rules", &page);
+}
+
 /// The README's example is real output: only folder, port and sums, which are new each time, are
 /// replaced.
 #[test]

@@ -1,5 +1,6 @@
 //! `mytls check`: the checklist once, as text or JSON.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,8 @@ use super::target::TargetArgs;
 use super::{FINDINGS, Failure, print, tell};
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress, ProgressState, gather};
-use crate::facts::{Facts, UnreadKind};
+use crate::facts::{Facts, UnreadKind, folder};
+use crate::printable::printable;
 use crate::report::{json::json, text};
 use crate::rules::Severity;
 
@@ -31,6 +33,9 @@ pub struct CheckArgs {
     /// Judge facts that were saved with `--with-facts`, instead of a server
     #[arg(long, value_name = "FILE")]
     pub facts: Option<PathBuf>,
+    /// Look at a folder of keys and certificates instead: which belong together, what is wrong
+    #[arg(long, value_name = "DIR", conflicts_with = "facts")]
+    pub files: Option<PathBuf>,
     /// Exit with 1 from this severity on
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     pub fail_on: FailOn,
@@ -60,6 +65,9 @@ pub enum Format {
 }
 
 pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    if let Some(folder) = &args.files {
+        return pairs(folder, args);
+    }
     let facts = match &args.facts {
         Some(file) => saved(file)?,
         None => gather(&args.target.resolve()?, &Cancel::default(), &mut progress()),
@@ -90,6 +98,44 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         }
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// `--files`: the pairs of a folder.
+fn pairs(folder: &std::path::Path, args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let found = folder::read(folder).map_err(Failure::not_examined)?;
+    let pairs = folder::pair(&found, time::OffsetDateTime::now_utc().unix_timestamp());
+    match args.format {
+        Format::Json => {
+            let object = serde_json::to_string_pretty(&pairs).map_err(|error| {
+                Failure::not_examined(format!("the report cannot be written: {error}"))
+            })?;
+            print(&format!("{object}\n"))?;
+        }
+        Format::Text => {
+            let mut out = String::new();
+            for problem in &pairs.problems {
+                let line = format!("{}: {}", problem.path.display(), problem.what);
+                // writing to a String cannot fail
+                let _ = writeln!(
+                    out,
+                    "{} {} [{}]",
+                    if args.ascii { "X" } else { "✗" },
+                    printable(&line),
+                    problem.rule
+                );
+            }
+            let _ = writeln!(
+                out,
+                "{} files, {} pairs belong together, {} problems",
+                found.len(),
+                pairs.together.len(),
+                pairs.problems.len()
+            );
+            print(&out)?;
+        }
+    }
+    let failed = !pairs.problems.is_empty() && args.fail_on != FailOn::Never;
+    Ok(if failed { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
 }
 
 /// Prints an examination; also for the sandbox without a terminal.
@@ -128,25 +174,30 @@ fn progress() -> impl FnMut(Progress) {
     }
 }
 
+const SAVE_FACTS: &str = "save them with: mytls check --format json --with-facts > FILE";
+
 fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
-    let shown = crate::printable::printable(&file.display().to_string()).into_owned();
+    let shown = printable(&file.display().to_string()).into_owned();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::not_examined(format!("{shown} cannot be read: {error}")))?;
-    let value: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::not_examined(format!("{shown} is no JSON: {error}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        Failure::not_examined(format!("{shown} is no JSON ({error}); {SAVE_FACTS}"))
+    })?;
     // Either the facts alone, or a whole report with them inside.
     let facts = value.get("facts").cloned().unwrap_or(value);
     serde_json::from_value(facts).map_err(|error| {
         Failure::not_examined(format!(
-            "{shown} holds no facts that this version reads ({error}); save them with \
-             mytls check --format json --with-facts"
+            "{shown} holds no facts that this version reads ({error}); {SAVE_FACTS}"
         ))
     })
 }
 
 fn why_nothing(examination: &Examination) -> String {
     let facts = &examination.facts;
-    let reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
+    let mut reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
+    if facts.target.server_config.is_some() {
+        reasons.rotate_right(1); // what was named and cannot be read comes first
+    }
     let mut told = Vec::new();
     for unread in reasons.into_iter().flatten().filter(|unread| unread.kind != UnreadKind::NotAsked)
     {

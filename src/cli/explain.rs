@@ -8,14 +8,20 @@ use clap::Args;
 use super::check::Format;
 use super::{Failure, print};
 use crate::printable::printable;
+use crate::rules::messages::{self, Message};
 use crate::rules::{self, Rule};
 
-/// Say what a rule checks, why it matters and how to fix it.
+/// Say what a rule checks and how to fix it, or what is behind a client's or server's message.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true, after_help = "Example:\n  mytls explain key-mismatch")]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls explain key-mismatch\n  \
+                  mytls explain 'ERROR 2026 (HY000): SSL connection error: …'"
+)]
 pub struct ExplainArgs {
-    /// The rule's id, as `mytls check` prints it
-    pub rule: String,
+    /// The rule's id as `mytls check` prints it, or an error message of any client or server
+    #[arg(required = true, value_name = "RULE|MESSAGE")]
+    pub what: Vec<String>,
 }
 
 /// List all rules.
@@ -31,16 +37,47 @@ pub struct RulesArgs {
 }
 
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
-    let Some(rule) = rules::find(&args.rule) else {
-        let shown = printable(&args.rule);
-        let near =
-            nearest(&args.rule).map(|id| format!("; did you mean {id}?")).unwrap_or_default();
+    let asked = args.what.join(" ");
+    if let Some(rule) = rules::find(asked.trim()) {
+        print(&explanation(rule))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let meanings = messages::meanings(&asked);
+    if !meanings.is_empty() {
+        print(&led_back(&meanings))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shown = printable(&asked);
+    if asked.contains(char::is_whitespace) {
         return Err(Failure::usage(format!(
-            "there is no rule {shown}{near} (mytls rules lists them all)"
+            "this message is not known: {shown}\n  give it whole, as the client or the log has it; \
+             or let mytls look for itself: mytls check"
         )));
-    };
-    print(&explanation(rule))?;
-    Ok(ExitCode::SUCCESS)
+    }
+    let near = nearest(&asked).map(|id| format!("; did you mean {id}?")).unwrap_or_default();
+    Err(Failure::usage(format!("there is no rule {shown}{near} (mytls rules lists them all)")))
+}
+
+/// What a message means, and the causes behind it.
+fn led_back(meanings: &[Message]) -> String {
+    let mut out = String::new();
+    for (at, message) in meanings.iter().enumerate() {
+        let lead = if at == 0 { "" } else { "\nor: " };
+        // writing to a String cannot fail
+        let _ = writeln!(out, "{lead}{}\n", message.means);
+        for cause in &message.causes {
+            let rule = cause.rule.as_ref().map(|rule| format!("  [{rule}]")).unwrap_or_default();
+            let _ = writeln!(out, "  - {}{rule}", cause.why);
+        }
+    }
+    let first = meanings.iter().flat_map(|message| &message.causes).find_map(|c| c.rule.as_deref());
+    if let Some(rule) = first {
+        let _ = writeln!(
+            out,
+            "\nmytls check finds out which of them it is; mytls explain {rule} says more of one."
+        );
+    }
+    out
 }
 
 /// The whole explanation of a rule as text.

@@ -76,9 +76,10 @@ impl Failure {
 
 /// Reads the arguments, runs the command, says what went wrong.
 pub fn main() -> ExitCode {
-    let ran = match target::password_typed(std::env::args_os().skip(1)) {
-        true => Err(Failure::usage(target::PASSWORD_TYPED)),
-        false => run(Cli::parse()),
+    let ran = if target::password_typed(std::env::args_os().skip(1)) {
+        Err(Failure::usage(target::PASSWORD_TYPED))
+    } else {
+        run(Cli::parse())
     };
     ran.unwrap_or_else(|failure| {
         tell(format_args!("mytls: {}\n", failure.message));

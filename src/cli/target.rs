@@ -79,7 +79,9 @@ pub fn password_typed(arguments: impl IntoIterator<Item = OsString>) -> bool {
 impl TargetArgs {
     /// The arguments, completed from option files and environment as the `mysql` client does.
     pub fn resolve(&self) -> Result<Target, Failure> {
-        let file = config::read_client(self.defaults_file.as_deref()).map_err(Failure::usage)?;
+        let file = config::read_client(self.defaults_file.as_deref()).map_err(|why| {
+            Failure::usage(format!("{why}; name a file that is readable with --defaults-file"))
+        })?;
         let option = |name: &str| file.get(name).map(str::to_owned);
         let path = |own: &Option<PathBuf>, name: &str| {
             own.clone().or_else(|| option(name).map(PathBuf::from))

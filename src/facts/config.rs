@@ -19,7 +19,7 @@ const GROUPS: [&str; 5] = ["mysqld", "server", "mariadb", "mariadbd", "galera"];
 /// Reads the server's groups of one named file and what it includes, or of the usual places.
 ///
 /// # Errors
-/// A sentence, when the named file cannot be read or no file was found.
+/// A sentence, when the named file cannot be read or is not the server's, or no file was found.
 pub fn read(named: Option<&Path>) -> Result<ServerConfig, String> {
     let searched: Vec<PathBuf> = match named {
         Some(file) => vec![file.to_owned()],
@@ -28,7 +28,14 @@ pub fn read(named: Option<&Path>) -> Result<ServerConfig, String> {
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
-    read_groups(main_file, &searched, &GROUPS)
+    let config = read_groups(main_file, &searched, &GROUPS)?;
+    if let (Some(file), true) = (named, config.options.is_empty()) {
+        return Err(format!(
+            "{} says nothing to the server: no option stands under [mysqld], [server] or [mariadb]",
+            crate::printable::printable(&file.display().to_string())
+        ));
+    }
+    Ok(config)
 }
 
 /// Reads a client's groups of one named file, or of the usual places and the user's own file;
@@ -253,5 +260,18 @@ mod tests {
         assert!(read(Some(Path::new("/"))).unwrap_err().contains("is a folder"));
         assert!(read(Some(Path::new("/no/such.cnf"))).unwrap_err().contains("/no/such.cnf"));
         assert!(read(Some(Path::new("/dev/zero"))).unwrap_err().contains("no option file"));
+    }
+
+    #[test]
+    fn a_named_file_that_is_empty_or_a_clients_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "[client]\nssl-ca=/ca.pem\n"] {
+            let file = folder.path().join("my.cnf");
+            std::fs::write(&file, text).unwrap();
+            assert!(
+                read(Some(&file)).unwrap_err().contains("says nothing to the server"),
+                "{text}"
+            );
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::x509::{Certificate, PrivateKey};
 
 pub mod config;
 pub mod files;
+pub mod folder;
 pub mod gather;
 pub mod log;
 pub mod server;

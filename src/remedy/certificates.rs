@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, shell, statement};
-use crate::facts::{Facts, Flavor, ServerFiles, Version};
+use crate::facts::{Facts, FileFacts, Flavor, ServerFiles, Version};
+use crate::x509::pem::Defect;
 
 /// The three files of the server's TLS: those its options name, or those they should.
 pub struct Places {
@@ -26,12 +27,17 @@ impl Places {
                 path
             })
         };
-        let ca = place("ssl_ca", files.ca.as_ref().map(|file| &file.path), "ca.pem");
-        let certificate =
-            place("ssl_cert", files.certificate.as_ref().map(|file| &file.path), "server-cert.pem");
-        let key = place("ssl_key", files.key.as_ref().map(|file| &file.path), "server-key.pem");
+        let ca = place("ssl_ca", path(files.ca.as_ref()), "ca.pem");
+        let certificate = place("ssl_cert", path(files.certificate.as_ref()), "server-cert.pem");
+        let key = place("ssl_key", path(files.key.as_ref()), "server-key.pem");
         Some(Self { certificate, key, ca, unset })
     }
+}
+
+/// Where the file can be written; no file can take the place of a folder.
+fn path<T>(file: Option<&FileFacts<T>>) -> Option<&PathBuf> {
+    let file = file.filter(|file| !matches!(file.content, Err(Defect::Directory)));
+    file.map(|file| &file.path)
 }
 
 /// Where new files go: a folder `tls` beside the option file.

@@ -1,6 +1,8 @@
 //! The chain file as it must be: the server's own certificate first, then its issuers upwards.
 
-use crate::facts::{Holds, ServerFiles};
+use std::path::Path;
+
+use crate::facts::{Facts, Flavor, Holds, ServerFiles, Version};
 use crate::x509::{Certificate, chain};
 
 /// The file's certificates in the right order, without what belongs to no link of the chain.
@@ -39,6 +41,31 @@ pub fn completed(files: &ServerFiles) -> Vec<&Certificate> {
         }
     }
     chain
+}
+
+/// `ssl_ca` and what it has to hold besides, so that a MySQL of 8.1 or later can check its own
+/// certificate: it takes no intermediate from `ssl_cert` for that, and answers "Invalid
+/// certificates" when it is to read its files again.
+/// `None` where it holds them, or the server does not ask. A client that shows a certificate of
+/// these intermediates was trusted before: the root above them is in there.
+pub fn ca_with_intermediates<'a>(
+    facts: &'a Facts,
+    chain: &[&Certificate],
+) -> Option<(&'a Path, String)> {
+    let known = facts.server.read().map(|server| (server.flavor, server.version)).or_else(|| {
+        let greeting = &facts.wire.read()?.greeting;
+        Some((greeting.flavor, greeting.version?))
+    });
+    known.filter(|known| known.0 == Flavor::MySql && known.1 >= Version(8, 1, 0))?;
+    let file = facts.files.read()?.ca.as_ref()?;
+    let there = file.content.as_ref().ok()?;
+    let missing = chain.iter().skip(1).filter(|ca| !there.contains(ca));
+    let mut all: Vec<&Certificate> = missing.copied().collect();
+    if all.is_empty() {
+        return None;
+    }
+    all.extend(there);
+    Some((&file.path, pem(&all)))
 }
 
 /// The PEM text of a chain.

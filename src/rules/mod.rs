@@ -11,6 +11,7 @@ mod chain;
 mod crl;
 mod encryption;
 mod key;
+pub mod messages;
 mod server;
 #[cfg(test)]
 pub mod testing;

@@ -8,6 +8,7 @@ use mysql::{Conn, OptsBuilder};
 
 use super::SandboxError;
 use super::pki::Pki;
+use super::series::Series;
 use crate::disk::{self, Meta};
 use crate::facts::Flavor;
 use crate::printable::printable;
@@ -102,6 +103,14 @@ impl Accounts {
             disk::write_new(&folder.join(name), text.as_bytes(), Meta::mode(0o600))?;
         }
         Ok(())
+    }
+}
+
+/// The statement that makes `user@%` need this. Before MySQL 5.7 only GRANT says so.
+pub(super) fn require(series: Series, user: &str, require: &str) -> String {
+    match series {
+        Series::MySql56 => format!("GRANT USAGE ON *.* TO '{user}'@'%' REQUIRE {require}"),
+        _ => format!("ALTER USER '{user}'@'%' REQUIRE {require}"),
     }
 }
 

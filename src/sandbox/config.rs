@@ -38,7 +38,7 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
             "loose_disable_log_bin",
             "secure_file_priv = NULL",
         ],
-        Flavor::MariaDb => &["innodb_log_file_size = 4M"],
+        Flavor::MariaDb => &["innodb_log_file_size = 4M", "loose_debug_no_sync"],
     };
     for line in own {
         let _ = writeln!(text, "{line}"); // writing to a String cannot fail

@@ -1,10 +1,12 @@
 //! What can be wrong with a sandbox: data, under `assets/faults`, one file each.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::SandboxError;
+use super::series::{Series, Servers};
 use crate::ca::KeyKind;
-use crate::facts::Flavor;
 
 /// A way in which a server's TLS is broken, and what is to be found of it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -17,23 +19,27 @@ pub struct Fault {
     pub title: String,
     /// What happened, as it would be told of a real server.
     pub description: String,
-    /// The servers that can have it.
-    #[serde(default = "every_flavor")]
-    pub servers: Vec<Flavor>,
+    /// The servers that can have it; all of them when nothing is said.
+    #[serde(default)]
+    pub servers: Servers,
     #[serde(default)]
     pub stage: Stage,
     /// The rule that names it first; `None` for what is no error.
     #[serde(default)]
     pub first: Option<String>,
+    /// Where another rule names it: `first_on = { "mysql-5.6" = "key-format" }`.
+    #[serde(default)]
+    pub first_on: BTreeMap<Series, String>,
     /// Other rules that may speak up because of it.
     #[serde(default)]
     pub may_follow: Vec<String>,
-    /// Whether a server with this fault starts at all.
+    /// Servers, or families of them, that do not start with this fault:
+    /// `server_starts = { mariadb = false, "mysql-9.7" = true }`. All others do.
     #[serde(default)]
-    pub server_starts: Starts,
+    pub server_starts: BTreeMap<Servers, bool>,
     /// What is done to a healthy server, in order.
     #[serde(default)]
-    pub changes: Vec<Change>,
+    pub changes: Vec<Step>,
 }
 
 /// When the server is broken. Its accounts are changed while it runs in either case.
@@ -47,23 +53,24 @@ pub enum Stage {
     WhileRunning,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Starts {
-    #[serde(rename = "MySQL", default = "yes")]
-    pub mysql: bool,
-    #[serde(rename = "MariaDB", default = "yes")]
-    pub mariadb: bool,
+/// One step of the damage, and the servers on which it is taken: all when nothing is said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Step {
+    #[serde(default)]
+    pub on: Servers,
+    #[serde(flatten)]
+    pub change: Change,
 }
 
-/// One step of the damage. Files are named as they lie in the sandbox's `tls` folder.
+/// What a step does. Files are named as they lie in the sandbox's `tls` folder.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Change {
     /// Another certificate and key for the server, in place of `server-cert.pem`, `server-key.pem`.
     IssueServer {
+        /// By default of the kind that the sandbox uses on this server.
         #[serde(default)]
-        key: KeyKind,
+        key: Option<KeyKind>,
         /// Who signs it.
         #[serde(default = "issuing")]
         by: Holder,
@@ -80,7 +87,8 @@ pub enum Change {
     /// A key that belongs to nothing here.
     NewKey {
         file: String,
-        key: KeyKind,
+        #[serde(default)]
+        key: Option<KeyKind>,
     },
     /// These certificates, in this order.
     WriteCertificates {
@@ -143,8 +151,12 @@ pub enum Change {
     /// A statement, run as root.
     Sql {
         statement: String,
-        #[serde(default = "every_flavor")]
-        on: Vec<Flavor>,
+    },
+    /// What an account needs to log in, `X509` for example, said as this server wants it said.
+    Require {
+        /// The account `user@%`.
+        user: String,
+        require: String,
     },
 }
 
@@ -192,11 +204,14 @@ impl Fault {
         Self::parse(FILES[0].0, FILES[0].1)
     }
 
-    pub fn server_starts(&self, flavor: Flavor) -> bool {
-        match flavor {
-            Flavor::MySql => self.server_starts.mysql,
-            Flavor::MariaDb => self.server_starts.mariadb,
-        }
+    /// The rule that names it on this server.
+    pub fn first(&self, series: Series) -> Option<&str> {
+        self.first_on.get(&series).or(self.first.as_ref()).map(String::as_str)
+    }
+
+    pub fn server_starts(&self, series: Series) -> bool {
+        let mut said = self.server_starts.iter().filter(|(servers, _)| servers.contain(series));
+        said.all(|(_, starts)| *starts)
     }
 
     fn parse(name: &str, text: &str) -> Self {
@@ -209,22 +224,12 @@ impl Fault {
     }
 }
 
-impl Default for Starts {
-    fn default() -> Self {
-        Self { mysql: true, mariadb: true }
-    }
-}
-
 fn yes() -> bool {
     true
 }
 
 fn a_month() -> [i32; 2] {
     [-1, 30]
-}
-
-fn every_flavor() -> Vec<Flavor> {
-    vec![Flavor::MariaDb, Flavor::MySql]
 }
 
 fn issuing() -> Holder {
@@ -306,7 +311,9 @@ mod tests {
             assert!(fault.title.len() <= 70 && !fault.title.ends_with('.'), "{name}");
             assert!(fault.description.trim_end().ends_with('.'), "{name}");
             assert_eq!(fault.first.is_none(), name == "none", "{name}");
-            assert!(!fault.servers.is_empty(), "{name}");
+            assert!(Series::ALL.iter().any(|series| fault.servers.contain(*series)), "{name}");
+            let all_meant = fault.server_starts.keys().all(|said| fault.servers.meet(said));
+            assert!(all_meant, "{name}: server_starts of a server that it is not for");
         }
     }
 

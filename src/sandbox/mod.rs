@@ -16,6 +16,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -33,12 +34,14 @@ mod config;
 pub mod fault;
 mod folder;
 mod pki;
+pub mod series;
 mod server;
 
 pub use fault::Fault;
+pub use series::Series;
 
 use accounts::Accounts;
-use fault::{Change, Stage};
+use fault::{Change, Stage, Step};
 use folder::Folder;
 use pki::Pki;
 use server::{Process, Program, RunAs};
@@ -67,6 +70,10 @@ pub struct Sandbox {
     // Fields are dropped in this order: the server ends before its folder goes.
     process: Mutex<Option<Process>>,
     folder: Mutex<Option<Folder>>,
+    /// Held while the server is restarted, so that nobody has to wait for that who only asks
+    /// whether it runs.
+    restarting: Mutex<()>,
+    ended: AtomicBool,
 }
 
 /// Why there is no sandbox, or not the one that was wanted.
@@ -121,7 +128,7 @@ impl Sandbox {
     ) -> Result<Self, SandboxError> {
         let program = Program::find(options.server.as_deref())?;
         let fault = options.fault.clone();
-        if !fault.servers.contains(&program.flavor) {
+        if !fault.servers.contain(program.series()) {
             let server = program.describe();
             return Err(SandboxError::NotForThisServer { fault: fault.name, server });
         }
@@ -156,6 +163,8 @@ impl Sandbox {
             dir: folder.path().to_owned(),
             process: Mutex::new(None),
             folder: Mutex::new(Some(folder)),
+            restarting: Mutex::new(()),
+            ended: AtomicBool::new(false),
         };
         let sandbox = sandbox.first_start(&pki)?;
         if !sandbox.fault.changes.is_empty() {
@@ -194,6 +203,11 @@ impl Sandbox {
         self.program.flavor
     }
 
+    /// Which of the servers that faults are told apart by it is like.
+    pub fn series(&self) -> Series {
+        self.program.series()
+    }
+
     /// `MariaDB 10.11.19`
     pub fn server(&self) -> String {
         self.program.describe()
@@ -204,35 +218,41 @@ impl Sandbox {
     }
 
     pub fn is_running(&self) -> bool {
-        self.process().as_ref().is_some_and(|process| process.exit_status().is_none())
+        lock(&self.process).as_ref().is_some_and(|process| process.exit_status().is_none())
     }
 
     /// Stops the server, if it runs, and starts it with its my.cnf as it is now. The error holds the
     /// last lines of its log.
     pub fn restart(&self) -> Result<(), SandboxError> {
-        let mut process = self.process();
-        *process = None; // dropping it ends it
-        if self.folder().is_none() {
+        let _one_at_a_time = lock(&self.restarting);
+        self.stop_server();
+        if self.has_ended() {
             return Err(SandboxError::Ended);
         }
-        *process = Some(self.launch(None)?);
+        let process = self.launch(None)?;
+        *lock(&self.process) = Some(process);
         Ok(())
     }
 
     /// Ends the server and leaves the folder.
     pub fn stop_server(&self) {
-        *self.process() = None;
+        // Taken out first: ending it takes a moment, in which others may ask whether it runs.
+        let process = lock(&self.process).take();
+        drop(process);
     }
 
     /// Ends it all: the server, then its folder unless that is to be kept. Dropping does the same.
     pub fn stop(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        // A restart that is under way gives up now.
+        let _no_restart = lock(&self.restarting);
         self.stop_server();
-        *self.folder() = None;
+        *lock(&self.folder) = None;
     }
 
     /// Whether the folder stays when the sandbox ends.
     pub fn is_kept(&self) -> bool {
-        self.folder().as_ref().is_some_and(Folder::kept)
+        lock(&self.folder).as_ref().is_some_and(Folder::kept)
     }
 
     /// The start of the healthy server, in which it gets its accounts.
@@ -244,7 +264,7 @@ impl Sandbox {
         for tries in 1..=TRIES {
             match self.launch(Some(&init)) {
                 Ok(process) => {
-                    *self.process() = Some(process);
+                    *lock(&self.process) = Some(process);
                     break;
                 }
                 // Between asking for a free port and using it somebody else was faster.
@@ -263,23 +283,26 @@ impl Sandbox {
     }
 
     fn break_it(&self, pki: &mut Pki) -> Result<(), SandboxError> {
-        let (while_up, while_down): (Vec<&Change>, Vec<&Change>) = match self.fault.stage {
-            Stage::WhileRunning => (self.fault.changes.iter().collect(), Vec::new()),
-            Stage::BeforeStart => {
-                self.fault.changes.iter().partition(|change| matches!(change, Change::Sql { .. }))
-            }
+        let series = self.series();
+        let steps: Vec<&Step> =
+            self.fault.changes.iter().filter(|step| step.on.contain(series)).collect();
+        let needs_the_server =
+            |step: &&Step| matches!(step.change, Change::Sql { .. } | Change::Require { .. });
+        let (while_up, while_down): (Vec<&Step>, Vec<&Step>) = match self.fault.stage {
+            Stage::WhileRunning => (steps, Vec::new()),
+            Stage::BeforeStart => steps.into_iter().partition(needs_the_server),
         };
-        for change in while_up {
-            self.change(change, pki)?;
+        for step in while_up {
+            self.change(&step.change, pki)?;
         }
         if self.fault.stage == Stage::WhileRunning {
             return Ok(());
         }
         self.stop_server();
-        for change in while_down {
-            self.change(change, pki)?;
+        for step in while_down {
+            self.change(&step.change, pki)?;
         }
-        let should_start = self.fault.server_starts(self.program.flavor);
+        let should_start = self.fault.server_starts(series);
         match (self.restart(), should_start) {
             (Ok(()), true) | (Err(SandboxError::Start { .. }), false) => Ok(()),
             (Ok(()), false) => Err(SandboxError::StartedAnyway {
@@ -315,9 +338,12 @@ impl Sandbox {
                 self.edit_config(|text| config::set(text, name, value))
             }
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
-            Change::Sql { on, .. } if !on.contains(&self.program.flavor) => Ok(()),
-            Change::Sql { statement, .. } => {
+            Change::Sql { statement } => {
                 accounts::run(&self.socket(), &self.accounts.root, std::slice::from_ref(statement))
+            }
+            Change::Require { user, require } => {
+                let statement = accounts::require(self.series(), user, require);
+                accounts::run(&self.socket(), &self.accounts.root, &[statement])
             }
         }
     }
@@ -327,13 +353,15 @@ impl Sandbox {
         let log = self.log();
         let from = server::length(&log);
         let process = self.program.start(&self.config_file(), init, &log, &self.user)?;
-        if let Some(folder) = &*self.folder() {
+        if let Some(folder) = &*lock(&self.folder) {
             folder.note_server(process.pid())?;
         }
         let failed = |what: String| SandboxError::Start { what, log: server::tail(&log, from) };
         let root = &self.accounts.root;
-        process.wait_until(|| accounts::answers(&self.socket(), root)).map_err(failed)?;
-        Ok(process)
+        process
+            .wait_until(|| self.has_ended() || accounts::answers(&self.socket(), root))
+            .map_err(failed)?;
+        if self.has_ended() { Err(SandboxError::Ended) } else { Ok(process) }
     }
 
     fn edit_config(&self, edit: impl FnOnce(&str) -> String) -> Result<(), SandboxError> {
@@ -354,12 +382,8 @@ impl Sandbox {
         self.dir.join("error.log")
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 }
 
@@ -367,6 +391,10 @@ impl Restart for Sandbox {
     fn restart(&self) -> Result<(), String> {
         Self::restart(self).map_err(|error| error.to_string())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A port that nobody listens on; the server binds it a moment later.

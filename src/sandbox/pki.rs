@@ -7,6 +7,7 @@ use openssl::x509::X509;
 
 use super::config::ca_file_needs_intermediates;
 use super::fault::Holder;
+use super::series::Series;
 use super::server::{Program, RunAs};
 use super::{SandboxError, folder::Folder};
 use crate::ca::authority::pem;
@@ -22,6 +23,8 @@ pub(super) struct Pki {
     root: Authority,
     store: Store,
     server: Issued,
+    /// What keys are made when nothing is said of them.
+    key_kind: KeyKind,
     /// A CA that nobody here trusts; made when a fault asks for it.
     stranger: Option<Authority>,
     /// CAs that a fault made.
@@ -38,11 +41,17 @@ impl Pki {
         program: &Program,
         user: &RunAs,
     ) -> Result<Self, SandboxError> {
-        let root = Authority::create(&spec("mytls sandbox", "mytls sandbox root")?)?;
-        let issuing = root.issue_authority(&spec("mytls sandbox", "mytls sandbox issuing CA")?)?;
+        // yaSSL knows RSA alone
+        let key_kind = match program.series() {
+            Series::MySql56 => KeyKind::Rsa2048,
+            _ => KeyKind::default(),
+        };
+        let spec = |name| spec("mytls sandbox", name, key_kind);
+        let root = Authority::create(&spec("mytls sandbox root")?)?;
+        let issuing = root.issue_authority(&spec("mytls sandbox issuing CA")?)?;
         let store = Store::install(&folder.join("ca"), issuing)?;
-        let server = store.issue_server(&hosts(), KeyKind::default(), Validity::LEAF)?;
-        let account = store.issue_client(&"app".parse()?, KeyKind::default(), Validity::LEAF)?;
+        let server = store.issue_server(&hosts(), key_kind, Validity::LEAF)?;
+        let account = store.issue_client(&"app".parse()?, key_kind, Validity::LEAF)?;
 
         let client = folder.join("client");
         disk::create_private_dir(&client)?;
@@ -60,6 +69,7 @@ impl Pki {
             root,
             store,
             server,
+            key_kind,
             stranger: None,
             made: BTreeMap::new(),
             tls,
@@ -88,7 +98,7 @@ impl Pki {
 
     pub(super) fn issue_server(
         &mut self,
-        key: KeyKind,
+        key: Option<KeyKind>,
         by: Holder,
         subject: Holder,
         authority_key: bool,
@@ -100,7 +110,8 @@ impl Pki {
             not_before: now + i64::from(from) * DAY,
             not_after: now + i64::from(to) * DAY,
         });
-        let own = self.store.authority().server_spec(&hosts(), key, validity)?;
+        let own =
+            self.store.authority().server_spec(&hosts(), key.unwrap_or(self.key_kind), validity)?;
         let subject = match subject {
             Holder::Server => own.subject.clone(),
             other => Subject::from_openssl(self.certificate(other)?.subject_name())?,
@@ -115,8 +126,9 @@ impl Pki {
         self.write_server()
     }
 
-    pub(super) fn new_key(&self, file: &str, key: KeyKind) -> Result<(), SandboxError> {
-        let key = key.generate().and_then(|key| key.private_key_to_pem_pkcs8());
+    pub(super) fn new_key(&self, file: &str, key: Option<KeyKind>) -> Result<(), SandboxError> {
+        let key =
+            key.unwrap_or(self.key_kind).generate().and_then(|key| key.private_key_to_pem_pkcs8());
         self.write_key(file, &key.map_err(crate::ca::CaError::from)?)
     }
 
@@ -182,8 +194,11 @@ impl Pki {
             Holder::Root => Ok(&self.root),
             Holder::Stranger => {
                 if self.stranger.is_none() {
-                    self.stranger =
-                        Some(Authority::create(&spec("Somebody Else", "Somebody Else Root CA")?)?);
+                    self.stranger = Some(Authority::create(&spec(
+                        "Somebody Else",
+                        "Somebody Else Root CA",
+                        self.key_kind,
+                    )?)?);
                 }
                 self.stranger.as_ref().ok_or_else(|| self.store_gone())
             }
@@ -199,9 +214,9 @@ impl Pki {
     }
 }
 
-fn spec(organization: &str, name: &str) -> Result<AuthoritySpec, SandboxError> {
+fn spec(organization: &str, name: &str, key: KeyKind) -> Result<AuthoritySpec, SandboxError> {
     let subject = Subject::exact([("O", organization), ("CN", name)])?;
-    Ok(AuthoritySpec { subject, key: KeyKind::default(), validity: Validity::CA })
+    Ok(AuthoritySpec { subject, key, validity: Validity::CA })
 }
 
 /// Every name under which this host may be reached by itself.

@@ -66,6 +66,8 @@ fn judge(facts: &Facts) -> Answer {
     let append = found.then(|| {
         let effect = effect_of_files(facts);
         let mut actions = vec![Action::file(&file.path, chain_file::pem(&complete), effect)];
+        let ca = chain_file::ca_with_intermediates(facts, &complete);
+        actions.extend(ca.map(|(path, text)| Action::file(path, text, effect)));
         actions.extend(take_effect(facts, effect));
         Remedy::new("append the intermediate, which lies nearby, to the chain file", actions)
     });
@@ -126,7 +128,9 @@ fn shares_organization(one: &Name, other: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Nearby, Source, UnreadKind};
+    use std::path::Path;
+
+    use crate::facts::{Flavor, Nearby, Source, UnreadKind, Version};
     use crate::rules::testing;
 
     /// The leaf alone in its file, the intermediate lying nearby.
@@ -158,6 +162,23 @@ mod tests {
             (super::super::ca_mismatch::CA_MISMATCH.judge)(&incomplete()),
             Answer::NotApplicable(_)
         ));
+    }
+
+    #[test]
+    fn a_mysql_that_checks_itself_gets_the_intermediate_into_ssl_ca_too() {
+        let files_of = |flavor, version| {
+            let mut facts = incomplete();
+            let Source::Read(server) = &mut facts.server else { panic!() };
+            (server.flavor, server.version) = (flavor, version);
+            let Answer::Fail(findings) = judge(&facts) else { panic!() };
+            let actions = findings[0].remedies[0].actions.iter();
+            let files = actions.filter_map(|action| action.file.as_deref()).map(Path::to_owned);
+            files.collect::<Vec<_>>()
+        };
+        let ca = testing::healthy().files.read().unwrap().ca.as_ref().unwrap().path.clone();
+        assert!(files_of(Flavor::MySql, Version(9, 7, 4)).contains(&ca));
+        assert!(!files_of(Flavor::MySql, Version(8, 0, 40)).contains(&ca));
+        assert!(!files_of(Flavor::MariaDb, Version(10, 11, 19)).contains(&ca));
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Pki {
         let common_name = if name == Holder::Policy { "policy CA" } else { "second root" };
         let mut spec = AuthoritySpec {
             validity: days.map_or(Validity::CA, exact),
-            ..spec("mytls sandbox", &format!("mytls sandbox {common_name}"))?
+            ..spec("mytls sandbox", &format!("mytls sandbox {common_name}"), self.key_kind)?
         };
         if let Some(of) = subject {
             spec.subject = Subject::from_openssl(self.certificate(of)?.subject_name())?;

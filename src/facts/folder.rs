@@ -1,0 +1,267 @@
+//! A folder full of keys and certificates: which belongs to which.
+//!
+//! Only what pairing needs is read of each file, so that thousands take no time: a certificate's
+//! key, name and end, a private key's public half.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use openssl::hash::{MessageDigest, hash};
+use openssl::pkey::{HasPublic, PKeyRef};
+use serde::Serialize;
+
+use crate::x509::Name;
+use crate::x509::certificate::{hex, unix_seconds};
+use crate::x509::pem::{self, Defect};
+
+/// How many files are looked at; a larger folder is not one of keys and certificates.
+const MOST: usize = 100_000;
+
+/// One file, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Below the folder.
+    pub path: PathBuf,
+    pub holds: Holds,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Certificate(Leaf),
+    /// SHA-256 over its public half, in hexadecimal.
+    Key {
+        spki_sha256: String,
+    },
+    /// It looks like one by its name, and is none.
+    Broken(Defect),
+}
+
+/// The first certificate of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    pub spki_sha256: String,
+    pub subject: String,
+    /// Seconds since 1970, UTC.
+    pub not_after: i64,
+}
+
+/// What the folder comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pairs {
+    pub together: Vec<Pair>,
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pair {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub subject: String,
+    pub not_after: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The rule that names such a fault on a server.
+    pub rule: &'static str,
+    pub path: PathBuf,
+    pub what: String,
+}
+
+/// Reads the folder and those below it, several files at once.
+///
+/// # Errors
+/// A sentence, when the folder cannot be read.
+pub fn read(folder: &Path) -> Result<Vec<Found>, String> {
+    let shown = crate::printable::printable(&folder.display().to_string()).into_owned();
+    drop(std::fs::read_dir(folder).map_err(|error| format!("{shown} cannot be read: {error}"))?);
+    let mut files = Vec::new();
+    collect(folder, &mut files);
+    files.sort();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let share = files.len().div_ceil(workers).max(1);
+    let found = std::thread::scope(|scope| {
+        let shares: Vec<_> = files
+            .chunks(share)
+            .map(|share| {
+                scope.spawn(move || share.iter().flat_map(|path| look(folder, path)).collect())
+            })
+            .collect();
+        let shares = shares.into_iter().map(|share| share.join().unwrap_or_default());
+        shares.collect::<Vec<Vec<Found>>>()
+    });
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Which belong together, and what is wrong; `now` in seconds since 1970.
+pub fn pair(found: &[Found], now: i64) -> Pairs {
+    let mut keys: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut by_stem: BTreeMap<String, (&Path, &str)> = BTreeMap::new();
+    for file in found {
+        if let Holds::Key { spki_sha256 } = &file.holds {
+            keys.entry(spki_sha256).or_insert(&file.path);
+            by_stem.entry(stem(&file.path)).or_insert((&file.path, spki_sha256));
+        }
+    }
+    let mut pairs = Pairs::default();
+    let mut problem = |rule, path: &Path, what: String| {
+        pairs.problems.push(Problem { rule, path: path.to_owned(), what });
+    };
+    for file in found {
+        match &file.holds {
+            Holds::Broken(Defect::Encrypted { form }) => {
+                problem("key-encrypted", &file.path, format!("its key is encrypted ({form})"));
+            }
+            Holds::Broken(defect) => problem("key-unusable", &file.path, defect.to_string()),
+            Holds::Key { .. } => {}
+            Holds::Certificate(leaf) => {
+                let own = keys.get(leaf.spki_sha256.as_str());
+                let named = by_stem.get(&stem(&file.path));
+                if let Some((key, _)) = named.filter(|(_, spki)| *spki != leaf.spki_sha256) {
+                    let right =
+                        own.map_or_else(String::new, |own| format!("; {} does", own.display()));
+                    problem(
+                        "key-mismatch",
+                        &file.path,
+                        format!("{} does not belong to it{right}", key.display()),
+                    );
+                }
+                if leaf.not_after < now {
+                    problem("certificate-expired", &file.path, "it has expired".to_owned());
+                }
+                if let Some(key) = own {
+                    pairs.together.push(Pair {
+                        certificate: file.path.clone(),
+                        key: key.to_path_buf(),
+                        subject: leaf.subject.clone(),
+                        not_after: leaf.not_after,
+                    });
+                }
+            }
+        }
+    }
+    pairs
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if files.len() >= MOST {
+            return;
+        }
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            collect(&entry.path(), files);
+        } else if kind.is_file() && is_candidate(&entry.path()) {
+            files.push(entry.path());
+        }
+    }
+}
+
+fn is_candidate(path: &Path) -> bool {
+    let kind = path.extension().unwrap_or_default().to_ascii_lowercase();
+    ["pem", "crt", "cer", "key", "cert"].iter().any(|known| kind == *known)
+}
+
+fn look(folder: &Path, path: &Path) -> Vec<Found> {
+    let holds = super::files::bytes(path)
+        .map_or_else(|defect| vec![Holds::Broken(defect)], |bytes| holds(&bytes));
+    let path = path.strip_prefix(folder).unwrap_or(path);
+    holds.into_iter().map(|holds| Found { path: path.to_owned(), holds }).collect()
+}
+
+/// A certificate, a key, or both in one file.
+fn holds(bytes: &[u8]) -> Vec<Holds> {
+    let certificate = pem::certificates(bytes).map(|certificates| {
+        let leaf = &certificates[0]; // there is at least one
+        Holds::Certificate(Leaf {
+            spki_sha256: leaf.public_key().map(|key| spki(&key)).unwrap_or_default(),
+            subject: Name::from_openssl(leaf.subject_name()).display(),
+            not_after: unix_seconds(leaf.not_after()),
+        })
+    });
+    let key = pem::private_key(bytes).map(|block| Holds::Key { spki_sha256: spki(&block.key) });
+    match (certificate, key) {
+        // Neither: the key's defect says more, unless it was meant to be a certificate.
+        (Err(defect), Err(Defect::WrongKind { .. }))
+        | (Err(Defect::WrongKind { .. }), Err(defect)) => {
+            vec![Holds::Broken(defect)]
+        }
+        (Err(defect), Err(_)) => vec![Holds::Broken(defect)],
+        (certificate, key) => certificate.into_iter().chain(key).collect(),
+    }
+}
+
+fn spki<T: HasPublic>(key: &PKeyRef<T>) -> String {
+    let der = key.public_key_to_der().unwrap_or_default();
+    hash(MessageDigest::sha256(), &der).map(|sum| hex(&sum)).unwrap_or_default()
+}
+
+/// `db1` of `db1.pem`, `db1-key.pem`, `db1.crt`, `db1_cert.pem`: what two files of a pair share.
+fn stem(path: &Path) -> String {
+    let name = path.with_extension("").to_string_lossy().to_ascii_lowercase();
+    let ends = ["-key", "_key", ".key", "-cert", "_cert", ".cert", "-crt", ".crt", "-certificate"];
+    let short = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    short.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::x509::testing;
+
+    fn written(files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, Pairs) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        let pairs = pair(&read(folder.path()).unwrap(), testing::now());
+        (folder, pairs)
+    }
+
+    #[test]
+    fn pairs_are_found_wherever_they_lie_and_swapped_ones_named() {
+        let root = testing::root("Root");
+        let (one, two) = (root.issue_server("one"), root.issue_server("two"));
+        let pem = |i: &testing::Identity| i.certificate.to_pem().unwrap();
+        let key = |i: &testing::Identity| i.key.private_key_to_pem_pkcs8().unwrap();
+        let both = [pem(&root), key(&root)].concat();
+        let (_folder, pairs) = written(&[
+            ("one-cert.pem", pem(&one)),
+            ("one-key.pem", key(&two)),
+            ("two.crt", pem(&two)),
+            ("old/one.key", key(&one)),
+            ("root.pem", both),
+            ("notes.txt", b"no".to_vec()),
+        ]);
+        let shown: Vec<String> = pairs
+            .together
+            .iter()
+            .map(|pair| format!("{} {}", pair.certificate.display(), pair.key.display()))
+            .collect();
+        assert_eq!(shown, ["one-cert.pem old/one.key", "root.pem root.pem", "two.crt one-key.pem"]);
+        assert_eq!(pairs.problems.len(), 1, "{:?}", pairs.problems);
+        assert_eq!(pairs.problems[0].rule, "key-mismatch");
+        assert_eq!(pairs.problems[0].what, "one-key.pem does not belong to it; old/one.key does");
+    }
+
+    #[test]
+    fn what_is_broken_or_expired_is_named() {
+        let root = testing::root("Root");
+        let pem = root.certificate.to_pem().unwrap();
+        let (folder, pairs) =
+            written(&[("cut.pem", pem[..100].to_vec()), ("empty.key", Vec::new())]);
+        let whats: Vec<&str> = pairs.problems.iter().map(|problem| problem.what.as_str()).collect();
+        assert_eq!(whats.len(), 2);
+        assert!(whats[0].contains("cut off") && whats[1].contains("empty"), "{whats:?}");
+        std::fs::write(folder.path().join("cut.pem"), pem).unwrap();
+        let late = pair(&read(folder.path()).unwrap(), testing::now() + 400 * 86_400);
+        assert!(late.problems.iter().any(|problem| problem.rule == "certificate-expired"));
+    }
+
+    #[test]
+    fn a_folder_that_is_none_says_so() {
+        assert!(read(Path::new("/no/such/folder")).unwrap_err().contains("/no/such/folder"));
+    }
+}
