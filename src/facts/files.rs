@@ -97,7 +97,10 @@ pub fn read(sought: &Sought) -> ServerFiles {
         certificate,
         ca,
         capath: sought.capath.as_ref().map(|(path, origin)| trust::folder(path, origin.clone())),
-        crl: sought.crl.as_ref().map(|place| file("ssl_crl", place, user.as_ref(), trust::crls)),
+        crl: sought
+            .crl
+            .as_ref()
+            .map(|place| file("ssl_crl", place, user.as_ref(), |bytes| Ok(trust::crls(bytes)))),
         crlpath: sought.crlpath.clone(),
         signers: chain::signers(&x509s),
         ..ServerFiles::default()
@@ -249,7 +252,7 @@ fn nearby(sought: &Sought) -> (Vec<Nearby>, Vec<NearbyCrls>) {
     files.dedup();
     let (mut nearby, mut lists) = (Vec::new(), Vec::new());
     for path in files.into_iter().filter(|path| !named.contains(path.as_path())) {
-        let crls = bytes(&path).and_then(|bytes| trust::crls(&bytes)).unwrap_or_default();
+        let crls = bytes(&path).map(|bytes| trust::crls(&bytes)).unwrap_or_default();
         if !crls.is_empty() {
             lists.push(NearbyCrls { path, crls });
         } else if let Some(holds) = holds(&path) {

@@ -8,10 +8,10 @@ use crate::remedy::certificates::{effect_of_files, take_effect};
 use crate::remedy::{Action, Effect, Remedy, shell};
 use crate::x509::Certificate;
 
+type Sought<'a> = (&'a FileFacts<Vec<Crl>>, &'a [Crl], Vec<&'a Certificate>);
+
 /// The file of `ssl_crl`, its lists, and the CAs that need one; or why the question does not arise.
-pub(super) fn sought(
-    facts: &Facts,
-) -> Result<(&FileFacts<Vec<Crl>>, &[Crl], Vec<&Certificate>), Answer> {
+pub(super) fn sought(facts: &Facts) -> Result<Sought<'_>, Answer> {
     let files = files(facts)?;
     let Some(file) = &files.crl else {
         return Err(Answer::not_applicable("no ssl_crl is set"));
@@ -87,7 +87,7 @@ pub(super) mod testing {
         let at = testing::healthy().at;
         let crl = of.crl(at - 9 * 86_400, at + days * 86_400).unwrap();
         let text = crl.to_pem().unwrap();
-        crate::facts::trust::crls(&text).unwrap().remove(0)
+        crate::facts::trust::crls(&text).remove(0)
     }
 
     /// A server that trusts one CA and has these lists.

@@ -28,7 +28,7 @@ rule! {
         step: Chain,
         severity: Error,
         passes_as: "the certificate was issued under this CA",
-        explained_by: ["same-subject-as-ca", "ca-unusable"],
+        explained_by: ["same-subject-as-ca", "ca-unusable", "ca-expired"],
     }
     judge
 }

@@ -95,13 +95,11 @@ fn saw_issuer(finding: Finding, issuer: &Issuer) -> Finding {
 /// Whether OpenSSL refuses the chain, dates aside: what a CA says of itself is no fault while
 /// nobody minds.
 fn cannot_verify(facts: &Facts) -> bool {
-    match facts.files.read() {
-        Some(files) => matches!(files.under_ca, Some(Err(_))),
-        None => {
-            let faults = facts.handshake().and_then(|handshake| handshake.faults.as_ref());
-            faults.is_some_and(|faults| faults.iter().any(|fault| !fault.is_about_time()))
-        }
+    if let Some(files) = facts.files.read() {
+        return matches!(files.under_ca, Some(Err(_)));
     }
+    let faults = facts.handshake().and_then(|handshake| handshake.faults.as_ref());
+    faults.is_some_and(|faults| faults.iter().any(|fault| !fault.is_about_time()))
 }
 
 /// Whether another rule knows better why the chain does not verify.
