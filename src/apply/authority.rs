@@ -289,6 +289,12 @@ fn left_behind(facts: &Facts, authority: &Authority, dir: &Path) -> Vec<String> 
             "refused until they have certificates of the new CA: {}",
             bound.join(", ")
         ));
+    } else if accounts.is_none() {
+        warnings.push(
+            "every certificate of the old CA stops working; which accounts need one cannot be \
+             asked now: look at step 5, Accounts, afterwards"
+                .to_owned(),
+        );
     }
     warnings
 }

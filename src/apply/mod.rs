@@ -76,6 +76,9 @@ pub struct Write {
     pub diff: Vec<DiffLine>,
     /// Whether a file of this name exists now (a backup of it will be kept).
     pub replaces: bool,
+    /// SHA-256 of what was there when the plan was made: what somebody changed since is not
+    /// overwritten.
+    pub seen: Option<[u8; 32]>,
 }
 
 /// What a file will hold. A key is never shown, logged or put on a clipboard.
@@ -190,14 +193,18 @@ impl Plan {
 impl Write {
     /// A text file as a whole.
     pub fn text(path: &Path, text: String, mode: u32, what: impl Into<String>) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A file that is there keeps its mode, and the review shows that one.
+        let there = std::fs::metadata(path).ok().map(|about| about.permissions().mode() & 0o7777);
         Self {
             path: path.to_owned(),
             content: Content::Text(text),
-            mode,
+            mode: there.unwrap_or(mode),
             owner: None,
             what: what.into(),
             diff: Vec::new(),
             replaces: path.exists(),
+            seen: fingerprint(path),
         }
     }
 
@@ -205,6 +212,8 @@ impl Write {
     pub fn key(path: &Path, key: Secret, mode: u32, what: impl Into<String>) -> Self {
         let mut write = Self::text(path, String::new(), mode, what);
         write.content = Content::Key(key);
+        // whatever was there before, a new key is nobody else's
+        write.mode &= 0o770;
         write
     }
 
@@ -214,6 +223,11 @@ impl Write {
         write.content = Content::ByStore;
         write
     }
+}
+
+/// SHA-256 of a file's content; `None` when there is no such file, or it cannot be read.
+fn fingerprint(path: &Path) -> Option<[u8; 32]> {
+    std::fs::read(path).ok().map(|bytes| openssl::sha::sha256(&bytes))
 }
 
 /// What the server needs afterwards, in words.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Command, Plan, Statement, Write, diff};
 use crate::facts::Facts;
 use crate::printable::printable;
-use crate::remedy::{Action, ActionKind, Effect, Place, Remedy, config};
+use crate::remedy::{Action, ActionKind, Effect, Place, Remedy, config, shell};
 
 /// Why a remedy is no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +51,15 @@ pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
                     "openssl asks for the passphrase on a terminal".into(),
                 ));
             }
+            (Place::ServerHost, ActionKind::Shell)
+                if matches!(action.text.as_str(), shell::START | shell::RESTART) =>
+            {
+                // Never by a command of ours: whoever can restart this very server is asked to.
+                plan.effect = Effect::Restart;
+            }
             (Place::ServerHost | Place::DbaHost, ActionKind::Shell) => {
-                plan.commands.push(Command { text: action.text.clone(), undo: String::new() });
+                plan.commands
+                    .push(Command { text: action.text.clone(), undo: action.undo.clone() });
             }
             (Place::ServerHost, ActionKind::Config) => {
                 let file = action.file.as_deref().unwrap_or(Path::new(""));
@@ -64,7 +71,7 @@ pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
                     file,
                     action.text.clone(),
                     0o644,
-                    "as a whole, shown in the fix",
+                    what_it_holds(&action.text),
                 ));
             }
             _ => return Err(NotPlanned::ByHand("it has to be done on another host".into())),
@@ -114,10 +121,28 @@ fn add_sql(plan: &mut Plan, action: &Action) {
         plan.effect = plan.effect.max(Effect::Reload);
         return;
     }
-    // Statements of one action stand one after the other, each closed by `;` at a line's end.
-    for sql in sql.split(";\n") {
-        plan.statements.push(Statement { sql: sql.to_owned(), undo: String::new() });
+    // Statements of one action stand one after the other, each closed by `;` at a line's end; what
+    // takes them back goes with the last.
+    let mut undo = action.undo.trim_end().trim_end_matches(';').to_owned();
+    let statements: Vec<&str> = sql.split(";\n").collect();
+    for sql in statements.iter().rev() {
+        let undo = std::mem::take(&mut undo);
+        plan.statements.push(Statement { sql: (*sql).to_owned(), undo });
     }
+    let from = plan.statements.len() - statements.len();
+    plan.statements[from..].reverse();
+}
+
+/// The certificates of a PEM text by name, in its order.
+fn what_it_holds(text: &str) -> String {
+    let Ok(certificates) = crate::x509::pem::certificates(text.as_bytes()) else {
+        return "as a whole, shown in the fix".to_owned();
+    };
+    let names = certificates.iter().enumerate().map(|(at, certificate)| {
+        let name = crate::x509::Name::from_openssl(certificate.subject_name()).short();
+        format!("{}. {name}", at + 1)
+    });
+    names.collect::<Vec<_>>().join("  ")
 }
 
 /// The options of a `[mysqld]` snippet.

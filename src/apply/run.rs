@@ -1,6 +1,6 @@
 //! Carrying a plan out, one thing after the other, remembering how to take each back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mysql::Conn;
 use mysql::prelude::Queryable as _;
@@ -20,7 +20,7 @@ pub fn run(
     told: &mut dyn FnMut(&str),
 ) -> Result<Applied, Box<(Applied, ApplyError)>> {
     let applied = Applied { title: plan.title.clone(), ..Applied::default() };
-    let mut run = Run { applied, told, at_last: None };
+    let mut run = Run { applied, told, at_last: None, written: Vec::new() };
     let result = run.all(plan, restart);
     // The last change is the first to be taken back, and only then does the server look again.
     run.applied.undo.reverse();
@@ -35,6 +35,8 @@ struct Run<'a> {
     applied: Applied,
     /// What makes the way back count.
     at_last: Option<String>,
+    /// The files written so far, with what they held before.
+    written: Vec<(PathBuf, Option<PathBuf>)>,
     told: &'a mut dyn FnMut(&str),
 }
 
@@ -44,7 +46,10 @@ impl Run<'_> {
             self.issue(issue)?;
         }
         for write in &plan.writes {
-            self.write(write)?;
+            if let Err(error) = self.write(write) {
+                self.put_back();
+                return Err(error);
+            }
         }
         for command in &plan.commands {
             execute(&command.text)?;
@@ -76,7 +81,7 @@ impl Run<'_> {
             (Effect::Reload | Effect::Restart, _, Some(restart)) => {
                 (self.told)("restarting the server");
                 drop(conn.take());
-                self.at_last = Some(shell::RESTART.to_owned());
+                self.at_last = Some("# then restart the server".to_owned());
                 restart.restart().map_err(|why| ApplyError::Restart(printable_lines(&why)))?;
                 self.done("restarted the server".to_owned(), "");
             }
@@ -93,7 +98,9 @@ impl Run<'_> {
         let store = match &issue.create {
             Some(authority) => {
                 let store = Store::install(dir, authority.clone())?;
-                let undo = format!("rm -r {}", shell::path(dir));
+                // what it has issued since would go with it
+                let away = format!("{}.taken-back", dir.display());
+                let undo = format!("mv {} {}", shell::path(dir), shell::word(&away));
                 self.done(format!("made a private CA in {}", shown(dir)), &undo);
                 store
             }
@@ -114,9 +121,12 @@ impl Run<'_> {
             Content::Key(key) => key.expose().as_bytes(),
             Content::ByStore => return Ok(()), // the store has written it
         };
+        if super::fingerprint(path) != write.seen {
+            return Err(ApplyError::Changed { path: path.clone() });
+        }
         let meta = match &write.owner {
             Some((user, group)) => Meta::named(write.mode, user, group)?,
-            None if path.exists() => Meta::of(path)?,
+            None if path.exists() => Meta { mode: write.mode, ..Meta::of(path)? },
             None => Meta::mode(write.mode),
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
@@ -126,15 +136,41 @@ impl Run<'_> {
         let backup = disk::replace(path, bytes, meta)?;
         match backup {
             Some(backup) => {
+                self.written.push((path.clone(), Some(backup.clone())));
                 let undo = format!("mv {} {}", shell::path(&backup), shell::path(path));
                 self.done(format!("wrote {} (before: {})", shown(path), shown(&backup)), &undo);
             }
             None if write.replaces => self.done(format!("{} was so already", shown(path)), ""),
             None => {
+                self.written.push((path.clone(), None));
                 self.done(format!("wrote {}", shown(path)), &format!("rm {}", shell::path(path)));
             }
         }
         Ok(())
+    }
+
+    /// A key without its certificate is worse than neither: when one file cannot be written, those
+    /// before it are put back.
+    fn put_back(&mut self) {
+        for (path, backup) in std::mem::take(&mut self.written).into_iter().rev() {
+            let back = match &backup {
+                Some(backup) => disk::restore(backup).map(drop),
+                None => {
+                    std::fs::remove_file(&path).map_err(|error| disk::DiskError::new(&path, error))
+                }
+            };
+            let undo = match &backup {
+                Some(backup) => format!("mv {} {}", shell::path(backup), shell::path(&path)),
+                None => format!("rm {}", shell::path(&path)),
+            };
+            match back {
+                Ok(()) => {
+                    self.applied.undo.retain(|line| *line != undo);
+                    self.done(format!("put {} back as it was", shown(&path)), "");
+                }
+                Err(error) => self.done(format!("could not be put back: {error}"), ""),
+            }
+        }
     }
 
     fn done(&mut self, what: String, undo: &str) {
@@ -223,6 +259,53 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert!(!new.exists() && !new.parent().unwrap().exists());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no backup is left over");
+    }
+
+    #[test]
+    fn what_somebody_changed_since_the_review_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, new) = (folder.path().join("my.cnf"), folder.path().join("new"));
+        std::fs::write(&file, "before").unwrap();
+        let plans =
+            [&file, &new].map(|path| plan(vec![Write::text(path, "mine".into(), 0o644, "a text")]));
+        std::fs::write(&file, "theirs").unwrap();
+        std::fs::write(&new, "theirs").unwrap();
+        for plan in plans {
+            let (applied, error) = *run(&plan, None, &mut |_| {}).unwrap_err();
+            assert!(error.to_string().contains("was changed by somebody else"), "{error}");
+            assert_eq!(applied.done, Vec::<String>::new());
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_takes_those_before_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, new) = (folder.path().join("key"), folder.path().join("new"));
+        std::fs::write(&key, "old").unwrap();
+        let writes = vec![
+            Write::text(&key, "mine".into(), 0o600, "a key"),
+            Write::text(&new, "mine".into(), 0o600, "a text"),
+            // a folder of that name is in the way
+            Write::text(folder.path(), "mine".into(), 0o600, "a certificate"),
+        ];
+        let (applied, _) = *run(&plan(writes), None, &mut |_| {}).unwrap_err();
+        assert_eq!(std::fs::read_to_string(&key).unwrap(), "old");
+        assert!(!new.exists());
+        assert_eq!(applied.undo, Vec::<String>::new(), "nothing is left to be undone");
+    }
+
+    #[test]
+    fn a_key_loses_the_bits_for_others_that_the_old_one_had() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let write = Write::key(&path, crate::secret::Secret::new("new"), 0o600, "a key");
+        assert_eq!(write.mode, 0o640, "and the review shows it");
+        run(&plan(vec![write]), None, &mut |_| {}).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
     }
 
     #[test]

@@ -177,19 +177,32 @@ fn progress() -> impl FnMut(Progress) {
 const SAVE_FACTS: &str = "save them with: mytls check --format json --with-facts > FILE";
 
 fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
+    /// Facts of a server with a hundred thousand accounts fit many times.
+    const LARGEST: u64 = 256 << 20;
     let shown = printable(&file.display().to_string()).into_owned();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::not_examined(format!("{shown} cannot be read: {error}")))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        Failure::not_examined(format!("{shown} is no JSON ({error}); {SAVE_FACTS}"))
-    })?;
+    let no = |why: String| Failure::not_examined(format!("{shown} {why}"));
+    let about = std::fs::metadata(file).map_err(|error| no(format!("cannot be read: {error}")))?;
+    if !about.is_file() || about.len() > LARGEST {
+        return Err(no("is no file of saved facts".to_owned()));
+    }
+    let text =
+        std::fs::read_to_string(file).map_err(|error| no(format!("cannot be read: {error}")))?;
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| no(format!("is no JSON ({error}); {SAVE_FACTS}")))?;
     // Either the facts alone, or a whole report with them inside.
     let facts = value.get("facts").cloned().unwrap_or(value);
-    serde_json::from_value(facts).map_err(|error| {
-        Failure::not_examined(format!(
-            "{shown} holds no facts that this version reads ({error}); {SAVE_FACTS}"
-        ))
-    })
+    let facts: Facts = serde_json::from_value(facts).map_err(|error| {
+        no(format!("holds no facts that this version reads ({error}); {SAVE_FACTS}"))
+    })?;
+    if facts.schema != Facts::SCHEMA {
+        let schema = facts.schema;
+        return Err(no(format!("holds facts of another version of mytls (schema {schema})")));
+    }
+    let fits = facts.files.read().is_none_or(|f| f.signers.len() == f.certificates().len());
+    if !fits {
+        return Err(no("holds facts that do not fit together; were they edited?".to_owned()));
+    }
+    Ok(facts)
 }
 
 fn why_nothing(examination: &Examination) -> String {

@@ -96,6 +96,8 @@ impl TargetArgs {
         };
         let port = match self.port {
             Some(port) => Some(port),
+            // of an option file it is for the network; over a socket the server's own word counts
+            None if host.as_deref().is_none_or(|host| host == "localhost") => None,
             None => option("port").map(|port| number(&port, &file)).transpose()?,
         };
         let os_user =
@@ -109,9 +111,9 @@ impl TargetArgs {
             ssl_ca: path(&self.ssl_ca, "ssl_ca"),
             ssl_cert: path(&self.ssl_cert, "ssl_cert"),
             ssl_key: path(&self.ssl_key, "ssl_key"),
-            server_config: self.server_config.clone(),
+            server_config: self.server_config.as_deref().map(absolute),
             insecure_login: self.insecure_login,
-            ca_dir: self.ca_dir.clone(),
+            ca_dir: self.ca_dir.as_deref().map(absolute),
         })
     }
 
@@ -149,6 +151,11 @@ impl TargetArgs {
         let from_env = || std::env::var("MYSQL_PWD").ok();
         Ok(from_file.or_else(from_env).map(Secret::new))
     }
+}
+
+/// What remedies name has to mean the same file to a server, which stands in another folder.
+fn absolute(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn number(port: &str, file: &ServerConfig) -> Result<u16, Failure> {

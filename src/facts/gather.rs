@@ -56,24 +56,64 @@ impl Cancel {
 /// Reads everything there is to read about the target. Never fails: what could not be read says
 /// so in the facts. Takes at most about half a minute, whatever the other end does.
 pub fn gather(target: &Target, cancel: &Cancel, progress: &mut dyn FnMut(Progress)) -> Facts {
-    let mut gathering = Gathering { target: target.clone(), cancel, progress };
-    gathering.target.ca_dir = target.ca_dir.clone().or_else(|| default_ca_dir(target));
+    let mut gathering = Gathering {
+        target: target.clone(),
+        cancel,
+        progress,
+        ca_dir_is_ours: target.ca_dir.is_none(),
+    };
+    if gathering.ca_dir_is_ours {
+        gathering.target.ca_dir = default_ca_dir(target, None);
+    }
     gathering.run()
 }
 
+/// Why this option file is not the running server's; `None` where nothing speaks against it.
+fn contradiction(config: &ServerConfig, server: &ServerFacts, named: bool) -> Option<String> {
+    if named {
+        return None; // whoever named it knows
+    }
+    let file = printable(&config.main_file.display().to_string()).into_owned();
+    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    let mut told = false;
+    for option in ["datadir", "socket", "port"] {
+        let (Some(set), Some(runs)) = (config.get(option), server.variable(option)) else {
+            continue;
+        };
+        told = true;
+        if !same(set, runs) {
+            let (set, runs) = (printable(set), printable(runs));
+            return Some(format!(
+                "{file} is another server's: its {option} is {set}, this one's {runs}"
+            ));
+        }
+    }
+    let folder = server.variable("datadir").unwrap_or("/var/lib/mysql");
+    (!told && !same(folder, "/var/lib/mysql")).then(|| {
+        format!(
+            "{file} names no data folder, and this server's is {}: it is another's",
+            printable(folder)
+        )
+    })
+}
+
 /// One folder a server, in the user's data folder.
-fn default_ca_dir(target: &Target) -> Option<PathBuf> {
+fn default_ca_dir(target: &Target, server: Option<&ServerFacts>) -> Option<PathBuf> {
     let project = directories::ProjectDirs::from("", "", "mytls")?;
     let host = target.host.as_deref().unwrap_or("localhost");
     let host: String =
         host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    Some(project.data_dir().join("ca").join(format!("{host}-{}", target.port())))
+    let running = server.and_then(|server| server.variable("port")?.parse().ok());
+    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
+    Some(project.data_dir().join("ca").join(format!("{host}-{port}")))
 }
 
 struct Gathering<'a> {
     target: Target,
     cancel: &'a Cancel,
     progress: &'a mut dyn FnMut(Progress),
+    /// Nobody named the folder of the private CA, so it goes by the server's port.
+    ca_dir_is_ours: bool,
 }
 
 impl Gathering<'_> {
@@ -97,6 +137,18 @@ impl Gathering<'_> {
                  down, name its option file with --server-config",
             ),
         };
+        if let (Some(facts), Some(found)) = (server.read(), config.read()) {
+            if let Some(other) = contradiction(found, facts, self.target.server_config.is_some()) {
+                config = Source::unread(
+                    UnreadKind::Failed,
+                    other,
+                    "name this server's own option file with --server-config",
+                );
+            }
+        }
+        if self.ca_dir_is_ours {
+            self.target.ca_dir = default_ca_dir(&self.target, server.read());
+        }
         let mut files = self.files(local, &config, &server);
         let wire = self.wire(&config, &server, files.read());
         if server.reason().is_some_and(|unread| unread.kind == UnreadKind::NotAsked) {

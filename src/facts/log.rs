@@ -21,6 +21,10 @@ pub fn read(path: &Path) -> Result<Vec<String>, String> {
 }
 
 fn tail(path: &Path) -> std::io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        // a pipe or a terminal would be waited for
+        return Err(std::io::Error::other("it is no file"));
+    }
     let mut file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
@@ -73,6 +77,14 @@ mod tests {
                 "2026-11-22 [ERROR] Aborting"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("error.log");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(read(&pipe).unwrap_err().contains("it is no file"));
     }
 
     #[test]

@@ -19,6 +19,12 @@ mod show;
 pub use expected::expected;
 pub use log::reason_in_log;
 
+/// The one error with which an account's REQUIRE refuses (`ER_ACCESS_DENIED_ERROR`). Others, such as
+/// a limit on connections (1226), 1040 or 1129, say nothing about certificates.
+const ACCESS_DENIED: u16 = 1045;
+/// `require_secure_transport` (`ER_SECURE_TRANSPORT_REQUIRED`).
+const INSECURE_TRANSPORT: u16 = 3159;
+
 /// What is to be proven of an account, and with what.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -135,7 +141,9 @@ impl Row {
             (Happened::HandshakeRefused { .. }, Expected::Refused) => {
                 self.case != Case::OtherSubject
             }
-            (Happened::Refused { .. }, expected) => expected == Expected::Refused,
+            (Happened::Refused { code, .. }, Expected::Refused) => {
+                *code == ACCESS_DENIED || (*code == INSECURE_TRANSPORT && self.case == Case::NoTls)
+            }
             _ => false,
         }
     }

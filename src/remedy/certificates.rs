@@ -108,7 +108,8 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
             shell::path(&places.ca),
             let_the_server_read(files, &places)
         );
-        let mut actions = vec![Action::shell(command, effect_of_files(facts))];
+        let effect = if places.unset.is_empty() { effect_of_files(facts) } else { Effect::Restart };
+        let mut actions = vec![Action::shell(command, effect)];
         if let (false, Some(config)) = (places.unset.is_empty(), facts.config.read()) {
             let unset: Vec<_> = places
                 .unset

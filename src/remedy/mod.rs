@@ -34,6 +34,9 @@ pub struct Action {
     pub file: Option<PathBuf>,
     pub text: String,
     pub effect: Effect,
+    /// What takes it back, of the same kind; empty where nothing is known that does.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub undo: String,
 }
 
 impl Remedy {
@@ -54,16 +57,30 @@ impl Remedy {
 }
 
 impl Action {
+    /// Says what takes it back.
+    #[must_use]
+    pub fn with_undo(mut self, undo: impl Into<String>) -> Self {
+        self.undo = undo.into();
+        self
+    }
+
     /// A command for a shell on the server's host.
     pub fn shell(text: impl Into<String>, effect: Effect) -> Self {
         let (place, kind) = (Place::ServerHost, ActionKind::Shell);
-        Self { place, kind, file: None, text: text.into(), effect }
+        Self { place, kind, file: None, text: text.into(), effect, undo: String::new() }
     }
 
     /// A statement for the server, with its closing semicolon.
     pub fn sql(text: impl Into<String>) -> Self {
         let (place, kind) = (Place::ServerSql, ActionKind::Sql);
-        Self { place, kind, file: None, text: text.into(), effect: Effect::None }
+        Self {
+            place,
+            kind,
+            file: None,
+            text: text.into(),
+            effect: Effect::None,
+            undo: String::new(),
+        }
     }
 
     /// Lines for the end of an option file; where an option is set twice, the last wins.
@@ -72,13 +89,27 @@ impl Action {
         let lines =
             options.iter().map(|(name, value)| format!("{name} = {}\n", config::quote(value)));
         let text = format!("[mysqld]\n{}", lines.collect::<String>());
-        Self { place, kind, file: Some(file.to_owned()), text, effect: Effect::Restart }
+        Self {
+            place,
+            kind,
+            file: Some(file.to_owned()),
+            text,
+            effect: Effect::Restart,
+            undo: String::new(),
+        }
     }
 
     /// The whole content of a file.
     pub fn file(file: &Path, text: impl Into<String>, effect: Effect) -> Self {
         let (place, kind) = (Place::ServerHost, ActionKind::File);
-        Self { place, kind, file: Some(file.to_owned()), text: text.into(), effect }
+        Self {
+            place,
+            kind,
+            file: Some(file.to_owned()),
+            text: text.into(),
+            effect,
+            undo: String::new(),
+        }
     }
 }
 

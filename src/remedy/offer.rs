@@ -23,7 +23,7 @@ pub enum Level {
 pub struct Offer {
     pub require: Require,
     pub written: Written,
-    /// What gives the account back what it requires now.
+    /// What gives the account back what it requires now; no statement when that is the same.
     pub undo: Written,
     /// What somebody with the password could still do.
     pub explain: String,
@@ -74,7 +74,10 @@ pub fn offer(
     };
     let one = std::slice::from_ref(name);
     let written = dialect.require(one, &require, form);
-    let undo = dialect.require(one, &account.require, form);
+    let mut undo = dialect.require(one, &account.require, form);
+    if account.require == require {
+        undo.statements.clear();
+    }
     let mut warnings = refused(server, account, level);
     warnings.extend(written.warnings.iter().cloned());
     let named = certificate.filter(|_| level >= Level::Issuer);

@@ -30,6 +30,7 @@ pub fn server_line(examination: &Examination) -> String {
     if let Some(server) = facts.server.read() {
         let library = server.tls_library.as_deref().unwrap_or("TLS library unknown");
         // the date of its release tells a DBA nothing
+        let library = printable(library);
         let library: Vec<&str> = library.split_whitespace().take(2).collect();
         return format!("{} {}, {}", server.flavor.name(), server.version, library.join(" "));
     }
@@ -75,7 +76,7 @@ impl Pen<'_> {
         let down = examination.findings.iter().any(|finding| finding.rule == "server-not-running");
         if examination.unknown().next().is_some() && !down {
             for advice in examination.advice() {
-                self.line(&format!("to see more: {advice}"));
+                self.line(&format!("to see more: {}", printable(advice)));
             }
         }
     }
@@ -116,6 +117,7 @@ impl Pen<'_> {
             }
         }
         for (why, rules) in unknown {
+            let why = printable(&why);
             self.line(&format!("    {} {}: {why}", self.glyph(Verdict::Unknown), rules.join(", ")));
         }
     }

@@ -10,7 +10,7 @@ use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
 use crate::ca::{self, Store};
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Target, files};
+use crate::facts::{AccountName, Target, files, session};
 use crate::printable::printable;
 use crate::prove::{self, Expected, Row, Subject};
 use crate::remedy::{Effect, Remedy, offer, statement};
@@ -35,6 +35,16 @@ pub struct Live {
 }
 
 impl Live {
+    /// Enters a change in the journal, where one is kept.
+    fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
+        let Some(file) = &self.journal else { return };
+        let at = time::OffsetDateTime::now_utc().unix_timestamp();
+        let entry = journal::Entry { at, target: target.display(), applied: applied.clone() };
+        if let Err(error) = journal::append(file, &entry) {
+            told(&format!("this change could not be noted in the journal: {error}"));
+        }
+    }
+
     pub fn suggesting(suggested: Target) -> Self {
         Self { suggested, ..Self::default() }
     }
@@ -135,18 +145,23 @@ impl Engine for Live {
         plan: &Plan,
         told: &mut dyn FnMut(&str),
     ) -> Result<Applied, (Applied, String)> {
+        // Before anything is done: should this program be killed, the journal says what was under way.
+        let files = plan.writes.iter().map(|write| write.path.display().to_string());
+        let begun = Applied {
+            title: format!("begun: {}", plan.title),
+            left: vec![format!(
+                "if no entry follows, look at {}",
+                files.collect::<Vec<_>>().join(", ")
+            )],
+            ..Applied::default()
+        };
+        self.note(target, &begun, told);
         let result = apply::run(plan, self.restart.as_deref(), told);
         let applied = match &result {
             Ok(applied) => applied,
             Err(failed) => &failed.0,
         };
-        if let Some(file) = self.journal.as_ref().filter(|_| !applied.done.is_empty()) {
-            let at = time::OffsetDateTime::now_utc().unix_timestamp();
-            let entry = journal::Entry { at, target: target.display(), applied: applied.clone() };
-            if let Err(error) = journal::append(file, &entry) {
-                told(&format!("this change could not be noted in the journal: {error}"));
-            }
-        }
+        self.note(target, applied, told);
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
         }
@@ -167,7 +182,9 @@ impl Engine for Live {
     ) -> Result<Proof, String> {
         let facts = &exam.facts;
         let server = facts.server.read().ok_or("the server has to answer first")?;
-        let accounts = server.accounts.read().ok_or("the accounts could not be read")?;
+        // What it requires now, not when somebody looked last.
+        let fresh = fresh_accounts(exam)?;
+        let accounts = &fresh;
         let known = accounts.iter().find(|known| known.name == *account);
         let known = known.ok_or_else(|| format!("there is no account {account} any more"))?;
         let wire =
@@ -219,6 +236,23 @@ impl Engine for Live {
 
     fn suggest_target(&self) -> Target {
         self.suggested.clone()
+    }
+}
+
+/// The accounts as they are at this moment.
+fn fresh_accounts(exam: &Examination) -> Result<Vec<crate::facts::Account>, String> {
+    let (target, route) =
+        Plan::session_of(&exam.facts).ok_or("there is no session with the server")?;
+    let mut conn = session::open(&target, &route).map_err(|error| error.to_string())?;
+    let over = match route {
+        session::Route::Socket(_) => crate::facts::Transport::Socket,
+        session::Route::Tcp { .. } => crate::facts::Transport::Tcp,
+    };
+    let server =
+        crate::facts::server::read(&mut conn, over).map_err(|error| session::words(&error))?;
+    match server.accounts {
+        crate::facts::Source::Read(accounts) => Ok(accounts),
+        crate::facts::Source::Unread(unread) => Err(unread.why),
     }
 }
 

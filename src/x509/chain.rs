@@ -124,8 +124,8 @@ pub fn leaf(certificates: &[Certificate], key: Option<&PublicKey>) -> Option<usi
 pub fn path(leaf: usize, signers: &[Option<usize>]) -> Vec<usize> {
     let mut path = vec![leaf];
     while let Some(next) = path.last().and_then(|last| signers.get(*last).copied().flatten()) {
-        if path.contains(&next) {
-            break; // two CAs that signed each other
+        if path.contains(&next) || next >= signers.len() {
+            break; // two CAs that signed each other; or saved facts that somebody edited
         }
         path.push(next);
     }
@@ -164,6 +164,7 @@ mod tests {
     fn the_path_is_found_in_any_order_and_without_circles() {
         assert_eq!(path(2, &[None, Some(0), Some(1)]), [2, 1, 0]);
         assert_eq!(path(0, &[Some(1), Some(0)]), [0, 1]);
+        assert_eq!(path(0, &[Some(99)]), [0]);
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl Engine for Fake {
             what: what.into(),
             diff: Vec::new(),
             replaces: false,
+            seen: None,
         };
         let line = |number, kind, text: &str| DiffLine { number, kind, text: text.into() };
         let config = Write {
@@ -141,6 +142,7 @@ impl Engine for Fake {
                 line(14, DiffKind::Added, "ssl_key  = /etc/mysql/tls/server-key.pem"),
             ],
             replaces: true,
+            seen: None,
         };
         Ok(Plan {
             title: "a private CA, and certificates from it".into(),

@@ -91,13 +91,18 @@ fn finding(server: &ServerFacts, accounts: &[&Account]) -> Finding {
         finding = finding.saw("without TLS now", plain.join(", "));
     }
     let names: Vec<_> = accounts.iter().map(|account| account.name.clone()).collect();
-    let sql = Dialect::of(server).require(&names, &Require::Ssl, Form::Alter).sql();
-    let note = if plain.is_empty() {
+    let dialect = Dialect::of(server);
+    let sql = dialect.require(&names, &Require::Ssl, Form::Alter).sql();
+    let undo = dialect.require(&names, &Require::None, Form::Alter).sql();
+    let note = if server.sessions.read().is_none() {
+        "who is connected without TLS now cannot be seen: performance_schema is off"
+    } else if plain.is_empty() {
         "REQUIRE X509 or SUBJECT + ISSUER ask for a certificate as well"
     } else {
         "the sessions without TLS stay until they end, and cannot come back without it"
     };
-    finding.remedy([Remedy::new("ask the account for TLS", vec![Action::sql(sql)]).with_note(note)])
+    finding.remedy([Remedy::new("ask the account for TLS", vec![Action::sql(sql).with_undo(undo)])
+        .with_note(note)])
 }
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ fn judge(facts: &Facts) -> Answer {
     if !findings.is_empty() {
         return Answer::Fail(findings);
     }
+    let not_offered = facts.wire.read().is_some_and(|wire| !wire.greeting.offers_tls);
+    if not_offered {
+        return Answer::not_applicable("TLS is off");
+    }
     match (server.session.over, server.sessions.read()) {
         (_, Some(sessions)) => {
             let encrypted =

@@ -39,6 +39,11 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::not_applicable("this server has no require_secure_transport");
     }
     if server.is_on("require_secure_transport") {
+        if facts.wire.read().is_some_and(|wire| !wire.greeting.offers_tls) {
+            return Answer::not_applicable(
+                "TLS is off, so that nobody can log in over the network",
+            );
+        }
         return Answer::Pass("require_secure_transport = ON".into());
     }
     let Some(open) = open_accounts(facts) else {
@@ -53,7 +58,7 @@ fn judge(facts: &Facts) -> Answer {
             "TLS that nobody has to use protects nobody",
         )
         .saw("require_secure_transport", "OFF")
-        .saw("accounts without REQUIRE", open.len().to_string());
+        .saw("accounts without REQUIRE", names(&open));
     let plain: Vec<String> = server
         .sessions
         .read()
@@ -64,7 +69,16 @@ fn judge(facts: &Facts) -> Answer {
         .collect();
     let finding =
         if plain.is_empty() { finding } else { finding.saw("would be refused", plain.join(", ")) };
-    let mut actions = vec![Action::sql("SET GLOBAL require_secure_transport = ON;")];
+    let mut note = "clients without TLS are refused from now on; sessions there are stay, and the \
+                    socket stays open"
+        .to_owned();
+    if server.sessions.read().is_none() {
+        note.push_str(". Who would be refused cannot be seen: performance_schema is off");
+    }
+    let mut actions = vec![
+        Action::sql("SET GLOBAL require_secure_transport = ON;")
+            .with_undo("SET GLOBAL require_secure_transport = OFF;"),
+    ];
     if let Some(config) = facts.config.read() {
         let file = config
             .origin("require_secure_transport")
@@ -74,9 +88,17 @@ fn judge(facts: &Facts) -> Answer {
         line.effect = crate::remedy::Effect::None;
         actions.push(line);
     }
-    let remedy = Remedy::new("ask everybody for TLS", actions)
-        .with_note("clients without TLS are refused from now on; sessions there are stay, and the socket stays open");
+    let remedy = Remedy::new("ask everybody for TLS", actions).with_note(note);
     Answer::fail(finding.remedy([remedy]))
+}
+
+/// The first few by name.
+fn names(accounts: &[&crate::facts::Account]) -> String {
+    const NAMED: usize = 8;
+    let named = accounts.iter().take(NAMED).map(|account| account.name.to_string());
+    let more = accounts.len().saturating_sub(NAMED);
+    let rest = (more > 0).then(|| format!("{more} more"));
+    named.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

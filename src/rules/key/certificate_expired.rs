@@ -32,7 +32,7 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::not_applicable("there is no certificate");
     };
     let (title, cause) = if leaf.not_after < facts.at {
-        let days = (facts.at - leaf.not_after) / 86_400;
+        let days = facts.at.saturating_sub(leaf.not_after) / 86_400;
         let ago = match days {
             0 => "today".to_owned(),
             1 => "yesterday".to_owned(),

@@ -33,7 +33,7 @@ fn judge(facts: &Facts) -> Answer {
     let Some(leaf) = facts.served_leaf() else {
         return Answer::not_applicable("there is no certificate");
     };
-    let left = leaf.not_after - facts.at;
+    let left = leaf.not_after.saturating_sub(facts.at);
     if left < 0 {
         return Answer::not_applicable("the certificate has expired");
     }

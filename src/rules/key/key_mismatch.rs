@@ -82,7 +82,7 @@ fn sum(key: &PublicKey) -> String {
         None => format!(
             "{}, public key sha256 {}\u{2026}",
             key.describe(),
-            &key.spki_sha256[..16.min(key.spki_sha256.len())]
+            key.spki_sha256.chars().take(16).collect::<String>()
         ),
     }
 }

@@ -73,7 +73,17 @@ fn judge(facts: &Facts) -> Answer {
         path = shell::path(path)
     );
     let effect = effect_of_files(facts);
-    let mut actions = vec![Action::shell(command, effect)];
+    let undo = if folder {
+        String::new() // the folder's own mode is not among the facts
+    } else {
+        format!(
+            "chgrp {} {path} && chmod {:04o} {path}",
+            shell::word(&access.group),
+            access.mode,
+            path = shell::path(path)
+        )
+    };
+    let mut actions = vec![Action::shell(command, effect).with_undo(undo)];
     actions.extend(take_effect(facts, effect));
     Answer::fail(finding.remedy([Remedy::new(format!("let the group of {user} read it"), actions)]))
 }

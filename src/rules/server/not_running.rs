@@ -43,11 +43,20 @@ fn judge(facts: &Facts) -> Answer {
         let reason = reasons.into_iter().flatten().next();
         return reason.map_or_else(Answer::pass, Answer::unknown);
     };
+    let local = facts.config.read().is_some() || !facts.target.is_tcp();
+    if !local {
+        // From afar a server that is down, a wrong address and a firewall look the same.
+        return Answer::unknown(unreachable);
+    }
+    let has_files =
+        facts.files.read().is_some_and(|files| files.key.is_some() || files.certificate.is_some());
+    let cause = if has_files {
+        "nothing answers where it should listen; it is examined from its files"
+    } else {
+        "nothing answers where it should listen"
+    };
     let mut finding = SERVER_NOT_RUNNING
-        .finding(
-            "the server is not running",
-            "nothing answers where it should listen; it is examined from its files",
-        )
+        .finding("the server is not running", cause)
         .saw("tried", &unreachable.why);
     let log = facts.log.read().map_or(&[][..], Vec::as_slice);
     for line in &log[log.len().saturating_sub(3)..] {
@@ -96,6 +105,16 @@ mod tests {
         let mut facts = testing::healthy();
         facts.server = Source::unread(UnreadKind::Refused, "root was refused", "");
         assert!(matches!(judge(&facts), Answer::Pass(_)));
+    }
+
+    #[test]
+    fn a_server_elsewhere_that_cannot_be_reached_is_not_called_down() {
+        let mut facts = testing::healthy();
+        facts.target.host = Some("db1.example".into());
+        facts.config = Source::unread(UnreadKind::NotAsked, "not on this host", "");
+        facts.server = Source::unread(UnreadKind::Unreachable, "the host was not found", "");
+        facts.wire = Source::unread(UnreadKind::Unreachable, "the host was not found", "");
+        assert_eq!(judge(&facts), Answer::Unknown("the host was not found".into()));
     }
 
     #[test]

@@ -192,12 +192,14 @@ fn purpose_within(step: Step, columns: usize) -> String {
 fn purpose(step: Step) -> &'static str {
     match step {
         Step::Server => "What is known of the server, and who said it. Looking changes nothing.",
-        Step::Key => "Do key and certificate belong together? Nothing is changed yet.",
+        Step::Key => "Do key and certificate belong together? Nothing is changed unasked.",
         Step::Chain => {
-            "Do the certificates lead to the CA that clients trust? Nothing is changed yet."
+            "Do the certificates lead to the CA that clients trust? Nothing is changed unasked."
         }
-        Step::Encryption => "Is TLS on, and is there a way around it? Nothing is changed yet.",
-        Step::Accounts => "Who has to show a certificate, and which one? Nothing is changed yet.",
+        Step::Encryption => "Is TLS on, and is there a way around it? Nothing is changed unasked.",
+        Step::Accounts => {
+            "Who has to show a certificate, and which one? Nothing is changed unasked."
+        }
         Step::Report => "Where the server stands, what was done, and how to take it back.",
     }
 }
