@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-use super::{Access, FileFacts, Holds, Nearby, Origin, OwnCa, Readable, ServerConfig, ServerFiles};
+use super::{
+    Access, FileFacts, Holds, Nearby, NearbyCrls, Origin, OwnCa, Readable, ServerConfig,
+    ServerFiles, trust,
+};
 use crate::x509::chain::{self, Purpose};
 use crate::x509::pem::{self, Defect};
 use crate::x509::{Certificate, PrivateKey};
@@ -25,6 +28,9 @@ pub struct Sought {
     pub key: Option<(PathBuf, Option<Origin>)>,
     pub certificate: Option<(PathBuf, Option<Origin>)>,
     pub ca: Option<(PathBuf, Option<Origin>)>,
+    pub capath: Option<(PathBuf, Option<Origin>)>,
+    pub crl: Option<(PathBuf, Option<Origin>)>,
+    pub crlpath: Option<PathBuf>,
     pub server_user: Option<String>,
     /// Where mytls keeps, or would keep, the private CA of this server.
     pub ca_dir: Option<PathBuf>,
@@ -60,6 +66,9 @@ impl Sought {
             key: place("ssl_key"),
             certificate: place("ssl_cert"),
             ca: place("ssl_ca"),
+            capath: place("ssl_capath"),
+            crl: place("ssl_crl"),
+            crlpath: place("ssl_crlpath").map(|(path, _)| path),
             server_user: configured_user.or_else(owner_of_data),
             ca_dir: None,
         }
@@ -89,24 +98,36 @@ pub fn read(sought: &Sought) -> ServerFiles {
         key,
         certificate,
         ca,
+        capath: sought.capath.as_ref().map(|(path, origin)| trust::folder(path, origin.clone())),
+        crl: sought
+            .crl
+            .as_ref()
+            .map(|place| file("ssl_crl", place, user.as_ref(), |bytes| Ok(trust::crls(bytes)))),
+        crlpath: sought.crlpath.clone(),
         signers: chain::signers(&x509s),
         ..ServerFiles::default()
     };
+    let in_folder = files.capath.iter().flat_map(trust::CaFolder::trusted);
+    ca_x509s.extend(in_folder.filter_map(Certificate::to_openssl));
     if let Some(leaf) = files.leaf_index().filter(|_| !ca_x509s.is_empty()) {
+        files.alone_under_ca = Some(chain::verify(&x509s[0], &[], &ca_x509s, Purpose::Server));
         let others: Vec<_> = x509s.iter().enumerate().filter(|(at, _)| *at != leaf).collect();
         let others: Vec<_> = others.into_iter().map(|(_, x509)| x509.clone()).collect();
         files.under_ca = Some(chain::verify(&x509s[leaf], &others, &ca_x509s, Purpose::Server));
     }
-    files.nearby = nearby(sought);
+    (files.nearby, files.nearby_crls) = nearby(sought);
     files.own_ca = sought.ca_dir.as_deref().and_then(own_ca);
     files
 }
 
 fn own_ca(dir: &Path) -> Option<OwnCa> {
     let x509s = pem::certificates(&bytes(&dir.join("ca.pem")).ok()?).ok()?;
-    let certificate = Certificate::from_openssl(x509s.first()?);
+    let mut path = x509s.iter().map(|x509| Certificate::from_openssl(x509));
+    let certificate = path.next()?;
+    let above = path.collect();
     let clients = clients(dir);
-    dir.join("ca-key.pem").is_file().then(|| OwnCa { dir: dir.to_owned(), certificate, clients })
+    let own = || OwnCa { dir: dir.to_owned(), certificate, clients, above };
+    dir.join("ca-key.pem").is_file().then(own)
 }
 
 /// What lies under `clients`, by name.
@@ -236,9 +257,10 @@ fn group_name(gid: u32) -> String {
     group.map_or_else(|| gid.to_string(), |group| group.name)
 }
 
-/// Keys and certificates in the folders of the three files, and one level below.
-fn nearby(sought: &Sought) -> Vec<Nearby> {
-    let named: BTreeSet<&Path> = [&sought.key, &sought.certificate, &sought.ca]
+/// Keys, certificates and revocation lists in the folders of the server's files, and one level
+/// below.
+fn nearby(sought: &Sought) -> (Vec<Nearby>, Vec<NearbyCrls>) {
+    let named: BTreeSet<&Path> = [&sought.key, &sought.certificate, &sought.ca, &sought.crl]
         .into_iter()
         .flatten()
         .map(|(path, _)| path.as_path())
@@ -250,15 +272,23 @@ fn nearby(sought: &Sought) -> Vec<Nearby> {
     }
     files.sort();
     files.dedup();
-    let others = files.into_iter().filter(|path| !named.contains(path.as_path()));
-    others.filter_map(|path| Some(Nearby { holds: holds(&path)?, path })).collect()
+    let (mut nearby, mut lists) = (Vec::new(), Vec::new());
+    for path in files.into_iter().filter(|path| !named.contains(path.as_path())) {
+        let crls = bytes(&path).map(|bytes| trust::crls(&bytes)).unwrap_or_default();
+        if !crls.is_empty() {
+            lists.push(NearbyCrls { path, crls });
+        } else if let Some(holds) = holds(&path) {
+            nearby.push(Nearby { path, holds });
+        }
+    }
+    (nearby, lists)
 }
 
 fn collect(folder: &Path, deeper: usize, files: &mut Vec<PathBuf>) {
     let looks_like_pem = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         // the middle of a name counts too: server-key.pem.old, ca.crt.bak-20260101
-        ["pem", "key", "crt", "cer"].iter().any(|kind| name.contains(kind))
+        ["pem", "key", "crt", "cer", "crl"].iter().any(|kind| name.contains(kind))
     };
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .into_iter()
@@ -302,8 +332,7 @@ mod tests {
             key: place("server-key.pem"),
             certificate: place("server-cert.pem"),
             ca: place("ca.pem"),
-            server_user: None,
-            ca_dir: None,
+            ..Sought::default()
         }
     }
 

@@ -23,8 +23,10 @@ pub mod noise;
 pub mod server;
 pub mod session;
 pub mod target;
+pub mod trust;
 
 pub use target::Target;
+pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
 /// Everything that was found out. Saved as JSON it can be judged again anywhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -265,6 +267,21 @@ pub struct ServerFiles {
     /// The server's own certificate verified under `ssl_ca` and nothing else, dates aside;
     /// `None` when either could not be read.
     pub under_ca: Option<Result<(), VerifyFault>>,
+    /// The first certificate of the file verified under `ssl_ca` and `ssl_capath`, without the rest
+    /// of its file: as MySQL 8.1 and later do when TLS is reloaded.
+    #[serde(default)]
+    pub alone_under_ca: Option<Result<(), VerifyFault>>,
+    /// The folder of `ssl_capath`.
+    #[serde(default)]
+    pub capath: Option<CaFolder>,
+    /// The revocation lists of `ssl_crl`.
+    #[serde(default)]
+    pub crl: Option<FileFacts<Vec<Crl>>>,
+    /// The folder of `ssl_crlpath`, which is not read.
+    #[serde(default)]
+    pub crlpath: Option<PathBuf>,
+    #[serde(default)]
+    pub nearby_crls: Vec<NearbyCrls>,
     /// Keys and certificates in the folders of the three files, for "it is over there".
     pub nearby: Vec<Nearby>,
     /// The private CA that mytls keeps for this server.
@@ -283,6 +300,11 @@ impl ServerFiles {
     /// The certificates of the CA file; empty when it cannot be used.
     pub fn ca_certificates(&self) -> &[Certificate] {
         self.ca.as_ref().and_then(|file| file.content.as_ref().ok()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every CA that the server trusts by its options: those of `ssl_ca` and of `ssl_capath`.
+    pub fn trusted(&self) -> impl Iterator<Item = &Certificate> {
+        self.ca_certificates().iter().chain(self.capath.iter().flat_map(CaFolder::trusted))
     }
 
     pub fn private_key(&self) -> Option<&PrivateKey> {
@@ -308,6 +330,9 @@ pub struct OwnCa {
     /// The certificates it issued to clients, as far as they are still kept there.
     #[serde(default)]
     pub clients: Vec<Certificate>,
+    /// The CAs above it, the root last; empty when it is a root.
+    #[serde(default)]
+    pub above: Vec<Certificate>,
 }
 
 /// One file that an option of the server names.

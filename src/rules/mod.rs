@@ -8,6 +8,7 @@ use crate::remedy::Remedy;
 
 mod accounts;
 mod chain;
+mod crl;
 mod encryption;
 mod key;
 pub mod messages;
@@ -48,8 +49,22 @@ pub static ALL: &[&Rule] = &[
     &chain::ca_unusable::CA_UNUSABLE,
     &chain::wrong_order::CHAIN_WRONG_ORDER,
     &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
+    &chain::ca_not_a_ca::CA_NOT_A_CA,
+    &chain::ca_may_not_sign::CA_MAY_NOT_SIGN,
+    &chain::path_length_exceeded::PATH_LENGTH_EXCEEDED,
+    &chain::ca_remade::CA_REMADE,
+    &chain::ca_only_intermediate::CA_ONLY_INTERMEDIATE,
     &chain::ca_mismatch::CA_MISMATCH,
     &chain::incomplete::CHAIN_INCOMPLETE,
+    &chain::ca_expired::CA_EXPIRED,
+    &chain::intermediate_expired::INTERMEDIATE_EXPIRED,
+    &chain::capath_without_hashes::CAPATH_WITHOUT_HASHES,
+    &chain::public_ca::PUBLIC_CA_TRUSTED_FOR_CLIENTS,
+    &chain::crl_of_another_ca::CRL_OF_ANOTHER_CA,
+    &chain::crl_missing_for_ca::CRL_MISSING_FOR_CA,
+    &chain::crl_expired::CRL_EXPIRED,
+    &chain::has_stranger::CHAIN_HAS_STRANGER,
+    &chain::not_in_ca::CHAIN_NOT_IN_CA,
     &encryption::tls_off::TLS_OFF,
     &encryption::certificate_not_loaded::CERTIFICATE_NOT_LOADED,
     &encryption::paths_not_loaded::PATHS_NOT_LOADED,

@@ -147,6 +147,37 @@ pub enum Change {
     AppendConfig {
         text: String,
     },
+    /// A CA of this name (`policy` or `other`), below another one or as a root, with its faults.
+    MakeAuthority {
+        name: Holder,
+        #[serde(default)]
+        by: Option<Holder>,
+        /// Whose subject it takes.
+        #[serde(default)]
+        subject: Option<Holder>,
+        /// Whether it says that it is a CA.
+        #[serde(default = "yes")]
+        ca: bool,
+        /// Whether its key usage lets it sign certificates.
+        #[serde(default = "yes")]
+        may_sign: bool,
+        /// How many further CAs there may be below it.
+        #[serde(default)]
+        path_length: Option<u8>,
+        #[serde(default)]
+        days: Option<[i32; 2]>,
+    },
+    /// Revocation lists with nothing in them, one after the other.
+    WriteCrls {
+        file: String,
+        crls: Vec<CrlOf>,
+    },
+    /// A folder of CAs as for `ssl_capath`; `hashed`: with the links that OpenSSL looks for.
+    WriteFolder {
+        folder: String,
+        certificates: Vec<Holder>,
+        hashed: bool,
+    },
     Copy {
         from: String,
         to: String,
@@ -197,8 +228,17 @@ pub enum KeyForm {
     Pkcs8,
 }
 
-/// Whose certificate, or name, is meant.
+/// A CA's revocation list, valid from and to these days, counted from today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlOf {
+    pub of: Holder,
+    #[serde(default = "a_month")]
+    pub days: [i32; 2],
+}
+
+/// Whose certificate, or name, is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holder {
     /// The server's, as it is at that moment.
@@ -211,6 +251,10 @@ pub enum Holder {
     Root,
     /// A CA that has nothing to do with this server.
     Stranger,
+    /// A CA between root and issuing CA, or a second one below the root; made by `make-authority`.
+    Policy,
+    /// Another CA, made by `make-authority`.
+    Other,
 }
 
 impl Fault {
@@ -256,6 +300,10 @@ impl Fault {
 
 fn yes() -> bool {
     true
+}
+
+fn a_month() -> [i32; 2] {
+    [-1, 30]
 }
 
 fn issuing() -> Holder {
@@ -312,6 +360,25 @@ const FILES: &[(&str, &str)] = files![
     "chain-incomplete",
     "wrong-ca",
     "same-subject-as-ca",
+    "intermediates-swapped",
+    "chain-with-stranger",
+    "chain-with-duplicate",
+    "chain-not-in-ca",
+    "ca-missing",
+    "ca-empty",
+    "ca-without-certificate",
+    "ca-not-a-ca",
+    "ca-may-not-sign",
+    "path-length-exceeded",
+    "ca-expired",
+    "intermediate-expired",
+    "ca-remade",
+    "ca-only-intermediate",
+    "capath-without-hashes",
+    "system-ca-trusted",
+    "crl-missing-for-ca",
+    "crl-expired",
+    "crl-of-another-ca",
     "expired-server-certificate",
     "expiring-server-certificate",
     "no-tls",

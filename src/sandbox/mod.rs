@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::apply::Restart;
 use crate::ca::CaError;
+use crate::ca::unsound::Unsound;
 use crate::disk::{self, DiskError, Meta};
 use crate::facts::{AccountName, Flavor, Target};
 use crate::printable::printable;
@@ -347,6 +348,14 @@ impl Sandbox {
             Change::PointOption { name, file } => {
                 let path = pki.path(file).display().to_string();
                 self.edit_config(|text| config::set(text, name, &path))
+            }
+            Change::MakeAuthority { name, by, subject, ca, may_sign, path_length, days } => {
+                let unsound = Unsound { ca: *ca, may_sign: *may_sign, path_length: *path_length };
+                pki.make_authority(*name, *by, *subject, *days, unsound)
+            }
+            Change::WriteCrls { file, crls } => pki.write_crls(file, crls),
+            Change::WriteFolder { folder, certificates, hashed } => {
+                pki.write_folder(folder, certificates, *hashed)
             }
             Change::Copy { from, to } => pki.copy(from, to),
             Change::DenyServer { file } => pki.deny_server(file),

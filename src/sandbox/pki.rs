@@ -1,5 +1,6 @@
 //! The sandbox's certificates: root, issuing CA, the server's and the account's, and a stranger.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ use crate::ca::{
 use crate::disk::{self, Meta};
 use crate::x509::OneLine;
 
+mod chain;
+
 pub(super) struct Pki {
     root: Authority,
     store: Store,
@@ -31,6 +34,8 @@ pub(super) struct Pki {
     stranger: Option<Authority>,
     /// Beside the issuing one; made when a fault asks for it.
     old_issuing: Option<Authority>,
+    /// CAs that a fault made.
+    made: BTreeMap<Holder, Authority>,
     tls: PathBuf,
     user: RunAs,
 }
@@ -81,6 +86,7 @@ impl Pki {
             series,
             stranger: None,
             old_issuing: None,
+            made: BTreeMap::new(),
             tls,
             user: user.clone(),
         };
@@ -320,6 +326,9 @@ impl Pki {
                     self.old_issuing = Some(odd::rsa_authority(&self.root)?);
                 }
                 self.old_issuing.as_ref().ok_or_else(|| self.store_gone())
+            }
+            Holder::Policy | Holder::Other => {
+                self.made.get(&holder).ok_or_else(|| self.store_gone())
             }
             Holder::Issuing | Holder::Server => Ok(self.store.authority()),
         }
