@@ -97,6 +97,7 @@ pub(super) mod testing {
             let ca = Certificate::from_openssl(&root.certificate);
             files.ca.as_mut().unwrap().content = Ok(vec![ca]);
             files.crl = Some(FileFacts {
+                byte_order_mark: false,
                 option: "ssl_crl".into(),
                 path: "/etc/mysql/tls/crl.pem".into(),
                 origin: Some(Origin { file: "/etc/mysql/my.cnf".into(), line: 15 }),

@@ -200,10 +200,6 @@ pub enum Change {
     RemoveOptions {
         names: Vec<String>,
     },
-    /// Text for the end of my.cnf, as it stands, but for `{dir}`, the sandbox's folder.
-    AppendConfig {
-        text: String,
-    },
     /// A statement, run as root.
     Sql {
         statement: String,

@@ -363,10 +363,6 @@ impl Sandbox {
                 self.edit_config(|text| config::set(text, name, value))
             }
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
-            Change::AppendConfig { text } => {
-                let text = text.replace("{dir}", &self.dir.display().to_string());
-                self.edit_config(|before| format!("{before}\n{text}"))
-            }
             Change::Sql { statement } => {
                 accounts::run(&self.socket(), &self.accounts.root, std::slice::from_ref(statement))
             }

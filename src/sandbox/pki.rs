@@ -242,7 +242,7 @@ impl Pki {
         let path = self.tls.join(file);
         let key = std::fs::read(&path).map_err(|error| disk::DiskError::new(&path, error))?;
         let cipher = openssl::symm::Cipher::aes_256_cbc();
-        let encrypted = openssl::pkey::PKey::private_key_from_pem(&key).and_then(|key| {
+        let encrypted = PKey::private_key_from_pem(&key).and_then(|key| {
             if traditional {
                 rewrite::encrypt_traditional(&key, passphrase.as_bytes())
             } else {

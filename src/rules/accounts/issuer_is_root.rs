@@ -79,6 +79,7 @@ mod tests {
         let issuing = pki::root("Root").issue_ca("Issuing");
         let Source::Read(files) = &mut facts.files else { panic!() };
         files.own_ca = Some(OwnCa {
+            above: Vec::new(),
             dir: "/ca".into(),
             certificate: Certificate::from_openssl(&issuing.certificate),
             clients: vec![Certificate::from_openssl(&issuing.issue_server("app").certificate)],

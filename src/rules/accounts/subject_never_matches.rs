@@ -147,6 +147,7 @@ mod tests {
         let client = own.issue_server(client);
         let Source::Read(files) = &mut facts.files else { panic!() };
         files.own_ca = Some(OwnCa {
+            above: Vec::new(),
             dir: "/ca".into(),
             certificate: Certificate::from_openssl(&own.certificate),
             clients: vec![Certificate::from_openssl(&client.certificate)],

@@ -115,7 +115,8 @@ mod tests {
             files.ca.as_mut().unwrap().content = Ok(vec![issuing.clone()]);
             files.under_ca = Some(Err(testing::no_issuer()));
             let dir = "/var/lib/mytls/ca".into();
-            files.own_ca = Some(OwnCa { dir, certificate: issuing, above: vec![root] });
+            files.own_ca =
+                Some(OwnCa { dir, certificate: issuing, above: vec![root], clients: Vec::new() });
         })
     }
 
