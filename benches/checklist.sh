@@ -14,7 +14,6 @@ good() { printf '✓ %s\n' "$1"; }
 wrong() { printf '✗ %s\n' "$1"; bad=1; }
 holds() { if [ "$2" = "$3" ]; then good "$1"; else wrong "$1: $2 / $3"; fi; }
 sql() { "$client" --defaults-file="$client_cnf" --socket="$socket" --batch --skip-column-names -e "$1"; }
-option() { sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*//p" "$server_cnf" | tail -n 1; }
 
 # Server: does it answer, with which files, and how does it stand? All in one session.
 state=$(sql "SELECT 'version', VERSION();
@@ -22,12 +21,14 @@ state=$(sql "SELECT 'version', VERSION();
         'require_secure_transport', 'version_ssl_library');
     SHOW GLOBAL STATUS WHERE Variable_name IN ('Ssl_accepts', 'Ssl_finished_accepts', 'Ssl_server_not_after');") ||
     { wrong "the server answers"; exit 1; }
-value() { awk -F '\t' -v name="$1" '$1 == name { print $2 }' <<<"$state"; }
-good "the server answers: $(value version)"
+declare -A value option
+while IFS=$'\t' read -r name text; do value[$name]=$text; done <<<"$state"
+while IFS=' =' read -r name text; do [ -z "$name" ] || option[$name]=$text; done <"$server_cnf"
+good "the server answers: ${value[version]}"
 for name in ssl_key ssl_cert ssl_ca; do
-    holds "$name is what the option file says" "$(value "$name")" "$(option "$name")"
+    holds "$name is what the option file says" "${value[$name]}" "${option[$name]:-}"
 done
-key=$(value ssl_key) cert=$(value ssl_cert) ca=$(value ssl_ca)
+key=${value[ssl_key]} cert=${value[ssl_cert]} ca=${value[ssl_ca]}
 
 # Key & certificate
 if openssl pkey -in "$key" -passin pass: -noout 2>/dev/null; then good "the key is readable and not encrypted"; else wrong "the key"; fi
@@ -65,8 +66,8 @@ holds "the server presents the certificate of its file" \
 session=$("$client" --defaults-file="$client_cnf" --protocol=tcp --host="$host" --port="$port" --ssl-ca="$trusted" \
     --batch --skip-column-names -e "SHOW SESSION STATUS WHERE Variable_name IN ('Ssl_cipher', 'Ssl_version')" 2>/dev/null)
 case $session in *Ssl_cipher*TLS* | *Ssl_cipher*-*) good "a session is encrypted" ;; *) wrong "a session is not encrypted" ;; esac
-case $(value have_ssl) in YES | '') good "have_ssl" ;; *) wrong "have_ssl = $(value have_ssl)" ;; esac
-case $(value require_secure_transport) in ON | 1) good "TLS is asked of everybody" ;; *) wrong "require_secure_transport is off" ;; esac
+case ${value[have_ssl]:-YES} in YES) good "have_ssl" ;; *) wrong "have_ssl = ${value[have_ssl]}" ;; esac
+case ${value[require_secure_transport]:-} in ON | 1) good "TLS is asked of everybody" ;; *) wrong "require_secure_transport is off" ;; esac
 
 # Accounts
 accounts=$(sql "SELECT CONCAT(user, '@', host), ssl_type, CONVERT(x509_issuer USING utf8mb4), CONVERT(x509_subject USING utf8mb4)

@@ -23,6 +23,8 @@ const MEMORY_RUNS: usize = 9;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the wizard's first whole screen ends with.
 const LAST_WORDS: &str = "F1 help";
+/// `MariaDB [(none)]>` or `mysql>`; nothing before it holds one.
+const PROMPT: &str = ">";
 
 fn main() {
     let server = Server::start();
@@ -32,7 +34,7 @@ fn main() {
     for _ in 0..RUNS {
         started[0].push(wizard(&server.home).drawn);
         started[1].push(in_terminal(named(client, &["--version"]), "Ver", &server.home).drawn);
-        started[2].push(in_terminal(server.prompt(client), "[(none)]>", &server.home).drawn);
+        started[2].push(in_terminal(server.prompt(client), PROMPT, &server.home).drawn);
     }
     let [first_frame, version, prompt] = started.map(Figure::of);
     table(
@@ -70,7 +72,7 @@ fn main() {
         memory[0].push(peak_while_it_writes(server.check()));
         memory[1].push(peak_while_it_writes(server.query(client)));
         memory[2].push(wizard(&server.home).peak);
-        memory[3].push(in_terminal(server.prompt(client), "[(none)]>", &server.home).peak);
+        memory[3].push(in_terminal(server.prompt(client), PROMPT, &server.home).peak);
     }
     let [check, query, idle, prompt] = memory.map(Figure::of);
     table(

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Action, Effect, Remedy, shell, statement};
-use crate::facts::{Facts, FileFacts, Flavor, ServerFiles, Version};
+use super::{Action, Effect, Remedy, chain_file, shell, statement};
+use crate::facts::{Facts, FileFacts, ServerFiles};
 use crate::x509::pem::Defect;
 
 /// The three files of the server's TLS: those its options name, or those they should.
@@ -89,11 +89,15 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         shell::path(&places.certificate),
         shell::path(&places.key),
     );
-    let known = trusted_own_ca(files) && can_reload(facts, files);
+    let known = trusted_own_ca(files);
     let mut remedy = if known && places.unset.is_empty() {
+        let command = match missing_from_ca(facts, files) {
+            true => format!("{issue} &&\ncat {ca_dir}/ca.pem >> {}", shell::path(&places.ca)),
+            false => issue,
+        };
         Remedy::new(
             "issue a new key and certificate from your own CA, in the place of the old",
-            vec![Action::shell(issue, effect_of_files(facts))],
+            vec![Action::shell(command, effect_of_files(facts))],
         )
     } else {
         let create = match &files.own_ca {
@@ -127,6 +131,15 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     Some(remedy)
 }
 
+/// Whether the server could not check what the own CA issues: that CA is an intermediate, and
+/// `ssl_ca` holds the root above it alone.
+fn missing_from_ca(facts: &Facts, files: &ServerFiles) -> bool {
+    let Some(own) = &files.own_ca else { return false };
+    chain_file::checks_itself(facts)
+        && !own.certificate.self_signed
+        && !files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
+}
+
 /// What to call a CA made for this server.
 pub fn ca_name(facts: &Facts) -> String {
     let names = server_names(facts);
@@ -143,19 +156,6 @@ pub fn trusted_own_ca(files: &ServerFiles) -> bool {
         files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
             || files.ca_certificates().iter().any(|ca| own.certificate.is_signed_by(ca))
     })
-}
-
-/// Whether a certificate of the own CA can be loaded with `ssl_ca` as it is: MySQL 8.1 and later
-/// verify it again with that file alone, so the CA itself has to be in it.
-fn can_reload(facts: &Facts, files: &ServerFiles) -> bool {
-    let strict = facts
-        .server
-        .read()
-        .is_some_and(|server| server.flavor == Flavor::MySql && server.version >= Version(8, 1, 0));
-    let there = files.own_ca.as_ref().is_some_and(|own| {
-        files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
-    });
-    !strict || there
 }
 
 /// The statement that makes files count, where the server runs and knows one; none when the

@@ -52,11 +52,9 @@ pub fn ca_with_intermediates<'a>(
     facts: &'a Facts,
     chain: &[&Certificate],
 ) -> Option<(&'a Path, String)> {
-    let known = facts.server.read().map(|server| (server.flavor, server.version)).or_else(|| {
-        let greeting = &facts.wire.read()?.greeting;
-        Some((greeting.flavor, greeting.version?))
-    });
-    known.filter(|known| known.0 == Flavor::MySql && known.1 >= Version(8, 1, 0))?;
+    if !checks_itself(facts) {
+        return None;
+    }
     let file = facts.files.read()?.ca.as_ref()?;
     let there = file.content.as_ref().ok()?;
     let missing = chain.iter().skip(1).filter(|ca| !there.contains(ca));
@@ -66,6 +64,16 @@ pub fn ca_with_intermediates<'a>(
     }
     all.extend(there);
     Some((&file.path, pem(&all)))
+}
+
+/// Whether the server checks its own certificate under `ssl_ca` alone, as [`ca_with_intermediates`]
+/// says; `false` where nobody knows what server it is.
+pub fn checks_itself(facts: &Facts) -> bool {
+    let known = facts.server.read().map(|server| (server.flavor, server.version)).or_else(|| {
+        let greeting = &facts.wire.read()?.greeting;
+        Some((greeting.flavor, greeting.version?))
+    });
+    known.is_some_and(|(flavor, version)| flavor == Flavor::MySql && version >= Version(8, 1, 0))
 }
 
 /// The PEM text of a chain.

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    use crate::facts::{Flavor, Nearby, Source, UnreadKind, Version};
+    use crate::facts::{Flavor, Nearby, OwnCa, Source, UnreadKind, Version};
     use crate::rules::testing;
 
     /// The leaf alone in its file, the intermediate lying nearby.
@@ -179,6 +179,24 @@ mod tests {
         assert!(files_of(Flavor::MySql, Version(9, 7, 4)).contains(&ca));
         assert!(!files_of(Flavor::MySql, Version(8, 0, 40)).contains(&ca));
         assert!(!files_of(Flavor::MariaDb, Version(10, 11, 19)).contains(&ca));
+    }
+
+    #[test]
+    fn what_an_own_intermediate_issues_gets_it_into_ssl_ca_where_the_server_checks_itself() {
+        let command = |flavor, version| {
+            let mut facts = incomplete();
+            let Source::Read(server) = &mut facts.server else { panic!() };
+            (server.flavor, server.version) = (flavor, version);
+            facts.target.ca_dir = Some("/root/ca".into());
+            let Source::Read(files) = &mut facts.files else { panic!() };
+            let Holds::Certificates(issuing) = &files.nearby[0].holds else { panic!() };
+            let certificate = issuing[0].clone();
+            files.own_ca = Some(OwnCa { dir: "/root/ca".into(), certificate });
+            let Answer::Fail(findings) = judge(&facts) else { panic!() };
+            findings[0].remedies[1].actions[0].text.clone()
+        };
+        assert!(command(Flavor::MySql, Version(8, 4, 0)).contains("&&\ncat /root/ca/ca.pem >> /"));
+        assert!(!command(Flavor::MariaDb, Version(10, 11, 19)).contains("cat "));
     }
 
     #[test]
