@@ -191,7 +191,7 @@ mod tests {
             let Source::Read(files) = &mut facts.files else { panic!() };
             let Holds::Certificates(issuing) = &files.nearby[0].holds else { panic!() };
             let certificate = issuing[0].clone();
-            files.own_ca = Some(OwnCa { dir: "/root/ca".into(), certificate });
+            files.own_ca = Some(OwnCa { dir: "/root/ca".into(), certificate, above: Vec::new() });
             let Answer::Fail(findings) = judge(&facts) else { panic!() };
             findings[0].remedies[1].actions[0].text.clone()
         };
