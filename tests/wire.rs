@@ -222,7 +222,7 @@ fn looking_and_proving_do_not_get_the_host_blocked() {
     let Some(sandbox) = start("none", base.path()) else { return };
     let config = sandbox.dir().join("my.cnf");
     let text = fs::read_to_string(&config).unwrap();
-    let text = text.replace("skip_name_resolve\n", "max_connect_errors = 2\n");
+    let text = text.replace("skip_name_resolve\n", "max_connect_errors = 4\n");
     fs::write(&config, text).unwrap();
     sandbox.restart().unwrap();
 

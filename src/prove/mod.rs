@@ -180,8 +180,9 @@ impl Matrix {
 /// The right certificate comes first: while that is not let in, a refusal of anything else proves
 /// nothing, and may be one more wrong password towards a locked account. Whenever a certificate was
 /// refused in the handshake, which counts towards `max_connect_errors`, the right one logs in once
-/// more: that sets the count back to zero. Only a server whose limit is 1 (the default is 100)
-/// still shuts this host out; loopback addresses are exempt.
+/// more: that sets the count back to zero. Where the refusal's alert was lost, the login is tried
+/// a second time, so that a server whose limit is 1 or 2 (the default is 100) may still shut this
+/// host out; loopback addresses are exempt.
 pub fn matrix(
     subject: &Subject<'_>,
     told: &mut dyn FnMut(&Row),
