@@ -365,7 +365,7 @@ mod tests {
         let mut facts = testing::healthy();
         let file = folder.join("my.cnf");
         std::fs::write(&file, "[mysqld]\nport = 3306\n").unwrap();
-        facts.config = Source::Read(crate::facts::config::read(Some(&file)).unwrap());
+        facts.config = Source::Read(crate::facts::config::read(Some(&file), None).unwrap());
         facts.files = Source::Read(crate::facts::ServerFiles::default());
         facts.target.ca_dir = Some(folder.join("ca"));
         facts
@@ -393,7 +393,7 @@ mod tests {
         for write in &plan.writes {
             assert!(write.path.exists(), "{} was announced and is not there", write.path.display());
         }
-        let config = crate::facts::config::read(Some(&folder.path().join("my.cnf"))).unwrap();
+        let config = crate::facts::config::read(Some(&folder.path().join("my.cnf")), None).unwrap();
         let sought = crate::facts::files::Sought::new(|_| None, false, Some(&config), None);
         let files = crate::facts::files::read(&sought);
         assert_eq!(files.under_ca, Some(Ok(())));

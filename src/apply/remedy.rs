@@ -164,7 +164,7 @@ mod tests {
         let file = folder.path().join("my.cnf");
         std::fs::write(&file, "[mysqld]\nssl-key = /old.pem\n").unwrap();
         let mut facts = testing::healthy();
-        facts.config = Source::Read(crate::facts::config::read(Some(&file)).unwrap());
+        facts.config = Source::Read(crate::facts::config::read(Some(&file), None).unwrap());
         let remedy = Remedy::new("x", vec![Action::config(&file, &[("ssl_key", "/new #1.pem")])]);
         let plan = plan(&facts, &remedy).unwrap();
         assert_eq!(plan.effect, Effect::Restart);

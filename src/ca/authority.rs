@@ -206,16 +206,12 @@ impl Authority {
         Ok(params)
     }
 
-    fn sign(&self, params: &CertificateParams, key: &PKey<Private>) -> Result<X509, CaError> {
-        let mut own = CertificateParams::default();
-        own.distinguished_name = Subject::from_openssl(self.certificate.subject_name())?.to_rcgen();
-        let identifier = match self.certificate.subject_key_id() {
-            Some(identifier) => identifier.as_slice().to_vec(),
-            None => Certified::new(&self.key)?.identifier(),
-        };
-        own.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
-        let issuer = Issuer::new(own, Signing::new(&self.key)?);
-        let signed = params.signed_by(&Certified::new(key)?, &issuer)?;
+    pub(super) fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &PKey<Private>,
+    ) -> Result<X509, CaError> {
+        let signed = params.signed_by(&Certified::new(key)?, &self.issuer()?)?;
         let certificate = X509::from_der(signed.der())?;
         // The name goes through two libraries. Should it not come out as it went in, no client
         // would find the way from this certificate to its CA.
@@ -225,6 +221,18 @@ impl Authority {
             return Err(CaError::ForeignName);
         }
         Ok(certificate)
+    }
+
+    /// Itself as rcgen wants to see who signs.
+    pub(super) fn issuer(&self) -> Result<Issuer<'static, Signing<'_>>, CaError> {
+        let mut own = CertificateParams::default();
+        own.distinguished_name = Subject::from_openssl(self.certificate.subject_name())?.to_rcgen();
+        let identifier = match self.certificate.subject_key_id() {
+            Some(identifier) => identifier.as_slice().to_vec(),
+            None => Certified::new(&self.key)?.identifier(),
+        };
+        own.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
+        Ok(Issuer::new(own, Signing::new(&self.key)?))
     }
 }
 
@@ -266,7 +274,7 @@ fn is_root(certificate: &X509Ref) -> bool {
     certificate.public_key().is_ok_and(|key| certificate.verify(&key).unwrap_or(false))
 }
 
-fn ca_params(
+pub(super) fn ca_params(
     spec: &AuthoritySpec,
     key: &Certified,
     issuer: Option<&X509Ref>,
@@ -294,7 +302,7 @@ fn base_params(
 }
 
 /// 16 random bytes, positive and always of the same length (RFC 5280 §4.1.2.2 allows 20).
-fn serial() -> Result<Vec<u8>, CaError> {
+pub(super) fn serial() -> Result<Vec<u8>, CaError> {
     let mut serial = vec![0; 16];
     openssl::rand::rand_bytes(&mut serial)?;
     serial[0] = serial[0] & 0x7f | 0x40;

@@ -19,6 +19,7 @@ pub mod files;
 pub mod key;
 pub mod name;
 pub mod store;
+pub(crate) mod unsound;
 
 pub use authority::{Authority, AuthoritySpec, ClientSpec, Issued, ServerSpec, Validity};
 pub use key::KeyKind;

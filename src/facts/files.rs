@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::{
-    Access, Blocker, Class, FileFacts, Holds, Nearby, Origin, OwnCa, Readable, ServerConfig,
-    ServerFiles,
+    Access, Blocker, Class, FileFacts, Holds, Nearby, NearbyCrls, Origin, OwnCa, Readable,
+    ServerConfig, ServerFiles, trust,
 };
 use crate::x509::chain::{self, Purpose};
 use crate::x509::pem::{self, Defect};
@@ -19,6 +19,8 @@ use crate::x509::{Certificate, PrivateKey};
 const LARGEST: u64 = 1 << 20;
 /// How many files are looked at for keys and certificates that lie nearby.
 const NEARBY_FILES: usize = 200;
+/// How many client certificates of the own CA are looked at.
+const CLIENTS: usize = 500;
 
 /// Where the three files are, and for whom.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,9 @@ pub struct Sought {
     pub key: Option<(PathBuf, Option<Origin>)>,
     pub certificate: Option<(PathBuf, Option<Origin>)>,
     pub ca: Option<(PathBuf, Option<Origin>)>,
+    pub capath: Option<(PathBuf, Option<Origin>)>,
+    pub crl: Option<(PathBuf, Option<Origin>)>,
+    pub crlpath: Option<PathBuf>,
     pub server_user: Option<String>,
     /// Where mytls keeps, or would keep, the private CA of this server.
     pub ca_dir: Option<PathBuf>,
@@ -61,6 +66,9 @@ impl Sought {
             key: place("ssl_key"),
             certificate: place("ssl_cert"),
             ca: place("ssl_ca"),
+            capath: place("ssl_capath"),
+            crl: place("ssl_crl"),
+            crlpath: place("ssl_crlpath").map(|(path, _)| path),
             server_user: configured_user.or_else(owner_of_data),
             ca_dir: None,
         }
@@ -90,15 +98,24 @@ pub fn read(sought: &Sought) -> ServerFiles {
         key,
         certificate,
         ca,
+        capath: sought.capath.as_ref().map(|(path, origin)| trust::folder(path, origin.clone())),
+        crl: sought
+            .crl
+            .as_ref()
+            .map(|place| file("ssl_crl", place, user.as_ref(), |bytes| Ok(trust::crls(bytes)))),
+        crlpath: sought.crlpath.clone(),
         signers: chain::signers(&x509s),
         ..ServerFiles::default()
     };
+    let in_folder = files.capath.iter().flat_map(trust::CaFolder::trusted);
+    ca_x509s.extend(in_folder.filter_map(Certificate::to_openssl));
     if let Some(leaf) = files.leaf_index().filter(|_| !ca_x509s.is_empty()) {
+        files.alone_under_ca = Some(chain::verify(&x509s[0], &[], &ca_x509s, Purpose::Server));
         let others: Vec<_> = x509s.iter().enumerate().filter(|(at, _)| *at != leaf).collect();
         let others: Vec<_> = others.into_iter().map(|(_, x509)| x509.clone()).collect();
         files.under_ca = Some(chain::verify(&x509s[leaf], &others, &ca_x509s, Purpose::Server));
     }
-    files.nearby = nearby(sought);
+    (files.nearby, files.nearby_crls) = nearby(sought);
     files.combined = combined(sought);
     files.own_ca = sought.ca_dir.as_deref().and_then(own_ca);
     files
@@ -131,8 +148,24 @@ fn combined(sought: &Sought) -> Vec<String> {
 
 fn own_ca(dir: &Path) -> Option<OwnCa> {
     let x509s = pem::certificates(&bytes(&dir.join("ca.pem")).ok()?).ok()?;
-    let certificate = Certificate::from_openssl(x509s.first()?);
-    dir.join("ca-key.pem").is_file().then(|| OwnCa { dir: dir.to_owned(), certificate })
+    let mut path = x509s.iter().map(|x509| Certificate::from_openssl(x509));
+    let certificate = path.next()?;
+    let above = path.collect();
+    let clients = clients(dir);
+    let own = || OwnCa { dir: dir.to_owned(), certificate, clients, above };
+    dir.join("ca-key.pem").is_file().then(own)
+}
+
+/// What lies under `clients`, by name.
+fn clients(dir: &Path) -> Vec<Certificate> {
+    let entries = std::fs::read_dir(dir.join("clients")).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).take(CLIENTS).collect();
+    folders.sort();
+    let leaf = |folder: PathBuf| {
+        let x509s = pem::certificates(&bytes(&folder.join("client-cert.pem")).ok()?).ok()?;
+        x509s.first().map(|x509| Certificate::from_openssl(x509))
+    };
+    folders.into_iter().filter_map(leaf).collect()
 }
 
 fn file<T>(
@@ -141,12 +174,14 @@ fn file<T>(
     user: Option<&ServerUser>,
     read: impl FnOnce(&[u8]) -> Result<T, Defect>,
 ) -> FileFacts<T> {
+    let bytes = bytes(path);
     FileFacts {
         option: option.to_owned(),
         path: path.clone(),
         origin: origin.clone(),
         access: access(path, user),
-        content: bytes(path).and_then(|bytes| read(&bytes)),
+        byte_order_mark: bytes.as_ref().is_ok_and(|bytes| bytes.starts_with(b"\xef\xbb\xbf")),
+        content: bytes.and_then(|bytes| read(&bytes)),
     }
 }
 
@@ -228,6 +263,12 @@ impl ServerUser {
 /// seen only as far as they show in the group bits.
 fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
     let about = std::fs::metadata(path).ok()?;
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut folders: Vec<_> = real.ancestors().skip(1).collect();
+    folders.reverse();
+    let others_enter =
+        |folder: &&Path| std::fs::metadata(folder).is_ok_and(|about| about.mode() & 0o001 != 0);
+    let open_to_others = about.mode() & 0o004 != 0 && folders.iter().all(others_enter);
     let readable = match user {
         None => Readable::Unknown,
         Some(user) => {
@@ -242,6 +283,7 @@ fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
         owner: user_name(about.uid()),
         group: group_name(about.gid()),
         readable,
+        open_to_others,
     })
 }
 
@@ -286,9 +328,10 @@ fn group_name(gid: u32) -> String {
     group.map_or_else(|| gid.to_string(), |group| group.name)
 }
 
-/// Keys and certificates in the folders of the three files, and one level below.
-fn nearby(sought: &Sought) -> Vec<Nearby> {
-    let named: BTreeSet<&Path> = [&sought.key, &sought.certificate, &sought.ca]
+/// Keys, certificates and revocation lists in the folders of the server's files, and one level
+/// below.
+fn nearby(sought: &Sought) -> (Vec<Nearby>, Vec<NearbyCrls>) {
+    let named: BTreeSet<&Path> = [&sought.key, &sought.certificate, &sought.ca, &sought.crl]
         .into_iter()
         .flatten()
         .map(|(path, _)| path.as_path())
@@ -300,15 +343,23 @@ fn nearby(sought: &Sought) -> Vec<Nearby> {
     }
     files.sort();
     files.dedup();
-    let others = files.into_iter().filter(|path| !named.contains(path.as_path()));
-    others.filter_map(|path| Some(Nearby { holds: holds(&path)?, path })).collect()
+    let (mut nearby, mut lists) = (Vec::new(), Vec::new());
+    for path in files.into_iter().filter(|path| !named.contains(path.as_path())) {
+        let crls = bytes(&path).map(|bytes| trust::crls(&bytes)).unwrap_or_default();
+        if !crls.is_empty() {
+            lists.push(NearbyCrls { path, crls });
+        } else if let Some(holds) = holds(&path) {
+            nearby.push(Nearby { path, holds });
+        }
+    }
+    (nearby, lists)
 }
 
 fn collect(folder: &Path, deeper: usize, files: &mut Vec<PathBuf>) {
     let looks_like_pem = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         // the middle of a name counts too: server-key.pem.old, ca.crt.bak-20260101
-        ["pem", "key", "crt", "cer"].iter().any(|kind| name.contains(kind))
+        ["pem", "key", "crt", "cer", "crl"].iter().any(|kind| name.contains(kind))
     };
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .into_iter()
@@ -352,8 +403,7 @@ mod tests {
             key: place("server-key.pem"),
             certificate: place("server-cert.pem"),
             ca: place("ca.pem"),
-            server_user: None,
-            ca_dir: None,
+            ..Sought::default()
         }
     }
 

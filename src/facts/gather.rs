@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::files::Sought;
 use super::session::{Route, Tls};
-use super::{Facts, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, UnreadKind};
+use super::{
+    Facts, Flavor, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, UnreadKind,
+    Version,
+};
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
 
@@ -116,7 +119,7 @@ impl Gathering<'_> {
         let target = &self.target;
         let mut local =
             !target.is_tcp() || target.server_config.is_some() || target.socket.is_some();
-        let mut config = self.config(local);
+        let mut config = self.config(local, None);
         let socket = self.socket(&config);
 
         if let Some(socket) = &socket {
@@ -132,6 +135,12 @@ impl Gathering<'_> {
                  down, name its option file with --server-config",
             ),
         };
+        if let (Some(told), Source::Read(_)) = (server.read(), &config) {
+            // Which groups count is known only now.
+            if let Ok(read) = self::config(&self.target, Some((told.flavor, told.version))) {
+                config = Source::Read(read);
+            }
+        }
         if let (Some(facts), Some(found)) = (server.read(), config.read())
             && let Some(other) = contradiction(found, facts, self.target.server_config.is_some())
         {
@@ -152,7 +161,8 @@ impl Gathering<'_> {
             let here = server.read().is_some_and(|server| self.is_this_host(server));
             if here && !local {
                 local = true;
-                config = self.config(local);
+                let version = server.read().map(|server| (server.flavor, server.version));
+                config = self.config(local, version);
             }
             if local {
                 files = self.files(local, &config, &server);
@@ -190,20 +200,18 @@ impl Gathering<'_> {
         source
     }
 
-    fn config(&mut self, local: bool) -> Source<ServerConfig> {
+    fn config(&mut self, local: bool, server: Option<(Flavor, Version)>) -> Source<ServerConfig> {
         if !local {
             return not_asked("the server's option files are not on this host");
         }
         self.stage(
             "read the server's options",
-            |target| {
-                super::config::read(target.server_config.as_deref()).map_or_else(
-                    |why| {
-                        let advice = "name the server's option file with --server-config";
-                        Source::unread(UnreadKind::Failed, why, advice)
-                    },
-                    Source::Read,
-                )
+            |target| match config(target, server) {
+                Ok(config) => Source::Read(config),
+                Err(why) => {
+                    let advice = "name the server's option file with --server-config";
+                    Source::unread(UnreadKind::Failed, why, advice)
+                }
             },
             |config| config.main_file.display().to_string(),
         )
@@ -314,7 +322,7 @@ impl Gathering<'_> {
         let data_folder = server.and_then(|server| server.variable("datadir"));
         let data_folder = data_folder.or(configured("datadir")).map(PathBuf::from);
         let mut sought = Sought::new(
-            |option| server.and_then(|server| server.variable(option)).map(str::to_owned),
+            |option| server.and_then(|server| in_use(server, option)).map(str::to_owned),
             server.is_some(),
             config.read(),
             data_folder.as_deref(),
@@ -434,6 +442,31 @@ fn misnamed(host: &str) -> Source<ServerFacts> {
         ),
         "connect by a name that the certificate is for, or give the server's own CA with --ssl-ca",
     )
+}
+
+/// The option files, and what is persisted in the data folder. Of a server that does not answer,
+/// the error log knows the version.
+fn config(target: &Target, server: Option<(Flavor, Version)>) -> Result<ServerConfig, String> {
+    let read = |server| super::config::read(target.server_config.as_deref(), server);
+    let mut config = read(server)?;
+    let data = config.get("datadir").map(PathBuf::from);
+    let log = config.get("log_error").map(|log| data.clone().unwrap_or_default().join(log));
+    let logged = log.filter(|_| server.is_none()).and_then(|log| super::log::version(&log));
+    if logged.is_some() {
+        config = read(logged)?;
+    }
+    let mysql = server.or(logged).is_none_or(|(flavor, _)| flavor == Flavor::MySql);
+    if let Some(data) = data.filter(|_| mysql) {
+        super::config::read_persisted(&data, &mut config);
+    }
+    Ok(config)
+}
+
+/// The file that is in use, which need not be the one that the variable names.
+fn in_use<'a>(server: &'a ServerFacts, option: &str) -> Option<&'a str> {
+    let active = option.replace("ssl_", "Current_tls_");
+    let active = server.status.get(&active).map(String::as_str).filter(|path| !path.is_empty());
+    active.or_else(|| server.variable(option))
 }
 
 fn unverified() -> Source<ServerFacts> {

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use super::{Flavor, Version};
 use crate::printable::printable;
 
 /// How much of the log's end is read.
@@ -18,6 +19,19 @@ pub fn read(path: &Path) -> Result<Vec<String>, String> {
             printable(&path.display().to_string())
         )
     })
+}
+
+/// The version of the server that started last, as the log's end says.
+pub fn version(path: &Path) -> Option<(Flavor, Version)> {
+    let text = tail(path).ok()?;
+    let started = text.lines().rev().find(|line| line.contains(" starting as process "))?;
+    // `mariadbd (server 10.11.19-MariaDB) starting as`, `mysqld (mysqld 9.7.4) starting as`
+    let (before, _) = started.rsplit_once(" starting as process ")?;
+    let (_, said) = before.rsplit_once('(')?;
+    let (program, version) = said.trim_end_matches(')').split_once(' ')?;
+    let (flavor, version) = Version::parse(version)?;
+    let mariadb = started.contains("mariadbd") || program == "server";
+    Some((if mariadb { Flavor::MariaDb } else { flavor }, version))
 }
 
 fn tail(path: &Path) -> std::io::Result<String> {
@@ -77,6 +91,30 @@ mod tests {
                 "2026-11-22 [ERROR] Aborting"
             ]
         );
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_last_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("error.log");
+        let lines = [
+            (
+                "/usr/sbin/mariadbd (server 10.11.19-MariaDB-0+deb12u1) starting as process 7 ...",
+                Flavor::MariaDb,
+                Version(10, 11, 19),
+            ),
+            (
+                "[System] [MY-010116] [Server] /usr/sbin/mysqld (mysqld 9.7.4) starting as process 9",
+                Flavor::MySql,
+                Version(9, 7, 4),
+            ),
+        ];
+        for (line, flavor, number) in lines {
+            std::fs::write(&path, format!("old (mysqld 5.6.1) starting as process 1\n{line}\nx\n"))
+                .unwrap();
+            assert_eq!(version(&path), Some((flavor, number)));
+        }
+        assert_eq!(version(Path::new("/no/such.err")), None);
     }
 
     #[test]

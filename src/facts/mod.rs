@@ -18,11 +18,15 @@ pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod log;
+#[cfg(test)]
+pub mod noise;
 pub mod server;
 pub mod session;
 pub mod target;
+pub mod trust;
 
 pub use target::Target;
+pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
 /// Everything that was found out. Saved as JSON it can be judged again anywhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -178,6 +182,42 @@ pub struct ServerConfig {
     pub files: Vec<PathBuf>,
     /// Option name with underscores, without `loose_`; the last value wins, as for the server.
     pub options: BTreeMap<String, ConfigValue>,
+    /// What `SET PERSIST` wrote (MySQL 8.0 and later): goes before the option files.
+    #[serde(default)]
+    pub persisted: BTreeMap<String, ConfigValue>,
+    /// Settings about TLS that do not count.
+    #[serde(default)]
+    pub lost: Vec<Lost>,
+    /// Why a file, or the rest of one, was not read.
+    #[serde(default)]
+    pub defects: Vec<ConfigDefect>,
+}
+
+/// A setting that does not count: a later one replaced it, or it stands in a group that this
+/// server does not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    pub name: String,
+    pub value: Option<String>,
+    pub origin: Origin,
+    /// The group that is not read; `None` for a setting that was replaced.
+    pub group: Option<String>,
+}
+
+/// What is wrong with the option files themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigDefect {
+    /// An option (or a byte order mark) before the first group: the server does not start.
+    NoGroup { at: Origin },
+    /// A line that is none, such as a group without its `]`: the server does not start.
+    Broken { at: Origin },
+    /// `!includedir` of a folder that is not there: the server does not start.
+    NoFolder { at: Origin, path: PathBuf },
+    /// `!include` of a file that cannot be read: passed over.
+    NotThere { at: Origin, path: PathBuf },
+    /// Everybody may write to the file, so the server passes it over.
+    WorldWritable { file: PathBuf },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,9 +244,11 @@ impl std::fmt::Display for Origin {
 impl ServerConfig {
     /// The value of an option that is set and not empty.
     pub fn get(&self, option: &str) -> Option<&str> {
-        self.options.get(option)?.value.as_deref().filter(|value| !value.is_empty())
+        let value = self.persisted.get(option).or_else(|| self.options.get(option))?;
+        value.value.as_deref().filter(|value| !value.is_empty())
     }
 
+    /// Where an option file sets it, for whoever edits that; never [`Self::persisted`].
     pub fn origin(&self, option: &str) -> Option<&Origin> {
         self.options.get(option).map(|value| &value.origin)
     }
@@ -225,6 +267,21 @@ pub struct ServerFiles {
     /// The server's own certificate verified under `ssl_ca` and nothing else, dates aside;
     /// `None` when either could not be read.
     pub under_ca: Option<Result<(), VerifyFault>>,
+    /// The first certificate of the file verified under `ssl_ca` and `ssl_capath`, without the rest
+    /// of its file: as MySQL 8.1 and later do when TLS is reloaded.
+    #[serde(default)]
+    pub alone_under_ca: Option<Result<(), VerifyFault>>,
+    /// The folder of `ssl_capath`.
+    #[serde(default)]
+    pub capath: Option<CaFolder>,
+    /// The revocation lists of `ssl_crl`.
+    #[serde(default)]
+    pub crl: Option<FileFacts<Vec<Crl>>>,
+    /// The folder of `ssl_crlpath`, which is not read.
+    #[serde(default)]
+    pub crlpath: Option<PathBuf>,
+    #[serde(default)]
+    pub nearby_crls: Vec<NearbyCrls>,
     /// Keys and certificates in the folders of the three files, for "it is over there".
     pub nearby: Vec<Nearby>,
     /// The private CA that mytls keeps for this server.
@@ -254,6 +311,11 @@ impl ServerFiles {
         self.ca.as_ref().and_then(|file| file.content.as_ref().ok()).map_or(&[], Vec::as_slice)
     }
 
+    /// Every CA that the server trusts by its options: those of `ssl_ca` and of `ssl_capath`.
+    pub fn trusted(&self) -> impl Iterator<Item = &Certificate> {
+        self.ca_certificates().iter().chain(self.capath.iter().flat_map(CaFolder::trusted))
+    }
+
     pub fn private_key(&self) -> Option<&PrivateKey> {
         self.key.as_ref().and_then(|file| file.content.as_ref().ok())
     }
@@ -274,6 +336,12 @@ impl ServerFiles {
 pub struct OwnCa {
     pub dir: PathBuf,
     pub certificate: Certificate,
+    /// The certificates it issued to clients, as far as they are still kept there.
+    #[serde(default)]
+    pub clients: Vec<Certificate>,
+    /// The CAs above it, the root last; empty when it is a root.
+    #[serde(default)]
+    pub above: Vec<Certificate>,
 }
 
 /// One file that an option of the server names.
@@ -286,6 +354,9 @@ pub struct FileFacts<T> {
     /// Where the option is set; `None` when only the running server said so.
     pub origin: Option<Origin>,
     pub access: Option<Access>,
+    /// It begins with a UTF-8 byte order mark, which OpenSSL reads past and yaSSL does not.
+    #[serde(default)]
+    pub byte_order_mark: bool,
     pub content: Result<T, Defect>,
 }
 
@@ -297,6 +368,9 @@ pub struct Access {
     pub owner: String,
     pub group: String,
     pub readable: Readable,
+    /// Whether any user of the host may read it: its bits and those of every folder above say so.
+    #[serde(default)]
+    pub open_to_others: bool,
 }
 
 impl Access {
@@ -379,6 +453,11 @@ impl ServerFacts {
     /// A variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether TLS comes from yaSSL, as in Oracle's own binaries up to MySQL 5.6.
+    pub fn is_yassl(&self) -> bool {
+        self.tls_library.as_deref().is_some_and(|library| library.starts_with("YaSSL"))
     }
 
     pub fn is_on(&self, name: &str) -> bool {

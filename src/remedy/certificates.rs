@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
 use crate::facts::{Facts, FileFacts, ServerFiles};
+use crate::wire::TlsOffer;
 use crate::x509::pem::Defect;
 
 /// The three files of the server's TLS: those its options name, or those they should.
@@ -32,7 +33,9 @@ impl Places {
         let ca = place("ssl_ca", path(files.ca.as_ref()), "ca.pem", "ca");
         let certificate =
             place("ssl_cert", path(files.certificate.as_ref()), "server-cert.pem", "chain");
-        let key = place("ssl_key", path(files.key.as_ref()), "server-key.pem", "key");
+        // an ssl_key that names the certificate names no place for a key
+        let key = path(files.key.as_ref()).filter(|path| **path != certificate);
+        let key = place("ssl_key", key, "server-key.pem", "key");
         Some(Self { certificate, key, ca, unset })
     }
 }
@@ -171,6 +174,10 @@ pub fn take_effect(facts: &Facts, effect: Effect) -> Option<Action> {
 
 /// What new or changed files need before they count: a reload where that is possible now.
 pub fn effect_of_files(facts: &Facts) -> Effect {
+    // A client that asks for TLS, as most do by themselves, does not get in to say RELOAD.
+    if matches!(facts.wire.read().map(|wire| &wire.tls), Some(TlsOffer::Failed { .. })) {
+        return Effect::Restart;
+    }
     let running = facts.server.read();
     let reloads = running.and_then(|server| statement::reload(server.flavor, server.version));
     if reloads.is_some() { Effect::Reload } else { Effect::Restart }

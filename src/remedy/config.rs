@@ -78,7 +78,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("my.cnf");
             std::fs::write(&file, set("", &[("ssl_ca", value)], |_| None)).unwrap();
-            let config = crate::facts::config::read(Some(&file)).unwrap();
+            let config = crate::facts::config::read(Some(&file), None).unwrap();
             assert_eq!(config.get("ssl_ca"), Some(value));
         }
     }

@@ -8,6 +8,7 @@ use crate::remedy::Remedy;
 
 mod accounts;
 mod chain;
+mod crl;
 mod encryption;
 mod key;
 pub mod messages;
@@ -18,24 +19,64 @@ pub mod testing;
 /// Every rule, in the order in which it is shown.
 pub static ALL: &[&Rule] = &[
     &server::not_running::SERVER_NOT_RUNNING,
+    &server::config_refused::CONFIG_REFUSED,
+    &server::option_in_other_group::OPTION_IN_OTHER_GROUP,
+    &server::tls_options_refused::TLS_OPTIONS_REFUSED,
+    &key::swapped::CERTIFICATE_AND_KEY_SWAPPED,
+    &key::key_is_certificate::KEY_IS_CERTIFICATE,
     &key::key_unusable::KEY_UNUSABLE,
     &key::key_unreadable::KEY_UNREADABLE,
     &key::key_encrypted::KEY_ENCRYPTED,
+    &key::byte_order_mark::BYTE_ORDER_MARK,
+    &key::key_format_unsupported::KEY_FORMAT_UNSUPPORTED,
+    &key::key_type_unsupported::KEY_TYPE_UNSUPPORTED,
+    &key::key_weak::KEY_WEAK,
     &key::key_mismatch::KEY_MISMATCH,
     &key::certificate_unusable::CERTIFICATE_UNUSABLE,
+    &key::certificate_weak_signature::CERTIFICATE_WEAK_SIGNATURE,
+    &key::certificate_wrong_purpose::CERTIFICATE_WRONG_PURPOSE,
+    &key::auto_generated::CERTIFICATE_AUTO_GENERATED,
     &key::certificate_expired::CERTIFICATE_EXPIRED,
+    &key::certificate_not_yet_valid::CERTIFICATE_NOT_YET_VALID,
     &key::certificate_expiring::CERTIFICATE_EXPIRING,
+    &key::certificate_version_1::CERTIFICATE_VERSION_1,
+    &key::certificate_ip_as_name::CERTIFICATE_IP_AS_NAME,
+    &key::certificate_name_missing::CERTIFICATE_NAME_MISSING,
+    &key::certificate_name_mismatch::CERTIFICATE_NAME_MISMATCH,
+    &key::certificate_is_ca::CERTIFICATE_IS_CA,
+    &key::key_world_readable::KEY_WORLD_READABLE,
+    &key::key_next_to_ca_key::KEY_NEXT_TO_CA_KEY,
     &chain::ca_unusable::CA_UNUSABLE,
     &chain::wrong_order::CHAIN_WRONG_ORDER,
     &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
+    &chain::ca_not_a_ca::CA_NOT_A_CA,
+    &chain::ca_may_not_sign::CA_MAY_NOT_SIGN,
+    &chain::path_length_exceeded::PATH_LENGTH_EXCEEDED,
+    &chain::ca_remade::CA_REMADE,
+    &chain::ca_only_intermediate::CA_ONLY_INTERMEDIATE,
     &chain::ca_mismatch::CA_MISMATCH,
     &chain::incomplete::CHAIN_INCOMPLETE,
+    &chain::ca_expired::CA_EXPIRED,
+    &chain::intermediate_expired::INTERMEDIATE_EXPIRED,
+    &chain::capath_without_hashes::CAPATH_WITHOUT_HASHES,
+    &chain::public_ca::PUBLIC_CA_TRUSTED_FOR_CLIENTS,
+    &chain::crl_of_another_ca::CRL_OF_ANOTHER_CA,
+    &chain::crl_missing_for_ca::CRL_MISSING_FOR_CA,
+    &chain::crl_expired::CRL_EXPIRED,
+    &chain::has_stranger::CHAIN_HAS_STRANGER,
+    &chain::not_in_ca::CHAIN_NOT_IN_CA,
     &encryption::tls_off::TLS_OFF,
     &encryption::certificate_not_loaded::CERTIFICATE_NOT_LOADED,
+    &encryption::paths_not_loaded::PATHS_NOT_LOADED,
+    &encryption::old_protocols::OLD_PROTOCOLS,
     &encryption::session_not_encrypted::SESSION_NOT_ENCRYPTED,
     &encryption::transport_not_enforced::TRANSPORT_NOT_ENFORCED,
     &accounts::without_require::ACCOUNT_WITHOUT_REQUIRE,
     &accounts::issuer_not_trusted::ISSUER_NOT_TRUSTED,
+    &accounts::subject_never_matches::SUBJECT_NEVER_MATCHES,
+    &accounts::issuer_is_root::ISSUER_IS_ROOT,
+    &accounts::cipher_of_old_protocol::CIPHER_OF_OLD_PROTOCOL,
+    &accounts::subject_empty::SUBJECT_EMPTY,
 ];
 
 /// The rule of this id.
@@ -295,7 +336,11 @@ mod tests {
         let ids: BTreeSet<&str> = ALL.iter().map(|rule| rule.id).collect();
         assert_eq!(ids.len(), ALL.len(), "two rules of one id");
         for rule in ALL {
-            assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+            assert!(
+                rule.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                "{}",
+                rule.id
+            );
             for section in Rule::SECTIONS {
                 assert!(rule.section(section).is_some(), "{} lacks `## {section}`", rule.id);
             }

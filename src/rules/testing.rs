@@ -95,6 +95,7 @@ fn build() -> Facts {
             files: vec![main_file.clone()],
             main_file: main_file.clone(),
             options: options.collect(),
+            ..ServerConfig::default()
         }),
         wire: Source::Read(WireFacts {
             host: "127.0.0.1".into(),
@@ -147,7 +148,9 @@ fn file<T>(option: &str, name: &str, content: T) -> FileFacts<T> {
             owner: "root".into(),
             group: "mysql".into(),
             readable: Readable::Yes,
+            open_to_others: false,
         }),
+        byte_order_mark: false,
         content: Ok(content),
     }
 }

@@ -10,7 +10,6 @@ use super::SandboxError;
 use super::pki::Pki;
 use super::series::Series;
 use crate::disk::{self, Meta};
-use crate::facts::Flavor;
 use crate::printable::printable;
 use crate::secret::Secret;
 use crate::x509::certificate::hex;
@@ -36,12 +35,26 @@ impl Accounts {
 
     /// What the server runs before it lets anybody in: root gets a password, and the accounts
     /// without one go. One statement to a line, as both families want it.
-    pub(super) fn init_file(&self, flavor: Flavor) -> String {
+    pub(super) fn init_file(&self, series: Series) -> String {
         let root = self.root.expose();
         let mut text = String::new();
-        if flavor == Flavor::MariaDb {
-            text += "DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');\n";
-            text += "FLUSH PRIVILEGES;\n";
+        let strangers = "User = '' OR (User = 'root' AND Host <> 'localhost')";
+        match series {
+            Series::MariaDb1011 | Series::MariaDb118 => {
+                text = format!(
+                    "DELETE FROM mysql.global_priv WHERE {strangers};\nFLUSH PRIVILEGES;\n"
+                );
+            }
+            Series::MySql97 => {}
+            Series::MySql56 => {
+                // GRANT makes the account that is not there, and ALTER USER cannot set a password
+                return format!(
+                    "DELETE FROM mysql.user WHERE {strangers};\nFLUSH PRIVILEGES;\n\
+                     SET PASSWORD FOR 'root'@'localhost' = PASSWORD('{root}');\n\
+                     GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' IDENTIFIED BY '{root}' \
+                     WITH GRANT OPTION;\n"
+                );
+            }
         }
         // With skip_name_resolve a connection to 127.0.0.1 is none from localhost.
         for line in [
@@ -55,16 +68,21 @@ impl Accounts {
     }
 
     /// Creates `app@%`, which needs exactly its certificate, and `web@%`, which needs one of this CA.
-    pub(super) fn create(&self, socket: &Path, pki: &Pki) -> Result<(), SandboxError> {
+    pub(super) fn create(
+        &self,
+        socket: &Path,
+        pki: &Pki,
+        series: Series,
+    ) -> Result<(), SandboxError> {
         let (app, web) = (self.app.expose(), self.web.expose());
         let (subject, issuer) = pki.account_names()?;
         let statements = [
             "CREATE DATABASE shop".to_owned(),
-            format!(
-                "CREATE USER 'app'@'%' IDENTIFIED BY '{app}' REQUIRE SUBJECT '{subject}' AND ISSUER '{issuer}'"
-            ),
+            format!("CREATE USER 'app'@'%' IDENTIFIED BY '{app}'"),
+            require(series, "app", &format!("SUBJECT '{subject}' AND ISSUER '{issuer}'")),
             "GRANT ALL PRIVILEGES ON shop.* TO 'app'@'%'".to_owned(),
-            format!("CREATE USER 'web'@'%' IDENTIFIED BY '{web}' REQUIRE X509"),
+            format!("CREATE USER 'web'@'%' IDENTIFIED BY '{web}'"),
+            require(series, "web", "X509"),
             "GRANT SELECT ON shop.* TO 'web'@'%'".to_owned(),
         ];
         run(socket, &self.root, &statements)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::series::Series;
 use super::server::Program;
 use crate::facts::{Flavor, Version};
 
@@ -29,16 +30,20 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
          max_connections = 60\n",
         socket = socket.display(),
     );
-    let own: &[&str] = match program.flavor {
+    let own: &[&str] = match program.series() {
         // left to itself it makes its own certificates, and a server that was never given any
         // could not be shown
-        Flavor::MySql => &[
+        Series::MySql97 => &[
             "loose_auto_generate_certs = OFF",
             "loose_mysqlx = OFF",
             "loose_disable_log_bin",
             "secure_file_priv = NULL",
         ],
-        Flavor::MariaDb => &["innodb_log_file_size = 4M", "loose_debug_no_sync"],
+        // its log files are made at the first start, 48 MB each if nobody says otherwise
+        Series::MySql56 => &["innodb_log_file_size = 4M", "explicit_defaults_for_timestamp = ON"],
+        Series::MariaDb1011 | Series::MariaDb118 => {
+            &["innodb_log_file_size = 4M", "loose_debug_no_sync"]
+        }
     };
     for line in own {
         let _ = writeln!(text, "{line}"); // writing to a String cannot fail
@@ -48,9 +53,12 @@ pub(super) fn my_cnf(program: &Program, folder: &Path, socket: &Path, port: u16)
         "\n# TLS\n\
          ssl_ca = {folder}/tls/ca.pem\n\
          ssl_cert = {folder}/tls/server-cert.pem\n\
-         ssl_key = {folder}/tls/server-key.pem\n\
-         require_secure_transport = ON\n"
+         ssl_key = {folder}/tls/server-key.pem\n"
     );
+    // came with 5.7
+    if program.series() != Series::MySql56 {
+        text += "require_secure_transport = ON\n";
+    }
     text
 }
 

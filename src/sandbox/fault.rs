@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::SandboxError;
+use super::odd::{OddCertificate, OddKey};
+use super::rewrite::Form;
 use super::series::{Series, Servers};
 use crate::ca::KeyKind;
 
@@ -83,12 +85,22 @@ pub enum Change {
         /// First and last day of validity, counted from today.
         #[serde(default)]
         days: Option<[i32; 2]>,
+        /// The hosts that it names; by default every name that this host has for itself.
+        #[serde(default)]
+        sans: Option<Vec<String>>,
+    },
+    /// A certificate and key for the server in which something is odd, in place of
+    /// `server-cert.pem` and `server-key.pem`.
+    IssueOdd {
+        #[serde(default = "issuing")]
+        by: Holder,
+        certificate: OddCertificate,
     },
     /// A key that belongs to nothing here.
     NewKey {
         file: String,
         #[serde(default)]
-        key: Option<KeyKind>,
+        key: Option<OddKey>,
     },
     /// These certificates, in this order.
     WriteCertificates {
@@ -99,13 +111,84 @@ pub enum Change {
     EncryptKey {
         file: String,
         passphrase: String,
+        /// In the form from before PKCS#8, with `DEK-Info`.
+        #[serde(default)]
+        traditional: bool,
+    },
+    /// The private key of a CA.
+    WriteAuthorityKey {
+        file: String,
+        of: Holder,
+    },
+    /// The same file in another form, or what is left of it.
+    Rewrite {
+        file: String,
+        to: Form,
+    },
+    Remove {
+        file: String,
+    },
+    /// Permission bits, in octal: `0644`.
+    Chmod {
+        file: String,
+        mode: String,
+    },
+    /// The key in this file, in another form of PEM.
+    KeyForm {
+        file: String,
+        form: KeyForm,
+    },
+    /// This text before what is in the file.
+    Prepend {
+        file: String,
+        text: String,
+    },
+    /// This text after all of my.cnf; `{folder}` is the sandbox's folder.
+    AppendConfig {
+        text: String,
+    },
+    /// A CA of this name (`policy` or `other`), below another one or as a root, with its faults.
+    MakeAuthority {
+        name: Holder,
+        #[serde(default)]
+        by: Option<Holder>,
+        /// Whose subject it takes.
+        #[serde(default)]
+        subject: Option<Holder>,
+        /// Whether it says that it is a CA.
+        #[serde(default = "yes")]
+        ca: bool,
+        /// Whether its key usage lets it sign certificates.
+        #[serde(default = "yes")]
+        may_sign: bool,
+        /// How many further CAs there may be below it.
+        #[serde(default)]
+        path_length: Option<u8>,
+        #[serde(default)]
+        days: Option<[i32; 2]>,
+    },
+    /// Revocation lists with nothing in them, one after the other.
+    WriteCrls {
+        file: String,
+        crls: Vec<CrlOf>,
+    },
+    /// A folder of CAs as for `ssl_capath`; `hashed`: with the links that OpenSSL looks for.
+    WriteFolder {
+        folder: String,
+        certificates: Vec<Holder>,
+        hashed: bool,
     },
     Copy {
         from: String,
         to: String,
     },
-    /// Takes the server's right to read this file.
+    /// Takes the server's right to read this file, or to enter this folder.
     DenyServer {
+        file: String,
+    },
+    /// An option that names a file: this one.
+    PointOption {
+        name: String,
         file: String,
     },
     /// A line of `[mysqld]` in my.cnf, in place of the one there is.
@@ -129,18 +212,45 @@ pub enum Change {
     },
 }
 
-/// Whose certificate, or name, is meant.
+/// How a private key is written in PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyForm {
+    /// `BEGIN RSA PRIVATE KEY`.
+    Pkcs1,
+    /// `BEGIN EC PRIVATE KEY`.
+    Sec1,
+    /// `BEGIN PRIVATE KEY`.
+    Pkcs8,
+}
+
+/// A CA's revocation list, valid from and to these days, counted from today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlOf {
+    pub of: Holder,
+    #[serde(default = "a_month")]
+    pub days: [i32; 2],
+}
+
+/// Whose certificate, or name, is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Holder {
     /// The server's, as it is at that moment.
     Server,
     /// The CA that issued it and the accounts' certificates.
     Issuing,
+    /// Another below the same root, with an RSA key.
+    OldIssuing,
     /// The CA above that.
     Root,
     /// A CA that has nothing to do with this server.
     Stranger,
+    /// A CA between root and issuing CA, or a second one below the root; made by `make-authority`.
+    Policy,
+    /// Another CA, made by `make-authority`.
+    Other,
 }
 
 impl Fault {
@@ -170,18 +280,26 @@ impl Fault {
         said.all(|(_, starts)| *starts)
     }
 
+    /// Reads one from a text like those of `assets/faults`.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, toml::de::Error> {
+        Ok(Self { name: name.to_owned(), ..toml::from_str(text)? })
+    }
+
     fn parse(name: &str, text: &str) -> Self {
-        let fault: Self = match toml::from_str(text) {
+        match Self::from_toml(name, text) {
             Ok(fault) => fault,
             // the files are part of the program, and a test reads every one
             Err(error) => panic!("assets/faults/{name}.toml: {error}"),
-        };
-        Self { name: name.to_owned(), ..fault }
+        }
     }
 }
 
 fn yes() -> bool {
     true
+}
+
+fn a_month() -> [i32; 2] {
+    [-1, 30]
 }
 
 fn issuing() -> Holder {
@@ -206,15 +324,73 @@ const FILES: &[(&str, &str)] = files![
     "mismatched-key-ed25519",
     "key-unreadable",
     "key-encrypted",
+    "key-missing",
+    "key-folder-closed",
+    "key-world-readable",
+    "key-encrypted-traditional",
+    "key-der",
+    "key-is-certificate",
+    "certificate-and-key-swapped",
+    "key-rsa1024",
+    "key-dsa",
+    "key-secp256k1",
+    "key-ed448",
+    "ca-key-in-data-folder",
+    "certificate-missing",
+    "certificate-cut",
+    "certificate-der",
+    "certificate-html",
+    "certificate-empty",
+    "certificate-not-yet-valid",
+    "certificate-name-missing",
+    "certificate-name-mismatch",
+    "certificate-wildcard-mismatch",
+    "certificate-ip-as-name",
+    "certificate-without-server-purpose",
+    "client-certificate-on-server",
+    "certificate-sha1",
+    "certificate-md5",
+    "certificate-version-1",
+    "certificate-is-ca",
     "wrong-chain-order",
     "chain-incomplete",
     "wrong-ca",
     "same-subject-as-ca",
+    "intermediates-swapped",
+    "chain-with-stranger",
+    "chain-with-duplicate",
+    "chain-not-in-ca",
+    "ca-missing",
+    "ca-empty",
+    "ca-without-certificate",
+    "ca-not-a-ca",
+    "ca-may-not-sign",
+    "path-length-exceeded",
+    "ca-expired",
+    "intermediate-expired",
+    "ca-remade",
+    "ca-only-intermediate",
+    "capath-without-hashes",
+    "system-ca-trusted",
+    "crl-missing-for-ca",
+    "crl-expired",
+    "crl-of-another-ca",
     "expired-server-certificate",
     "expiring-server-certificate",
     "no-tls",
     "account-without-require",
     "transport-not-enforced",
+    "include-folder-missing",
+    "options-in-other-group",
+    "cipher-list-invalid",
+    "old-protocols",
+    "paths-not-loaded",
+    "account-subject-rfc2253",
+    "account-subject-display-form",
+    "account-subject-trailing-space",
+    "account-issuer-is-root",
+    "account-cipher-of-old-protocol",
+    "account-subject-empty",
 ];
 
 #[cfg(test)]

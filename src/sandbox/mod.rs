@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::apply::Restart;
 use crate::ca::CaError;
+use crate::ca::unsound::Unsound;
 use crate::disk::{self, DiskError, Meta};
 use crate::facts::{AccountName, Flavor, Target};
 use crate::printable::printable;
@@ -32,7 +33,9 @@ mod accounts;
 mod config;
 pub mod fault;
 mod folder;
+mod odd;
 mod pki;
+mod rewrite;
 pub mod series;
 mod server;
 
@@ -44,6 +47,12 @@ use fault::{Change, Stage, Step};
 use folder::Folder;
 use pki::Pki;
 use server::{Process, Program, RunAs};
+
+/// Which of the servers that faults are told apart by a program is like; `None`: the first
+/// program of this host.
+pub fn series_of(server: Option<&Path>) -> Result<Series, SandboxError> {
+    Ok(Program::find(server)?.series())
+}
 
 /// What sandbox is wanted.
 #[derive(Clone, Debug)]
@@ -258,7 +267,7 @@ impl Sandbox {
     fn first_start(mut self, pki: &Pki) -> Result<Self, SandboxError> {
         const TRIES: u32 = 5;
         let init = self.dir.join("init.sql");
-        let text = self.accounts.init_file(self.program.flavor);
+        let text = self.accounts.init_file(self.series());
         disk::write_new(&init, text.as_bytes(), Meta { mode: 0o600, owner: self.user.owner() })?;
         for tries in 1..=TRIES {
             match self.launch(Some(&init)) {
@@ -276,7 +285,7 @@ impl Sandbox {
         }
         // It holds root's password, and has been read.
         std::fs::remove_file(&init).map_err(|error| DiskError::new(&init, error))?;
-        self.accounts.create(&self.socket(), pki)?;
+        self.accounts.create(&self.socket(), pki, self.series())?;
         self.accounts.write_client_files(&self.dir, &self.socket(), self.port)?;
         Ok(self)
     }
@@ -315,14 +324,39 @@ impl Sandbox {
 
     fn change(&self, change: &Change, pki: &mut Pki) -> Result<(), SandboxError> {
         match change {
-            Change::IssueServer { key, by, subject, authority_key, days } => {
-                pki.issue_server(*key, *by, *subject, *authority_key, *days)
+            Change::IssueServer { key, by, subject, authority_key, days, sans } => {
+                pki.issue_server(*key, *by, *subject, *authority_key, *days, sans.as_deref())
             }
+            Change::KeyForm { file, form } => pki.key_form(file, *form),
+            Change::Prepend { file, text } => pki.prepend(file, text),
+            Change::AppendConfig { text } => {
+                let text = text.replace("{folder}", &self.dir.display().to_string());
+                self.edit_config(|before| format!("{before}{text}"))
+            }
+            Change::IssueOdd { by, certificate } => pki.issue_odd(*by, certificate),
             Change::NewKey { file, key } => pki.new_key(file, *key),
             Change::WriteCertificates { file, certificates } => {
                 pki.write_certificates(file, certificates)
             }
-            Change::EncryptKey { file, passphrase } => pki.encrypt_key(file, passphrase),
+            Change::EncryptKey { file, passphrase, traditional } => {
+                pki.encrypt_key(file, passphrase, *traditional)
+            }
+            Change::WriteAuthorityKey { file, of } => pki.write_authority_key(file, *of),
+            Change::Rewrite { file, to } => pki.rewrite(file, *to),
+            Change::Remove { file } => pki.remove(file),
+            Change::Chmod { file, mode } => pki.chmod(file, mode),
+            Change::PointOption { name, file } => {
+                let path = pki.path(file).display().to_string();
+                self.edit_config(|text| config::set(text, name, &path))
+            }
+            Change::MakeAuthority { name, by, subject, ca, may_sign, path_length, days } => {
+                let unsound = Unsound { ca: *ca, may_sign: *may_sign, path_length: *path_length };
+                pki.make_authority(*name, *by, *subject, *days, unsound)
+            }
+            Change::WriteCrls { file, crls } => pki.write_crls(file, crls),
+            Change::WriteFolder { folder, certificates, hashed } => {
+                pki.write_folder(folder, certificates, *hashed)
+            }
             Change::Copy { from, to } => pki.copy(from, to),
             Change::DenyServer { file } => pki.deny_server(file),
             Change::SetOption { name, value } => {

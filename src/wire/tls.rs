@@ -171,7 +171,8 @@ fn context(how: &Handshaking<'_>) -> Result<SslContext, ErrorStack> {
 
 /// Whatever the library has: old versions, small keys, SHA-1, servers from before RFC 5746.
 fn be_lenient(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
-    builder.set_cipher_list("ALL:!aNULL:!eNULL:@SECLEVEL=0")?;
+    // OpenSSL takes no DH group below 1024 bits, at no level, and yaSSL has one of 512: the rest first
+    builder.set_cipher_list("ALL:!aNULL:!eNULL:+kDHE:@SECLEVEL=0")?;
     builder.set_min_proto_version(None)?;
     builder.set_max_proto_version(None)?;
     builder.set_options(SslOptions::ALLOW_UNSAFE_LEGACY_RENEGOTIATION);

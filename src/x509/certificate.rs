@@ -13,6 +13,9 @@ use super::{Name, PublicKey, der};
 /// A certificate's fields. `pem` holds the whole, so that nothing is lost when facts are saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
+    /// As people count: 3 today, 1 for certificates that know no extensions.
+    #[serde(default = "three")]
+    pub version: i32,
     pub subject: Name,
     pub issuer: Name,
     /// Upper-case hexadecimal, as `openssl x509 -serial` prints it.
@@ -56,6 +59,7 @@ impl Certificate {
         let names = x509.subject_alt_names();
         let names = || names.iter().flatten();
         Self {
+            version: x509.version() + 1,
             subject: Name::from_openssl(x509.subject_name()),
             issuer: Name::from_openssl(x509.issuer_name()),
             serial: x509
@@ -113,6 +117,10 @@ impl Certificate {
         let dns = self.dns_names.iter().map(|name| crate::printable::printable(name).into_owned());
         dns.chain(self.ip_addresses.iter().map(IpAddr::to_string)).collect()
     }
+}
+
+fn three() -> i32 {
+    3
 }
 
 /// Seconds since 1970; the certificate's own clock knows no fractions.

@@ -9,6 +9,8 @@ use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::printable::printable;
+
 /// Why nothing usable was found in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -31,13 +33,13 @@ pub enum Defect {
     Der,
     #[error("it is a web page saved as a file")]
     Html,
-    #[error("it is cut off: the line -----END {label}----- is missing")]
+    #[error("it is cut off: the line -----END {label}----- is missing", label = printable(label))]
     CutOff { label: String },
-    #[error("it holds no {wanted}; it holds {found}")]
+    #[error("it holds no {wanted}; it holds {found}", found = printable(found))]
     WrongKind { wanted: String, found: String },
     #[error("it holds no PEM block (no line -----BEGIN ...-----)")]
     NoPem,
-    #[error("its {label} block cannot be decoded: {why}")]
+    #[error("its {label} block cannot be decoded: {why}", label = printable(label))]
     Broken { label: String, why: String },
     #[error("the key is encrypted with a passphrase ({form})")]
     Encrypted { form: String },

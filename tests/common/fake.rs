@@ -462,6 +462,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             files: vec![main_file.clone()],
             main_file,
             options: options.into_iter().collect(),
+            ..ServerConfig::default()
         }),
         files: Source::Read(ServerFiles {
             server_user: Some("mysql".into()),
@@ -554,7 +555,9 @@ fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {
             owner: "root".into(),
             group: "mysql".into(),
             readable: Readable::Yes,
+            open_to_others: false,
         }),
+        byte_order_mark: false,
         content: Ok(content),
     }
 }
@@ -567,6 +570,7 @@ fn public_key(id: &str) -> PublicKey {
 fn certificate(name: &str, issuer: &str, id: &str) -> Certificate {
     let is_ca = name.ends_with("CA 3") || name.ends_with("Root");
     Certificate {
+        version: 3,
         subject: common_name(name),
         issuer: common_name(issuer),
         serial: "5A01".into(),

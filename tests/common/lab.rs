@@ -3,8 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
+use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions, Series, series_of};
 use serde_json::Value;
 
 /// A sandbox with its folder's folder; gone when dropped.
@@ -14,25 +16,124 @@ pub struct Server {
     base: tempfile::TempDir,
 }
 
+/// One of the servers on which the tests run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub series: Series,
+    path: Option<PathBuf>,
+}
+
 /// Starts a sandbox. Without a server under CI this fails; elsewhere it says that it skipped.
 pub fn server(fault: &str) -> Option<Server> {
-    let base = tempfile::Builder::new().prefix("sb").tempdir_in("/tmp").unwrap();
-    // the server's user passes through it
-    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let options = SandboxOptions {
-        fault: Fault::named(fault).unwrap(),
-        server: std::env::var_os("MYTLS_TEST_SERVER").map(PathBuf::from),
-        keep: false,
-        base_dir: Some(base.path().to_owned()),
-    };
-    match Sandbox::start(&options, &mut |_| ()) {
-        Ok(sandbox) => Some(Server { sandbox, base }),
-        Err(SandboxError::NoServer) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+    let path = std::env::var_os("MYTLS_TEST_SERVER").map(PathBuf::from);
+    match start(&Fault::named(fault).unwrap(), path) {
+        Ok(server) => Some(server),
+        Err(SandboxError::NoServer) if !in_ci() => {
             eprintln!("skipped: there is no MariaDB or MySQL server here; make setup installs one");
+            None
+        }
+        Err(SandboxError::NotForThisServer { .. }) => {
+            eprintln!("skipped: {fault} is for another server");
             None
         }
         Err(error) => panic!("{fault}: {error}"),
     }
+}
+
+impl Program {
+    pub fn start(&self, fault: &Fault) -> Result<Server, SandboxError> {
+        start(fault, self.path.clone())
+    }
+}
+
+fn start(fault: &Fault, server: Option<PathBuf>) -> Result<Server, SandboxError> {
+    let base = tempfile::Builder::new().prefix("sb").tempdir_in("/tmp").unwrap();
+    // the server's user passes through it
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let base_dir = Some(base.path().to_owned());
+    let options = SandboxOptions { fault: fault.clone(), server, keep: false, base_dir };
+    Ok(Server { sandbox: Sandbox::start(&options, &mut |_| ())?, base })
+}
+
+/// The servers to run on: those in MYTLS_TEST_SERVERS (programs, with colons between them), or in
+/// MYTLS_TEST_SERVER, or those that `scripts/servers` brought, or that of this host. In CI all four
+/// have to be there; elsewhere what is missing is said.
+pub fn servers() -> Vec<Program> {
+    let at = |path: Option<PathBuf>| match series_of(path.as_deref()) {
+        Ok(series) => Some(Program { series, path }),
+        Err(SandboxError::NoServer) => None,
+        Err(error) => panic!("{error}"),
+    };
+    let named = ["MYTLS_TEST_SERVERS", "MYTLS_TEST_SERVER"].into_iter().find_map(std::env::var_os);
+    if let Some(named) = named {
+        return std::env::split_paths(&named).filter_map(|path| at(Some(path))).collect();
+    }
+    let folder = brought();
+    let mut found: Vec<Program> = Series::ALL
+        .iter()
+        .flat_map(|series| ["mariadbd", "mysqld"].map(|name| folder.join(series.name()).join(name)))
+        .filter(|path| path.is_file())
+        .filter_map(|path| at(Some(path)))
+        .collect();
+    // that of this host where it is none of those
+    let host = at(None);
+    found.extend(host.filter(|host| found.iter().all(|program| program.series != host.series)));
+    let missing: Vec<&str> = Series::ALL
+        .iter()
+        .filter(|series| found.iter().all(|program| program.series != **series))
+        .map(|series| series.name())
+        .collect();
+    if !missing.is_empty() {
+        let words = missing.join(", ");
+        assert!(!in_ci(), "in CI every server has to be there, and these are not: {words}");
+        eprintln!("skipped: {words}; scripts/servers brings them");
+    }
+    found
+}
+
+/// Where `scripts/servers` puts them.
+fn brought() -> PathBuf {
+    if let Some(folder) = std::env::var_os("MYTLS_SERVERS") {
+        return folder.into();
+    }
+    if nix::unistd::geteuid().is_root() {
+        return "/var/cache/mytls/servers".into();
+    }
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
+    cache.join("mytls/servers")
+}
+
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "true")
+}
+
+/// Does a piece of work for each item, on as many threads as there are cores; the results come in
+/// the order of the items.
+pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let mine = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(mine) else { return };
+                    let result = work(item);
+                    *results[mine].lock().unwrap() = Some(result);
+                }
+            });
+        }
+    });
+    results.into_iter().map(|result| result.into_inner().unwrap().unwrap()).collect()
+}
+
+/// Errors and warnings of a report.
+pub fn problems(report: &Value) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap();
+    let heavy = findings.iter().filter(|finding| finding["severity"] != "note");
+    heavy.map(|f| format!("{} ({})", f["rule"], f["title"])).collect()
 }
 
 impl Server {

@@ -1,7 +1,7 @@
 use crate::facts::{Facts, ServerFiles};
 use crate::remedy::certificates::reissue;
 use crate::rules::chain::incomplete::is_incomplete;
-use crate::rules::chain::{right_ca_nearby, use_ca};
+use crate::rules::chain::{is_explained, right_ca_nearby, use_ca};
 use crate::rules::{Answer, Finding, files, place, rule};
 use crate::x509::chain::{self, VerifyFault};
 
@@ -28,7 +28,10 @@ rule! {
         step: Chain,
         severity: Error,
         passes_as: "the certificate was issued under this CA",
-        explained_by: ["same-subject-as-ca", "ca-unusable"],
+        explained_by: [
+            "same-subject-as-ca", "ca-unusable", "certificate-wrong-purpose",
+            "certificate-auto-generated", "ca-expired",
+        ],
     }
     judge
 }
@@ -47,6 +50,9 @@ fn judge(facts: &Facts) -> Answer {
             Answer::not_applicable("there is no certificate, or no CA, to verify"),
         ),
         Some(Ok(())) => from_outside(facts, Answer::Pass(ca_names(files))),
+        Some(Err(_)) if is_explained(facts) => {
+            Answer::not_applicable("another rule says why it does not verify")
+        }
         Some(Err(_)) if is_incomplete(facts) => {
             Answer::not_applicable("an intermediate certificate is missing")
         }
@@ -58,15 +64,9 @@ fn in_files(facts: &Facts, files: &ServerFiles, fault: &VerifyFault) -> Finding 
     let top = files.leaf_index().map(|leaf| chain::path(leaf, &files.signers));
     let top = top.and_then(|path| files.certificates().get(*path.last()?));
     let wanted = top.map(|top| top.issuer.clone()).unwrap_or_default();
-    let made_anew = files.ca_certificates().iter().any(|ca| ca.subject == wanted);
     let mut finding = CA_MISMATCH.finding(
         "the certificate was not issued under this CA",
-        if made_anew {
-            "a CA of the same name, but with another key, issued it: the CA was made anew; clients \
-             that trust this CA refuse the server"
-        } else {
-            "clients that trust this CA refuse the server"
-        },
+        "clients that trust this CA refuse the server",
     );
     if let (Some(certificate), Some(ca)) = (&files.certificate, &files.ca) {
         finding = finding
@@ -108,6 +108,9 @@ fn from_outside(facts: &Facts, before: Answer) -> Answer {
     }
     if fault.is_incomplete() && handshake.chain.len() == 1 {
         return Answer::not_applicable("the server presents its certificate alone");
+    }
+    if is_explained(facts) {
+        return Answer::not_applicable("another rule says why it does not verify");
     }
     let leaf = handshake.chain.first();
     let finding = CA_MISMATCH
@@ -175,17 +178,6 @@ mod tests {
             findings[0].remedies[0].actions[0].text,
             "[mysqld]\nssl_ca = /etc/mysql/old/ca.pem\n"
         );
-    }
-
-    #[test]
-    fn a_ca_made_anew_under_the_old_name_is_recognised() {
-        let facts = testing::with_files(|files| {
-            let again = crate::x509::testing::root("Example Root").certificate;
-            files.ca.as_mut().unwrap().content = Ok(vec![Certificate::from_openssl(&again)]);
-            files.under_ca = Some(Err(testing::no_issuer()));
-        });
-        let Answer::Fail(findings) = judge(&facts) else { panic!() };
-        assert!(findings[0].cause.contains("made anew"));
     }
 
     #[test]

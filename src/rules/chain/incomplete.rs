@@ -1,6 +1,7 @@
 use crate::facts::{Facts, Holds, ServerFiles};
 use crate::remedy::certificates::reissue;
 use crate::remedy::{Remedy, chain_file};
+use crate::rules::chain::is_explained;
 use crate::rules::{Answer, place, rule};
 use crate::x509::{Certificate, Name, chain};
 
@@ -34,7 +35,7 @@ rule! {
 fn judge(facts: &Facts) -> Answer {
     let files = facts.files.read();
     let handshake = facts.handshake();
-    if !is_incomplete(facts) {
+    if !is_incomplete(facts) || is_explained(facts) {
         return match files {
             Some(files) if files.under_ca == Some(Ok(())) => Answer::pass(),
             Some(_) => Answer::not_applicable("the certificate is of another CA, or there is none"),
@@ -187,7 +188,12 @@ mod tests {
             let Source::Read(files) = &mut facts.files else { panic!() };
             let Holds::Certificates(issuing) = &files.nearby[0].holds else { panic!() };
             let certificate = issuing[0].clone();
-            files.own_ca = Some(OwnCa { dir: "/root/ca".into(), certificate });
+            files.own_ca = Some(OwnCa {
+                dir: "/root/ca".into(),
+                certificate,
+                clients: Vec::new(),
+                above: Vec::new(),
+            });
             let Answer::Fail(findings) = judge(&facts) else { panic!() };
             findings[0].remedies[1].actions[0].text.clone()
         };

@@ -1,6 +1,8 @@
 //! Is the connection really encrypted, for everybody?
 
 pub mod certificate_not_loaded;
+pub mod old_protocols;
+pub mod paths_not_loaded;
 pub mod session_not_encrypted;
 pub mod tls_off;
 pub mod transport_not_enforced;

@@ -26,7 +26,7 @@ rule! {
         severity: Error,
         passes_as: "the server offers TLS",
         explained_by: [
-            "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
+            "config-refused", "option-in-other-group", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable", "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark", "key-format-unsupported", "key-type-unsupported", "key-weak", "certificate-weak-signature",
             "chain-wrong-order", "key-mismatch", "ca-unusable", "server-not-running",
         ],
     }
@@ -66,9 +66,8 @@ fn judge(facts: &Facts) -> Answer {
         None => finding,
     };
     let switched_off = facts.config.read().and_then(|config| {
-        let off =
-            ["skip_ssl", "disable_ssl"].into_iter().find(|name| config.options.contains_key(*name));
-        off.or_else(|| matches!(config.get("ssl"), Some("0" | "OFF" | "off")).then_some("ssl"))
+        let value = config.get("ssl")?.to_ascii_lowercase();
+        matches!(value.as_str(), "0" | "off" | "false").then_some("ssl")
     });
     let protocols_off = facts.server.read().is_some_and(|server| {
         server.flavor == Flavor::MySql
@@ -76,9 +75,15 @@ fn judge(facts: &Facts) -> Answer {
             && server.variables.get("tls_version").is_some_and(String::is_empty)
     });
     let finding = match switched_off {
-        Some(option) => finding.saw("option", format!("{option} is set")),
+        Some(option) => finding.saw("option", format!("{option} is switched off")),
         None if protocols_off => finding.saw("tls_version", "is empty, which switches TLS off"),
         None => finding,
+    };
+    let shut = facts.server.read().is_some_and(|server| server.is_on("require_secure_transport"));
+    let finding = if shut {
+        finding.saw("require_secure_transport", "is ON, so nobody gets in over the network")
+    } else {
+        finding
     };
     let switch_on = switched_on_again(facts, switched_off, protocols_off);
     let has_files =
@@ -141,9 +146,9 @@ mod tests {
     #[test]
     fn an_option_that_switches_tls_off_is_named_and_turned() {
         let mut facts = not_offered();
-        testing::set_option(&mut facts, "skip_ssl", "");
+        testing::set_option(&mut facts, "ssl", "0");
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
-        assert!(findings[0].evidence.iter().any(|seen| seen.value == "skip_ssl is set"));
+        assert!(findings[0].evidence.iter().any(|seen| seen.value == "ssl is switched off"));
         assert_eq!(findings[0].remedies[0].actions[0].text, "[mysqld]\nssl = ON\n");
     }
 

@@ -1,6 +1,7 @@
 use crate::facts::Facts;
 use crate::remedy::access;
 use crate::remedy::certificates::reissue;
+use crate::rules::key::swapped::swapped;
 use crate::rules::key::{blockers, own_blockers, show_blockers};
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
@@ -40,6 +41,9 @@ fn judge(facts: &Facts) -> Answer {
     let Some(file) = &files.certificate else {
         return Answer::not_applicable("no ssl_cert is set");
     };
+    if swapped(files) {
+        return Answer::not_applicable("key and certificate are swapped");
+    }
     let closed = own_blockers(file, &[blockers(files.key.as_ref())]);
     if !closed.is_empty() {
         let finding = CERTIFICATE_UNUSABLE

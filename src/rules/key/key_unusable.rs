@@ -1,7 +1,11 @@
+use std::path::Path;
+
 use crate::facts::Facts;
-use crate::remedy::certificates::reissue;
-use crate::remedy::{Action, Remedy};
+use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
+use crate::remedy::{Action, Remedy, shell};
 use crate::rules::key::key_mismatch::key_nearby;
+use crate::rules::key::option_file;
+use crate::rules::key::swapped::is_certificate;
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -50,6 +54,9 @@ fn judge(facts: &Facts) -> Answer {
             ));
         }
         Err(Defect::Encrypted { .. }) => return Answer::not_applicable("the key is encrypted"),
+        Err(defect) if is_certificate(defect) => {
+            return Answer::not_applicable("the file holds a certificate");
+        }
         Err(Defect::Denied) => {
             return Answer::Unknown(format!(
                 "mytls may not read {}; run it as root or as the server's user",
@@ -69,14 +76,29 @@ fn judge(facts: &Facts) -> Answer {
         Remedy::new(
             "point ssl_key at the key that matches the certificate",
             vec![Action::config(
-                file.origin
-                    .as_ref()
-                    .map_or(std::path::Path::new("/etc/mysql/my.cnf"), |origin| &origin.file),
+                option_file(facts, "ssl_key"),
                 &[("ssl_key", &path.display().to_string())],
             )],
         )
     });
-    Answer::fail(finding.remedy(nearby).remedy(reissue(facts)))
+    let convert = (*defect == Defect::Der).then(|| from_der(facts, &file.path));
+    Answer::fail(finding.remedy(convert).remedy(nearby).remedy(reissue(facts)))
+}
+
+/// The same key as text, in the place of the binary one.
+fn from_der(facts: &Facts, key: &Path) -> Remedy {
+    let [pem, kept] = ["pem", "der"].map(|end| shell::word(&format!("{}.{end}", key.display())));
+    let key = shell::path(key);
+    let command = format!(
+        "umask 077 &&\n\
+         openssl pkey -inform DER -in {key} -out {pem} &&\n\
+         chown --reference={key} {pem} && chmod --reference={key} {pem} &&\n\
+         mv {key} {kept} && mv {pem} {key}"
+    );
+    let effect = effect_of_files(facts);
+    let mut actions = vec![Action::shell(command, effect)];
+    actions.extend(take_effect(facts, effect));
+    Remedy::new("convert the key to PEM", actions).with_note("the binary file is kept beside it")
 }
 
 #[cfg(test)]
@@ -99,6 +121,18 @@ mod tests {
             assert_eq!(findings[0].evidence[1].value, defect.to_string());
             assert!(!findings[0].remedies.is_empty());
         }
+    }
+
+    #[test]
+    fn a_binary_key_is_converted_and_kept() {
+        let facts =
+            testing::with_files(|files| files.key.as_mut().unwrap().content = Err(Defect::Der));
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let text = &findings[0].remedies[0].actions[0].text;
+        assert!(text.contains("openssl pkey -inform DER -in /etc/mysql/tls/server-key.pem"));
+        assert!(
+            text.contains("mv /etc/mysql/tls/server-key.pem /etc/mysql/tls/server-key.pem.der")
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ rule! {
         severity: Error,
         passes_as: "the server answers",
         explained_by: [
-            "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
+            "config-refused", "option-in-other-group", "tls-options-refused", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable", "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark", "key-format-unsupported", "key-type-unsupported", "key-weak", "certificate-weak-signature",
             "chain-wrong-order", "key-mismatch", "ca-unusable",
         ],
     }

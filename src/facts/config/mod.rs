@@ -1,0 +1,351 @@
+//! The server's option files, read as the server reads them.
+//!
+//! Source: MySQL manual, "Using Option Files"; MariaDB, "Configuring MariaDB with Option Files";
+//! `mysys/my_default.c` of both, and `my_print_defaults`, to which a test compares this.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{ConfigDefect, ConfigValue, Flavor, Lost, Origin, ServerConfig, Version};
+use crate::printable::printable;
+
+mod line;
+mod name;
+mod persisted;
+
+use line::Line;
+pub use persisted::read as read_persisted;
+
+/// No option file is this large; a device or a log named by mistake might be.
+const LARGEST: u64 = 1 << 20;
+/// Both servers give up on circles of `!include` at this depth.
+const DEEPEST: usize = 10;
+/// A folder that includes itself doubles at each depth; no server has this many files.
+const MOST_FILES: usize = 500;
+/// How many settings that do not count are remembered.
+const MOST_LOST: usize = 100;
+/// Where both families look, in this order.
+const SEARCHED: [&str; 3] = ["/etc/my.cnf", "/etc/mysql/my.cnf", "/usr/etc/my.cnf"];
+/// Groups of a server, by whatever name; those not read by this one are worth a word.
+const LIKE_A_SERVER: [&str; 6] = ["mysql", "mysqld", "mariadb", "mariadbd", "server", "galera"];
+
+/// Reads the server's groups of one named file and what it includes, or of the usual places.
+/// `server` decides which groups count; without it, those that do whatever the version.
+///
+/// # Errors
+/// A sentence, when the named file cannot be read or is not the server's, or no file was found.
+pub fn read(
+    named: Option<&Path>,
+    server: Option<(Flavor, Version)>,
+) -> Result<ServerConfig, String> {
+    let searched: Vec<PathBuf> = match named {
+        Some(file) => vec![file.to_owned()],
+        None => SEARCHED.iter().map(PathBuf::from).filter(|file| file.exists()).collect(),
+    };
+    let Some(main_file) = searched.first().cloned() else {
+        return Err(format!("no option file at {}", SEARCHED.join(", ")));
+    };
+    let config = Reading::of(groups(server)).read(main_file, &searched)?;
+    let silent = config.options.is_empty() && config.lost.is_empty() && config.defects.is_empty();
+    if let (Some(file), true) = (named, silent) {
+        return Err(format!(
+            "{} says nothing to the server: no option stands under [mysqld], [server] or [mariadb]",
+            printable(&file.display().to_string())
+        ));
+    }
+    Ok(config)
+}
+
+/// Reads a client's groups of one named file, or of the usual places and the user's own file;
+/// no file at all is an empty answer.
+///
+/// # Errors
+/// A sentence, when a file that is there cannot be read.
+pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
+    let client = ["client", "mysql", "client-mariadb", "mariadb-client"].map(str::to_owned);
+    let own = std::env::home_dir().map(|home| home.join(".my.cnf"));
+    let searched: Vec<PathBuf> = match named {
+        Some(file) => vec![file.to_owned()],
+        None => {
+            SEARCHED.iter().map(PathBuf::from).chain(own).filter(|file| file.is_file()).collect()
+        }
+    };
+    Reading::of(client.to_vec()).read(searched.first().cloned().unwrap_or_default(), &searched)
+}
+
+/// The groups that a server reads: `load_default_groups` in `sql/mysqld.cc`.
+fn groups(server: Option<(Flavor, Version)>) -> Vec<String> {
+    let always = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let Some((flavor, Version(major, minor, _))) = server else {
+        return always(&["mysqld", "server", "mariadb", "mariadbd", "galera"]);
+    };
+    let mut groups = match flavor {
+        Flavor::MySql => always(&["mysqld", "server"]),
+        Flavor::MariaDb => always(&["mysqld", "server", "mariadb", "mariadbd", "galera"]),
+    };
+    groups.push(format!("mysqld-{major}.{minor}"));
+    if flavor == Flavor::MariaDb {
+        groups.push(format!("mariadb-{major}.{minor}"));
+        groups.push(format!("mariadbd-{major}.{minor}"));
+    }
+    groups
+}
+
+struct Reading {
+    groups: Vec<String>,
+    config: ServerConfig,
+}
+
+impl Reading {
+    fn of(groups: Vec<String>) -> Self {
+        Self { groups, config: ServerConfig::default() }
+    }
+
+    fn read(mut self, main_file: PathBuf, files: &[PathBuf]) -> Result<ServerConfig, String> {
+        self.config.main_file = main_file;
+        for file in files {
+            self.file(file, 0)?;
+        }
+        Ok(self.config)
+    }
+
+    /// One file and what it includes. An error is the reason why it cannot be read.
+    fn file(&mut self, file: &Path, depth: usize) -> Result<(), String> {
+        let shown = printable(&file.display().to_string()).into_owned();
+        let failed = |why: &dyn std::fmt::Display| format!("{shown} could not be read: {why}");
+        let about = std::fs::metadata(file).map_err(|error| failed(&error))?;
+        if about.is_dir() {
+            return Err(format!("{shown} is a folder, not an option file"));
+        }
+        if !about.is_file() || about.len() > LARGEST {
+            return Err(format!(
+                "{shown} is no option file: a text file of at most 1 MiB is expected"
+            ));
+        }
+        if self.config.files.len() >= MOST_FILES {
+            return Err(format!("{shown} is one of more than {MOST_FILES} option files"));
+        }
+        if about.permissions().mode() & 0o002 != 0 {
+            self.defect(ConfigDefect::WorldWritable { file: file.to_owned() });
+            return Ok(());
+        }
+        let bytes = std::fs::read(file).map_err(|error| failed(&error))?;
+        self.config.files.push(file.to_owned());
+        self.lines(file, &String::from_utf8_lossy(&bytes), depth);
+        Ok(())
+    }
+
+    /// Stops at a line at which the server gives up.
+    fn lines(&mut self, file: &Path, text: &str, depth: usize) {
+        let mut group: Option<String> = None;
+        for (index, text) in text.split('\n').enumerate() {
+            let origin = || Origin { file: file.to_owned(), line: index + 1 };
+            match line::parse(text) {
+                Line::Group(name) => group = Some(name),
+                Line::Broken => return self.defect(ConfigDefect::Broken { at: origin() }),
+                Line::Include(path) if depth < DEEPEST => {
+                    // A file that cannot be read is passed over, by the servers too.
+                    if self.file(&from_root(&path), depth + 1).is_err() {
+                        self.defect(ConfigDefect::NotThere { at: origin(), path: path.into() });
+                    }
+                }
+                Line::IncludeDir(path) if depth < DEEPEST => {
+                    let folder = from_root(&path);
+                    let Some(files) = option_files(&folder) else {
+                        return self.defect(ConfigDefect::NoFolder { at: origin(), path: folder });
+                    };
+                    for included in files {
+                        let _ = self.file(&included, depth + 1); // as above
+                    }
+                }
+                // a circle of files
+                Line::Nothing | Line::Include(_) | Line::IncludeDir(_) => {}
+                Line::Option { name, value } => match &group {
+                    None => return self.defect(ConfigDefect::NoGroup { at: origin() }),
+                    Some(group) => self.option(group, &name, value, origin()),
+                },
+            }
+        }
+    }
+
+    fn option(&mut self, group: &str, name: &str, value: Option<String>, origin: Origin) {
+        let (name, value) = name::canonical(name, value);
+        let lost = |value: ConfigValue, group: Option<&str>| Lost {
+            name: name.clone(),
+            value: value.value,
+            origin: value.origin,
+            group: group.map(str::to_owned),
+        };
+        let new = ConfigValue { value, origin };
+        let room = name::is_about_tls(&name) && self.config.lost.len() < MOST_LOST;
+        if self.groups.iter().any(|ours| ours.eq_ignore_ascii_case(group)) {
+            let before = self.config.options.insert(name.clone(), new.clone());
+            let replaced = before.filter(|before| room && before.value != new.value);
+            if let Some(before) = replaced {
+                self.config.lost.push(lost(before, None));
+            }
+        } else if room && is_like_a_server(group) {
+            self.config.lost.push(lost(new, Some(group)));
+        }
+    }
+
+    fn defect(&mut self, defect: ConfigDefect) {
+        if self.config.defects.len() < MOST_LOST {
+            self.config.defects.push(defect);
+        }
+    }
+}
+
+/// `[mysql]`, `[mysqld-8.0]`, `[mariadb-10.6]`, `[mysqld_safe]`: not read, and easily mistaken.
+fn is_like_a_server(group: &str) -> bool {
+    let group = group.trim().to_ascii_lowercase();
+    let stem = group.split(['-', '_']).next().unwrap_or_default();
+    let program = matches!(group.as_str(), "mysql" | "mysqld_safe" | "mariadbd-safe");
+    let version = group
+        .split_once('-')
+        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+    LIKE_A_SERVER.contains(&stem) && (program || version || (stem == group && stem != "mysql"))
+}
+
+/// A relative path counts from where the server was started, which for a service is `/`.
+fn from_root(path: &str) -> PathBuf {
+    Path::new("/").join(path)
+}
+
+/// The `.cnf` files of a folder, by name; `None` where there is no such folder.
+fn option_files(folder: &Path) -> Option<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cnf"))
+        .take(MOST_FILES)
+        .collect();
+    files.sort();
+    Some(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> ServerConfig {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.cnf");
+        std::fs::write(&file, text).unwrap();
+        read(Some(&file), None).unwrap()
+    }
+
+    #[test]
+    fn spellings_quotes_and_comments_are_read_as_the_server_reads_them() {
+        let config = config(
+            "[client]\nssl-ca=/not/ours\n[mysqld]\n# comment\n; another\n\
+             ssl-ca = '/a b/ca#1.pem' # the CA\nSSL_CERT=\"/c\\\\d.pem\"\nloose-ssl_key=/k.pem\nskip-ssl\n",
+        );
+        assert_eq!(config.get("ssl_ca"), Some("/a b/ca#1.pem"));
+        assert_eq!(config.get("ssl_cert"), Some("/c\\d.pem"));
+        assert_eq!(config.get("ssl_key"), Some("/k.pem"));
+        assert_eq!(config.get("ssl"), Some("0"));
+        assert_eq!(config.origin("ssl_ca").unwrap().line, 6);
+    }
+
+    #[test]
+    fn the_last_value_wins_across_groups_and_included_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("conf.d")).unwrap();
+        std::fs::write(
+            path("my.cnf"),
+            format!(
+                "[server]\nssl_key=/one\n!includedir {}\n[mariadb]\nssl_ca=/last\n",
+                path("conf.d").display()
+            ),
+        )
+        .unwrap();
+        std::fs::write(path("conf.d/b.cnf"), "[mysqld]\nssl_key=/three\n").unwrap();
+        std::fs::write(path("conf.d/a.cnf"), "[mysqld]\nssl_key=/two\nssl_ca=/first\n").unwrap();
+        std::fs::write(path("conf.d/c.txt"), "[mysqld]\nssl_key=/never\n").unwrap();
+        let config = read(Some(&path("my.cnf")), None).unwrap();
+        assert_eq!(config.get("ssl_key"), Some("/three"));
+        assert_eq!(config.get("ssl_ca"), Some("/last"));
+        assert_eq!(config.origin("ssl_key").unwrap().file, path("conf.d/b.cnf"));
+        assert_eq!(config.files.len(), 3);
+    }
+
+    #[test]
+    fn a_file_that_includes_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.cnf");
+        std::fs::write(&file, format!("!include {}\n[mysqld]\nport=1\n", file.display())).unwrap();
+        assert_eq!(read(Some(&file), None).unwrap().get("port"), Some("1"));
+    }
+
+    #[test]
+    fn a_folder_a_missing_file_and_a_device_are_refused_in_words() {
+        assert!(read(Some(Path::new("/")), None).unwrap_err().contains("is a folder"));
+        assert!(read(Some(Path::new("/no/such.cnf")), None).unwrap_err().contains("/no/such.cnf"));
+        assert!(read(Some(Path::new("/dev/zero")), None).unwrap_err().contains("no option file"));
+    }
+
+    #[test]
+    fn groups_are_those_of_the_flavor_and_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.cnf");
+        let text = "[MYSQLD]\nport=1\n[mariadb-10.11]\nssl_ca=/a\n[mysqld-9.7]\nssl_ca=/m\n\
+                    [mysql]\nssl_key=/k\n[client]\nssl_cert=/c\n";
+        std::fs::write(&file, text).unwrap();
+        let of = |flavor, version| read(Some(&file), Some((flavor, version))).unwrap();
+        let mariadb = of(Flavor::MariaDb, Version(10, 11, 19));
+        assert_eq!((mariadb.get("ssl_ca"), mariadb.get("port")), (Some("/a"), Some("1")));
+        assert_eq!(of(Flavor::MySql, Version(9, 7, 4)).get("ssl_ca"), Some("/m"));
+        let older = of(Flavor::MySql, Version(8, 0, 36));
+        assert_eq!(older.get("ssl_ca"), None);
+        let lost: Vec<_> = older.lost.iter().filter_map(|lost| lost.group.as_deref()).collect();
+        assert_eq!(lost, ["mariadb-10.11", "mysqld-9.7", "mysql"]);
+    }
+
+    #[test]
+    fn what_keeps_a_server_from_starting_is_told_with_its_line() {
+        let broken = |text: &str| config(text).defects.remove(0);
+        assert!(matches!(broken("x=1\n"), ConfigDefect::NoGroup { at } if at.line == 1));
+        assert!(matches!(broken("\u{feff}[mysqld]\n"), ConfigDefect::NoGroup { .. }));
+        assert!(matches!(broken("[mysqld\n"), ConfigDefect::Broken { .. }));
+        assert!(matches!(broken("!includedir /no/such\n"), ConfigDefect::NoFolder { .. }));
+        assert!(matches!(broken("!include /no/such\n"), ConfigDefect::NotThere { .. }));
+    }
+
+    #[test]
+    fn a_file_that_everybody_may_write_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("my.cnf");
+        std::fs::write(&file, "[mysqld]\nport=1\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let config = read(Some(&file), None).unwrap();
+        assert_eq!(config.get("port"), None);
+        assert!(matches!(config.defects[0], ConfigDefect::WorldWritable { .. }));
+    }
+
+    #[test]
+    fn a_folder_that_includes_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("!includedir {}\n[mysqld]\nport=1\n", folder.path().display());
+        for name in ["a.cnf", "b.cnf", "c.cnf", "d.cnf"] {
+            std::fs::write(folder.path().join(name), &text).unwrap();
+        }
+        let config = read(Some(&folder.path().join("a.cnf")), None).unwrap();
+        assert_eq!((config.get("port"), config.files.len()), (Some("1"), MOST_FILES));
+    }
+
+    #[test]
+    fn a_named_file_that_is_empty_or_a_clients_is_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "[client]\nssl-ca=/ca.pem\n"] {
+            let file = folder.path().join("my.cnf");
+            std::fs::write(&file, text).unwrap();
+            assert!(
+                read(Some(&file), None).unwrap_err().contains("says nothing to the server"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use crate::facts::{Facts, Origin};
+use crate::remedy::{Action, Effect, Remedy, shell};
+use crate::rules::{Answer, rule};
+
+/// What every server with TLS 1.2 takes, MySQL's fixed list included.
+const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
+                       ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+const PROTOCOLS: [&str; 5] = ["TLSv1", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+
+rule! {
+    /// The server does not start with the protocols or ciphers it was given.
+    ///
+    /// ## What it checks
+    /// While the server is down: whether `tls_version` holds a word that is no protocol, and
+    /// whether the error log says that the ciphers of `ssl_cipher` were refused.
+    ///
+    /// ## Why it matters
+    /// Both families stop at such a value. MySQL 8.4 and later takes ciphers of a fixed list only,
+    /// so that a list that served for years ends a server at its upgrade.
+    ///
+    /// ## How to fix
+    /// `tls_version = TLSv1.2,TLSv1.3`, and for `ssl_cipher` suites with ECDHE and GCM, or none.
+    ///
+    /// ## Source
+    /// MySQL manual, "tls_version" and error MY-015104; MariaDB `vio/viosslfactories.c`, "Failed
+    /// to set ciphers to use".
+    pub static TLS_OPTIONS_REFUSED = {
+        id: "tls-options-refused",
+        step: Server,
+        severity: Error,
+        passes_as: "protocols and ciphers are such as the server takes",
+        explained_by: [],
+    }
+    judge
+}
+
+fn judge(facts: &Facts) -> Answer {
+    if facts.is_running() {
+        return Answer::not_applicable("the server has started with them");
+    }
+    let Some(config) = facts.config.read() else {
+        return Answer::not_applicable("the server's option files were not read");
+    };
+    let is_protocol = |word: &&str| PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let protocols = config.get("tls_version").unwrap_or_default();
+    if let Some(wrong) = words(protocols).find(|word| !is_protocol(word)) {
+        let finding = TLS_OPTIONS_REFUSED
+            .finding("tls_version holds a word that is no protocol", "the server stops at it")
+            .saw("tls_version", protocols)
+            .saw("no protocol", wrong);
+        // Each value is looked at, also one that a later line replaces: the line itself must go.
+        let action = config.origin("tls_version").map(|Origin { file, line }| {
+            let file = shell::path(file);
+            let command = format!("sed -i '{line}s/.*/tls_version = TLSv1.2,TLSv1.3/' {file}");
+            Action::shell(command, Effect::Restart)
+        });
+        return Answer::fail(finding.remedy(
+            action.map(|action| Remedy::new("offer the two protocols that are safe", vec![action])),
+        ));
+    }
+    let log = facts.log.read().map_or(&[][..], Vec::as_slice);
+    let refused = log
+        .iter()
+        .rfind(|line| line.contains("MY-015104") || line.contains("Failed to set ciphers to use"));
+    let (Some(line), Some(ciphers)) = (refused, config.get("ssl_cipher")) else {
+        return Answer::pass();
+    };
+    let file = config.origin("ssl_cipher").map_or(&config.main_file, |origin| &origin.file);
+    let finding = TLS_OPTIONS_REFUSED
+        .finding("the ciphers of ssl_cipher are refused", "the server stops at them")
+        .saw("ssl_cipher", ciphers)
+        .saw("error log", line);
+    let action = Action::config(file, &[("ssl_cipher", CIPHERS)]);
+    Answer::fail(finding.remedy([Remedy::new("name ciphers that are safe", vec![action])]))
+}
+
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::{Source, UnreadKind};
+    use crate::rules::testing;
+
+    fn down() -> Facts {
+        let mut facts = testing::healthy();
+        facts.server = Source::unread(UnreadKind::Unreachable, "", "");
+        facts.wire = Source::unread(UnreadKind::Unreachable, "", "");
+        facts
+    }
+
+    #[test]
+    fn a_word_that_is_no_protocol_is_replaced() {
+        let mut facts = down();
+        testing::set_option(&mut facts, "tls_version", "TLSv1.2,TLS1.3");
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        assert_eq!(findings[0].evidence[1].value, "TLS1.3");
+        testing::set_option(&mut facts, "tls_version", "tlsv1.2, TLSv1.3");
+        assert_eq!(judge(&facts), Answer::pass());
+    }
+
+    #[test]
+    fn ciphers_are_refused_when_the_log_says_so() {
+        let mut facts = down();
+        testing::set_option(&mut facts, "ssl_cipher", "HIGH");
+        assert_eq!(judge(&facts), Answer::pass());
+        facts.log = Source::Read(vec!["SSL error: Failed to set ciphers to use".into()]);
+        assert!(matches!(judge(&facts), Answer::Fail(_)));
+    }
+
+    #[test]
+    fn a_server_that_runs_has_taken_them() {
+        let mut facts = testing::healthy();
+        testing::set_option(&mut facts, "tls_version", "nonsense");
+        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+    }
+}
