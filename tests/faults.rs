@@ -138,30 +138,42 @@ fn close(fault: &Fault, program: &Program) -> Result<usize, String> {
     loop {
         let server = program.start(fault).map_err(|error| error.to_string())?;
         let report = server.check();
-        let findings = report["findings"].as_array().unwrap();
-        let first = findings.first().ok_or("nothing was found")?;
-        let expected = fault.first(program.series);
-        if first["rule"].as_str() != expected || first["because_of"] != Value::Null {
-            return Err(format!("{} came first instead of {expected:?}", first["rule"]));
-        }
-        for finding in &findings[1..] {
-            let rule = finding["rule"].as_str().unwrap();
-            let allowed =
-                fault.may_follow.iter().any(|may| may == rule) || rule == "server-not-running";
-            if !allowed {
-                return Err(format!("{rule} was found, too"));
-            }
-        }
+        let first = named_first(fault, program, &report)?;
         let remedies = first["remedies"].as_array().unwrap();
-        let Some(remedy) = remedies.get(number) else { break };
+        let remedy = remedies.get(number).ok_or("it has no remedy")?;
         run(&server, remedy).map_err(|why| format!("fix {}: {why}", number + 1))?;
         let left = problems(&server.check());
         if !left.is_empty() {
             return Err(format!("fix {} left {}", number + 1, left.join(", ")));
         }
         number += 1;
+        if number == remedies.len() {
+            return Ok(number);
+        }
     }
-    if number == 0 { Err("it has no remedy".into()) } else { Ok(number) }
+}
+
+/// The finding of the fault, if it is the first, and nothing is beside it but what may be.
+fn named_first<'a>(
+    fault: &Fault,
+    program: &Program,
+    report: &'a Value,
+) -> Result<&'a Value, String> {
+    let findings = report["findings"].as_array().unwrap();
+    let first = findings.first().ok_or("nothing was found")?;
+    let expected = fault.first(program.series);
+    if first["rule"].as_str() != expected || first["because_of"] != Value::Null {
+        return Err(format!("{} came first instead of {expected:?}", first["rule"]));
+    }
+    for finding in &findings[1..] {
+        let rule = finding["rule"].as_str().unwrap();
+        let allowed =
+            fault.may_follow.iter().any(|may| may == rule) || rule == "server-not-running";
+        if !allowed {
+            return Err(format!("{rule} was found, too"));
+        }
+    }
+    Ok(first)
 }
 
 /// Runs a remedy as it is printed: shell by a shell, SQL by the client program, lines into files.

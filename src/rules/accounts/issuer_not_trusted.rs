@@ -27,7 +27,16 @@ rule! {
         step: Accounts,
         severity: Error,
         passes_as: "the server trusts the issuers that accounts require",
-        explained_by: ["tls-off", "ca-unusable", "ca-mismatch"],
+        explained_by: [
+            "tls-off",
+            "ca-unusable",
+            "ca-mismatch",
+            "ca-not-a-ca",
+            "ca-may-not-sign",
+            "path-length-exceeded",
+            "ca-expired",
+            "ca-remade",
+        ],
     }
     judge
 }

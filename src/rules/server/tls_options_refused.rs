@@ -1,4 +1,4 @@
-use crate::facts::{Facts, Origin};
+use crate::facts::{Facts, Origin, ServerConfig};
 use crate::remedy::{Action, Effect, Remedy, shell};
 use crate::rules::{Answer, rule};
 
@@ -48,12 +48,7 @@ fn judge(facts: &Facts) -> Answer {
             .finding("tls_version holds a word that is no protocol", "the server stops at it")
             .saw("tls_version", protocols)
             .saw("no protocol", wrong);
-        // Each value is looked at, also one that a later line replaces: the line itself must go.
-        let action = config.origin("tls_version").map(|Origin { file, line }| {
-            let file = shell::path(file);
-            let command = format!("sed -i '{line}s/.*/tls_version = TLSv1.2,TLSv1.3/' {file}");
-            Action::shell(command, Effect::Restart)
-        });
+        let action = replaced_line(config, "tls_version", "TLSv1.2,TLSv1.3");
         return Answer::fail(finding.remedy(
             action.map(|action| Remedy::new("offer the two protocols that are safe", vec![action])),
         ));
@@ -65,13 +60,22 @@ fn judge(facts: &Facts) -> Answer {
     let (Some(line), Some(ciphers)) = (refused, config.get("ssl_cipher")) else {
         return Answer::pass();
     };
-    let file = config.origin("ssl_cipher").map_or(&config.main_file, |origin| &origin.file);
     let finding = TLS_OPTIONS_REFUSED
         .finding("the ciphers of ssl_cipher are refused", "the server stops at them")
         .saw("ssl_cipher", ciphers)
         .saw("error log", line);
-    let action = Action::config(file, &[("ssl_cipher", CIPHERS)]);
-    Answer::fail(finding.remedy([Remedy::new("name ciphers that are safe", vec![action])]))
+    let action = replaced_line(config, "ssl_cipher", CIPHERS);
+    Answer::fail(
+        finding
+            .remedy(action.map(|action| Remedy::new("name ciphers that are safe", vec![action]))),
+    )
+}
+
+/// Each value is looked at, also one that a later line replaces: the line itself has to go.
+fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {
+    let Origin { file, line } = config.origin(option)?;
+    let command = format!("sed -i '{line}s/.*/{option} = {value}/' {}", shell::path(file));
+    Some(Action::shell(command, Effect::Restart))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {
