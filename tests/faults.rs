@@ -183,6 +183,8 @@ fn run(server: &Server, remedy: &Value) -> Result<(), String> {
         let text = action["text"].as_str().unwrap();
         let file = || Path::new(action["file"].as_str().unwrap());
         match action["kind"].as_str().unwrap() {
+            // nothing but its test has started this server
+            "shell" if text == mytls::remedy::shell::RESTART => restart = true,
             "shell" => shell(text)?,
             "sql" => drop(server.sql(text)?),
             "config" => {

@@ -117,6 +117,10 @@ pub enum SandboxError {
     StartedAnyway { server: String, fault: String, log: String },
     #[error("the server refused: {statement}: {why}")]
     Sql { statement: String, why: String },
+    #[error("the server took a statement that it should have refused: {statement}")]
+    Allowed { statement: String },
+    #[error("this host has no bundle of public CAs; install the package ca-certificates")]
+    NoPublicCas,
     #[error("no port could be had on 127.0.0.1: {0}")]
     Port(std::io::Error),
     #[error("the sandbox has ended")]
@@ -363,8 +367,22 @@ impl Sandbox {
                 self.edit_config(|text| config::set(text, name, value))
             }
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
-            Change::Sql { statement } => {
-                accounts::run(&self.socket(), &self.accounts.root, std::slice::from_ref(statement))
+            Change::Sql { statement, refused } => {
+                let statement = statement.replace("{folder}", &self.dir.display().to_string());
+                let done = accounts::run(&self.socket(), &self.accounts.root, &[statement.clone()]);
+                match done {
+                    Err(SandboxError::Sql { .. }) if *refused => Ok(()),
+                    Ok(()) if *refused => Err(SandboxError::Allowed { statement }),
+                    done => done,
+                }
+            }
+            Change::IssueClient { subject } => pki.issue_client(subject),
+            Change::CrossSign { name, of, by } => pki.cross_sign(*name, *of, *by),
+            Change::AppendPublicCa { file } => pki.append_public_ca(file),
+            Change::AppendFiles { files, to } => pki.append_files(files, to),
+            Change::WriteFile { file, text } => {
+                let text = text.replace("{folder}", &self.dir.display().to_string());
+                pki.write_file(file, &text)
             }
             Change::Require { user, require } => {
                 let statement = accounts::require(self.series(), user, require);

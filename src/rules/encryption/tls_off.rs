@@ -1,7 +1,7 @@
 use crate::facts::{Facts, Flavor, Version};
 use crate::remedy::certificates::reissue;
 use crate::remedy::{Action, Remedy};
-use crate::rules::{Answer, rule};
+use crate::rules::{Answer, KEEPS_TLS_OFF, rule};
 use crate::wire::TlsOffer;
 
 rule! {
@@ -25,10 +25,7 @@ rule! {
         step: Encryption,
         severity: Error,
         passes_as: "the server offers TLS",
-        explained_by: [
-            "config-refused", "option-in-other-group", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable", "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark", "key-format-unsupported", "key-type-unsupported", "key-weak", "certificate-weak-signature",
-            "chain-wrong-order", "key-mismatch", "ca-unusable", "server-not-running",
-        ],
+        explained_by: KEEPS_TLS_OFF,
     }
     judge
 }

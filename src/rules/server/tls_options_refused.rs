@@ -1,10 +1,8 @@
-use crate::facts::{Facts, Origin, ServerConfig};
-use crate::remedy::{Action, Effect, Remedy, shell};
+use crate::facts::Facts;
+use crate::remedy::Remedy;
+use crate::remedy::config::{CIPHERS, replaced_line};
 use crate::rules::{Answer, rule};
 
-/// What every server with TLS 1.2 takes, MySQL's fixed list included.
-const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
-                       ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 const PROTOCOLS: [&str; 5] = ["TLSv1", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 rule! {
@@ -69,13 +67,6 @@ fn judge(facts: &Facts) -> Answer {
         finding
             .remedy(action.map(|action| Remedy::new("name ciphers that are safe", vec![action]))),
     )
-}
-
-/// Each value is looked at, also one that a later line replaces: the line itself has to go.
-fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {
-    let Origin { file, line } = config.origin(option)?;
-    let command = format!("sed -i '{line}s/.*/{option} = {value}/' {}", shell::path(file));
-    Some(Action::shell(command, Effect::Restart))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {
