@@ -104,6 +104,22 @@ fn brought() -> PathBuf {
     cache.join("mytls/servers")
 }
 
+/// The sound set-ups of `assets/healthy`: written as faults are, and none.
+pub fn sound_set_ups() -> Vec<Fault> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/healthy");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let set_up = Fault::from_toml(name, &text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(set_up.first, None, "{name} is sound, so no rule names it");
+        set_up
+    };
+    files.iter().map(read).collect()
+}
+
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
