@@ -298,6 +298,7 @@ fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
         group: group_name(about.gid()),
         readable,
         open_to_others,
+        real: Some(real).filter(|real| real != path),
     })
 }
 

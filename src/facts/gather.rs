@@ -408,13 +408,16 @@ impl Gathering<'_> {
         let well = wire.read().is_some_and(|wire| matches!(wire.tls, TlsOffer::Established(_)));
         let systems = config.read().is_some_and(|config| {
             config.main_file.starts_with("/etc") && self.target.server_config.is_none()
-        });
+        }) || self.target.system_root.is_some();
         if well || !systems {
             return not_asked("TLS works, or the system does not start this server");
         }
         self.stage(
             "read the unit and the profile",
-            |_| Source::Read(Confinement::read(Path::new("/"))),
+            |target| {
+                let root = target.system_root.as_deref().unwrap_or(Path::new("/"));
+                Source::Read(Confinement::read(root))
+            },
             |found| {
                 let unit = found.unit.as_ref().map_or("no unit", |unit| unit.name.as_str());
                 let profile = if found.apparmor.is_some() { "a profile" } else { "no profile" };

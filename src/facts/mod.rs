@@ -385,6 +385,9 @@ pub struct Access {
     /// Whether any user of the host may read it: its bits and those of every folder above say so.
     #[serde(default)]
     pub open_to_others: bool,
+    /// Where it really lies, links followed, when that is elsewhere.
+    #[serde(default)]
+    pub real: Option<PathBuf>,
 }
 
 impl Access {

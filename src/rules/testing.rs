@@ -151,6 +151,7 @@ fn file<T>(option: &str, name: &str, content: T) -> FileFacts<T> {
             group: "mysql".into(),
             readable: Readable::Yes,
             open_to_others: false,
+            real: None,
         }),
         byte_order_mark: false,
         content: Ok(content),

@@ -39,6 +39,9 @@ pub struct Fault {
     /// `server_starts = { mariadb = false, "mysql-9.7" = true }`. All others do.
     #[serde(default)]
     pub server_starts: BTreeMap<Servers, bool>,
+    /// It takes root's rights to make it.
+    #[serde(default)]
+    pub needs_root: bool,
     /// What is done to a healthy server, in order.
     #[serde(default)]
     pub changes: Vec<Step>,
@@ -226,6 +229,11 @@ pub enum Change {
     AppendFiles {
         files: Vec<String>,
         to: String,
+    },
+    /// Keeps this folder out of the server's sight, as systemd does it: with an empty one mounted
+    /// over it, where the server alone sees it. The unit that says so has to be written beside it.
+    HideFolder {
+        folder: String,
     },
     /// A text file; `{folder}` is the sandbox's folder. Its own folder is made when it is missing.
     WriteFile {
@@ -431,6 +439,7 @@ const FILES: &[(&str, &str)] = files![
     "transport-enforced-without-tls",
     "account-subject-umlaut",
     "account-subject-slash",
+    "files-hidden-by-systemd",
 ];
 
 #[cfg(test)]

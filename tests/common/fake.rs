@@ -558,6 +558,7 @@ fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {
             group: "mysql".into(),
             readable: Readable::Yes,
             open_to_others: false,
+            real: None,
         }),
         byte_order_mark: false,
         content: Ok(content),

@@ -124,12 +124,12 @@ pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
 
-/// Does a piece of work for each item, on as many threads as there are cores; the results come in
-/// the order of the items.
+/// Does a piece of work for each item, on twice as many threads as there are cores: half of the
+/// time a server is waited for. The results come in the order of the items.
 pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from) * 2;
     std::thread::scope(|scope| {
         for _ in 0..workers.min(items.len()) {
             scope.spawn(|| {
@@ -176,6 +176,8 @@ impl Server {
             .arg(path(&target.ssl_ca))
             .arg("--server-config")
             .arg(path(&target.server_config))
+            .arg("--system-root")
+            .arg(path(&target.system_root))
             .arg("--ca-dir")
             .arg(path(&target.ca_dir))
             .args(arguments)

@@ -82,6 +82,19 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_followed_to_where_the_file_lies() {
+        let mut facts = hiding("/home");
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        let key = files.key.as_mut().unwrap();
+        key.path = "/etc/mysql/server-key.pem".into();
+        assert!(matches!(judge(&facts), Answer::Pass(_)));
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        let access = files.key.as_mut().unwrap().access.as_mut().unwrap();
+        access.real = Some("/home/dba/server-key.pem".into());
+        assert!(matches!(judge(&facts), Answer::Fail(_)));
+    }
+
+    #[test]
     fn other_folders_and_a_server_with_tls_pass() {
         assert!(matches!(judge(&hiding("/root")), Answer::Pass(_)));
         assert_eq!(judge(&testing::healthy()), Answer::pass());

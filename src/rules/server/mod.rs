@@ -24,7 +24,8 @@ fn works(facts: &Facts) -> bool {
 /// The three files, as far as the server cannot get at them.
 fn out_of_sight(facts: &Facts, hidden: impl Fn(&Path) -> bool) -> Vec<(&'static str, &Path)> {
     fn path<T>(file: Option<&FileFacts<T>>) -> Option<&Path> {
-        file.map(|file| file.path.as_path())
+        let real = file?.access.as_ref().and_then(|access| access.real.as_deref());
+        real.or(file.map(|file| file.path.as_path()))
     }
     let Some(files) = facts.files.read() else { return Vec::new() };
     let named = [
