@@ -93,7 +93,9 @@ fn steady(line: &str, sums: &mut Vec<String>) -> String {
         let bare = word.trim_end_matches(',');
         let is_sum = bare.len() == 32 && bare.chars().all(|c| c.is_ascii_hexdigit());
         let is_date = bare.len() == 10 && bare.chars().filter(|c| *c == '-').count() == 2;
-        let is_time = bare.len() == 8 && bare.chars().filter(|c| *c == ':').count() == 2;
+        // MariaDB writes the hours before ten with one digit, and a blank more before it
+        let is_time =
+            matches!(bare.len(), 7 | 8) && bare.chars().filter(|c| *c == ':').count() == 2;
         out.push(if is_sum {
             if !sums.iter().any(|known| known == bare) {
                 sums.push(bare.to_owned());
@@ -108,7 +110,7 @@ fn steady(line: &str, sums: &mut Vec<String>) -> String {
             word.to_owned()
         });
     }
-    let line = out.join(" ").replace("396 days", "397 days");
+    let line = out.join(" ").replace("-01  12:00", "-01 12:00").replace("396 days", "397 days");
     let cut = |from: &str, put: &str| line.find(from).map(|at| format!("{}{put}", &line[..at]));
     cut("RSA 2048, 06", "RSA 2048, 0640 root:mysql")
         .or_else(|| cut("read the key: as ", "read the key: as mysql"))

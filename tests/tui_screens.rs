@@ -279,7 +279,7 @@ fn a_sandbox_needs_no_undo() {
 #[test]
 fn what_holds_is_not_described_as_broken() {
     let mut w = mended();
-    w.walk("2<down>").sees("── the key file holds").sees("What it checks");
+    w.walk("2<down>").sees("── the server's user may read").sees("What it checks");
     w.does_not_see("does not hold").does_not_see("# ");
 }
 
@@ -338,7 +338,10 @@ fn the_first_field_is_the_first_that_is_not_known() {
 fn the_same_line_stays_selected_when_it_is_checked_again() {
     let mut w = broken();
     w.walk("5<down><down>").sees("▶ · web@10.0.%").walk("r").sees("▶ · web@10.0.%");
-    w.walk("<end>").sees("▶ ✓ the server trusts the issuers").walk("<home>").sees("▶ ✗ app@10.0.%");
+    w.walk("<end>")
+        .sees("▶ ✓ no account asks for an empty name")
+        .walk("<home>")
+        .sees("▶ ✗ app@10.0.%");
 }
 
 #[test]
@@ -471,7 +474,9 @@ fn states_are_told_without_colour() {
     let mut w = broken();
     w.walk("n");
     let screen = w.screen();
-    for line in ["✗ the key belongs to another certificate", "✓ the key file holds", "error"] {
+    for line in
+        ["✗ the key belongs to another certificate", "✓ the server's user may read", "error"]
+    {
         assert!(screen.contains(line), "{screen}");
     }
     // and colours are the terminal's own sixteen, on its own background
@@ -493,7 +498,7 @@ fn ascii_is_enough() {
         assert!(screen.is_ascii(), "{screen}");
     }
     w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
-    w.walk("4").sees("/ the server presents").sees(" - x Key");
+    w.walk("4<end>").sees("/ the server presents").sees(" - x Key");
 }
 
 /// Every screen, in every size a terminal can have: nothing panics, and a terminal that is too

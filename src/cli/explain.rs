@@ -1,5 +1,6 @@
 //! `mytls explain` and `mytls rules`: what the rules are, offline.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -145,8 +146,16 @@ fn severity(rule: &Rule) -> &'static str {
 fn nearest(typed: &str) -> Option<&'static str> {
     let words: Vec<&str> =
         typed.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| w.len() > 2).collect();
-    let score = |id: &str| words.iter().filter(|word| id.contains(**word)).count();
-    let best = rules::ALL.iter().map(|rule| rule.id).max_by_key(|id| score(id))?;
+    // in characters: `mismatched` and `mismatch` have eight in common
+    let common =
+        |one: &str, other: &str| one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let score = |id: &str| -> usize {
+        let best = |word: &&str| id.split('-').map(|part| common(part, word)).max().unwrap_or(0);
+        words.iter().map(best).filter(|common| *common > 2).sum()
+    };
+    // of two that are as near, the one with less besides
+    let best =
+        rules::ALL.iter().map(|rule| rule.id).min_by_key(|id| (Reverse(score(id)), id.len()))?;
     (score(best) > 0).then_some(best)
 }
 
@@ -157,6 +166,8 @@ mod tests {
     #[test]
     fn a_slip_of_the_fingers_finds_the_rule() {
         assert_eq!(nearest("mismatch-key"), Some("key-mismatch"));
+        assert_eq!(nearest("mismatched-key"), Some("key-mismatch"));
+        assert_eq!(nearest("cert-expired"), Some("certificate-expired"));
         assert_eq!(nearest("xyz"), None);
     }
 

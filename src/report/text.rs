@@ -86,16 +86,15 @@ impl Pen<'_> {
         let glyph = self.glyph(verdict);
         self.line(&format!("{glyph} {:<18}  {}", step.title(), verdict.word()));
         let mut unknown: Vec<(String, Vec<&str>)> = Vec::new();
+        // What holds is shown where there is something to see, and counted where there is not.
+        let (mut shown, mut more): (Vec<&str>, usize) = (Vec::new(), 0);
         for outcome in examination.outcomes.iter().filter(|outcome| outcome.rule.step == step) {
             match &outcome.answer {
-                Answer::Pass(seen) if seen.is_empty() => {
-                    self.line(&format!(
-                        "    {} {}",
-                        self.glyph(Verdict::Good),
-                        outcome.rule.passes_as
-                    ));
+                Answer::Pass(seen) if seen.is_empty() || shown.contains(&seen.as_str()) => {
+                    more += 1;
                 }
                 Answer::Pass(seen) => {
+                    shown.push(seen);
                     let seen = printable(seen);
                     self.line(&format!(
                         "    {} {}: {seen}",
@@ -115,6 +114,16 @@ impl Pen<'_> {
                 }
                 Answer::NotApplicable(_) => {}
             }
+        }
+        if more > 0 {
+            let glyph = self.glyph(Verdict::Good);
+            let more = match (more, shown.is_empty()) {
+                (1, true) => "1 check holds".to_owned(),
+                (more, true) => format!("{more} checks hold"),
+                (1, false) => "and 1 more holds".to_owned(),
+                (more, false) => format!("and {more} more hold"),
+            };
+            self.line(&format!("    {glyph} {more}"));
         }
         for (why, rules) in unknown {
             let why = printable(&why);
@@ -256,6 +265,16 @@ mod tests {
         assert!(text.contains("✗ key-mismatch: the key belongs to another certificate"), "{text}");
         assert!(text.contains("fix 1: make a private CA"), "{text}");
         assert!(text.ends_with("1 error, no warning\n"), "{text}");
+    }
+
+    #[test]
+    fn what_holds_and_shows_nothing_is_counted() {
+        let text = text(&Examination::judge(testing::healthy()), Look::default());
+        let key =
+            text.split("Key & certificate").nth(1).unwrap().split("CA & chain").next().unwrap();
+        assert!(key.contains("✓ the key belongs to the certificate: EC P-256"), "{key}");
+        assert!(key.contains("more hold\n"), "{key}");
+        assert!(!key.contains("no byte order mark"), "{key}");
     }
 
     #[test]

@@ -73,7 +73,9 @@ pub fn rows(exam: &Examination, step: Step) -> Vec<Row> {
     if step == Step::Accounts {
         out.extend(accounts(exam));
     }
-    out.extend(outcomes(|answer| matches!(answer, Answer::Pass(_))));
+    // where there is something to see goes first
+    out.extend(outcomes(|answer| matches!(answer, Answer::Pass(seen) if !seen.is_empty())));
+    out.extend(outcomes(|answer| matches!(answer, Answer::Pass(seen) if seen.is_empty())));
     out.extend(outcomes(|answer| matches!(answer, Answer::NotApplicable(_))));
     out
 }

@@ -49,6 +49,8 @@ fn judge(facts: &Facts) -> Answer {
     let found: Vec<(&Path, &Certificate)> = files
         .nearby
         .iter()
+        // the private CA of mytls is in a folder that is closed to everybody else
+        .filter(|near| !facts.target.ca_dir.as_ref().is_some_and(|own| near.path.starts_with(own)))
         .filter_map(|near| match &near.holds {
             Holds::Key(key) => {
                 let ca = cas(files).find(|ca| ca.certifies(&key.public))?;
@@ -131,6 +133,13 @@ mod tests {
              install -m 0600 /etc/mysql/tls/ca-key.pem /var/lib/mytls/ca-set-aside/ca-key.pem && \
              rm /etc/mysql/tls/ca-key.pem"
         );
+    }
+
+    #[test]
+    fn the_private_ca_of_mytls_may_be_near() {
+        let mut facts = lying_near(true);
+        facts.target.ca_dir = Some("/etc/mysql/tls".into());
+        assert_eq!(judge(&facts), Answer::pass());
     }
 
     #[test]
