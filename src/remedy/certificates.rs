@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
+use crate::ca::{KeyForm, KeyKind};
 use crate::facts::{Facts, FileFacts, ServerFiles};
 use crate::wire::TlsOffer;
 use crate::x509::pem::Defect;
@@ -92,8 +93,11 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     let user = files.server_user.as_deref();
     let user =
         user.map_or_else(String::new, |user| format!(" --server-user {}", shell::word(user)));
+    // yaSSL takes RSA alone, for the CA that signs clients' certificates, too
+    let (kind, form) =
+        if facts.is_yassl() { (" --key rsa2048", " --key-form pkcs1") } else { ("", "") };
     let issue = format!(
-        "mytls ca server --ca-dir {ca_dir} --san {} --cert-file {} --key-file {}{user}",
+        "mytls ca server --ca-dir {ca_dir} --san {}{kind}{form} --cert-file {} --key-file {}{user}",
         server_names(facts).join(","),
         shell::path(&places.certificate),
         shell::path(&places.key),
@@ -113,7 +117,7 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         let create = match &files.own_ca {
             Some(_) => String::new(),
             None => format!(
-                "mytls ca create --ca-dir {ca_dir} --name {} &&\n",
+                "mytls ca create --ca-dir {ca_dir} --name {}{kind} &&\n",
                 shell::word(&ca_name(facts))
             ),
         };
@@ -133,6 +137,11 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         Remedy::new("make a private CA, and a key and certificate from it", actions)
             .with_note(format!("clients that verify the server need the new CA: {ca_dir}/ca.pem"))
     };
+    if facts.is_yassl() {
+        remedy.note = format!(
+            "clients need all of {ca_dir}/ca.pem: yaSSL sends its own certificate alone, without the chain"
+        );
+    }
     remedy.actions.extend(take_effect(facts, remedy.effect()));
     Some(remedy)
 }
@@ -144,6 +153,16 @@ fn missing_from_ca(facts: &Facts, files: &ServerFiles) -> bool {
     chain_file::checks_itself(facts)
         && !own.certificate.self_signed
         && !files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
+}
+
+/// What kind of key this server can use: P-256 unless it has yaSSL, which knows RSA alone.
+pub fn key_kind(facts: &Facts) -> KeyKind {
+    if facts.is_yassl() { KeyKind::Rsa2048 } else { KeyKind::default() }
+}
+
+/// How this server wants its key written.
+pub fn key_form(facts: &Facts) -> KeyForm {
+    if facts.is_yassl() { KeyForm::Pkcs1 } else { KeyForm::default() }
 }
 
 /// What to call a CA made for this server.

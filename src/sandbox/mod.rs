@@ -286,7 +286,7 @@ impl Sandbox {
         // It holds root's password, and has been read.
         std::fs::remove_file(&init).map_err(|error| DiskError::new(&init, error))?;
         self.accounts.create(&self.socket(), pki, self.series())?;
-        self.accounts.write_client_files(&self.dir, &self.socket(), self.port)?;
+        self.accounts.write_client_files(&self.dir, &self.socket(), self.port, self.series())?;
         Ok(self)
     }
 

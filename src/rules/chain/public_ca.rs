@@ -34,7 +34,7 @@ fn judge(facts: &Facts) -> Answer {
         Ok(files) => files,
         Err(answer) => return answer,
     };
-    if files.certificate.is_none() || facts.server.read().is_some_and(is_yassl) {
+    if files.certificate.is_none() || facts.is_yassl() {
         return Answer::not_applicable(
             "no certificate is set, or the server has no CAs of a system",
         );
@@ -79,10 +79,6 @@ fn judge(facts: &Facts) -> Answer {
     let right = right_ca_nearby(files).and_then(|path| use_ca(facts, path));
     let reissue = if right.is_none() { reissue(facts) } else { None };
     Answer::fail(finding.remedy(right).remedy(reissue))
-}
-
-fn is_yassl(server: &crate::facts::ServerFacts) -> bool {
-    server.tls_library.as_deref().is_some_and(|library| library.starts_with("YaSSL"))
 }
 
 #[cfg(test)]
