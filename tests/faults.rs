@@ -23,8 +23,8 @@ Each fault of the lab (`mytls sandbox --list`) is injected into each server that
 There the first error of `mytls check` has to name its root cause, and every fix that it offers,
 run as printed, each on a server that was broken afresh, has to leave no error and no warning.
 Where a cell says so, both held. `–`: the fault's file leaves that server out, because the fault
-cannot exist there, because it has not been tried there (all of mysql-5.6 so far), or because a fix
-fails there (`chain-incomplete` on mysql-9.7: the reload after the second fix is refused).
+cannot exist there, or because a fix fails there (`chain-incomplete` on mysql-9.7: the reload after
+the second fix is refused).
 
 `tests/faults.rs` writes this page: `UPDATE=1 cargo test --test faults`.
 

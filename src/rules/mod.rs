@@ -59,10 +59,13 @@ pub static ALL: &[&Rule] = &[
     &chain::ca_expired::CA_EXPIRED,
     &chain::intermediate_expired::INTERMEDIATE_EXPIRED,
     &chain::capath_without_hashes::CAPATH_WITHOUT_HASHES,
+    &chain::capath_alone::CAPATH_ALONE,
+    &chain::ca_not_set::CA_NOT_SET,
     &chain::public_ca::PUBLIC_CA_TRUSTED_FOR_CLIENTS,
     &chain::crl_of_another_ca::CRL_OF_ANOTHER_CA,
     &chain::crl_missing_for_ca::CRL_MISSING_FOR_CA,
     &chain::crl_expired::CRL_EXPIRED,
+    &chain::crl_not_read::CRL_NOT_READ,
     &chain::has_stranger::CHAIN_HAS_STRANGER,
     &chain::not_in_ca::CHAIN_NOT_IN_CA,
     &encryption::tls_off::TLS_OFF,
@@ -174,6 +177,13 @@ impl Finding {
     #[must_use]
     fn at(mut self, severity: Severity) -> Self {
         self.severity = severity;
+        self
+    }
+
+    /// Names the rule that explains it here, beyond those that always do ([`Rule::explained_by`]).
+    #[must_use]
+    fn explained_by(mut self, rule: &'static Rule) -> Self {
+        self.because_of = Some(rule.id);
         self
     }
 }
