@@ -8,14 +8,12 @@ use common::lab::{self, Program, problems};
 use mytls::sandbox::{Fault, Series};
 use serde_json::Value;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/healthy");
-
 /// MYTLS_FAULTS=a,b tries these alone.
 #[test]
 fn a_sound_set_up_raises_neither_error_nor_warning() {
     let asked = std::env::var("MYTLS_FAULTS").unwrap_or_default();
     let programs = lab::servers();
-    let set_ups = set_ups();
+    let set_ups = lab::sound_set_ups();
     let mut jobs: Vec<(&Fault, &Program)> = Vec::new();
     for set_up in &set_ups {
         if asked.is_empty() || asked.split(',').any(|asked| asked == set_up.name) {
@@ -53,18 +51,4 @@ fn examine(set_up: &Fault, program: &Program) -> Result<(), String> {
     let bad = steps.iter().filter(|step| !fine(&step["verdict"]));
     wrong.extend(bad.map(|step| step.to_string()));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
-}
-
-fn set_ups() -> Vec<Fault> {
-    let mut files: Vec<_> =
-        std::fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let read = |path: &std::path::PathBuf| {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let text = std::fs::read_to_string(path).unwrap();
-        let set_up = Fault::from_toml(name, &text).unwrap_or_else(|why| panic!("{name}: {why}"));
-        assert_eq!(set_up.first, None, "{name} is sound, so no rule names it");
-        set_up
-    };
-    files.iter().map(read).collect()
 }

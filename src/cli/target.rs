@@ -46,6 +46,9 @@ pub struct TargetArgs {
     /// The server's option file: also examines a server that is down
     #[arg(long, value_name = "FILE")]
     pub server_config: Option<PathBuf>,
+    /// Look below this folder for systemd's units and AppArmor's profiles: a container's root
+    #[arg(long, value_name = "DIR")]
+    pub system_root: Option<PathBuf>,
     /// Where the private CA of this server is kept
     #[arg(long, value_name = "DIR")]
     pub ca_dir: Option<PathBuf>,
@@ -112,6 +115,7 @@ impl TargetArgs {
             ssl_cert: path(&self.ssl_cert, "ssl_cert"),
             ssl_key: path(&self.ssl_key, "ssl_key"),
             server_config: self.server_config.as_deref().map(absolute),
+            system_root: self.system_root.as_deref().map(absolute),
             insecure_login: self.insecure_login,
             ca_dir: self.ca_dir.as_deref().map(absolute),
         })

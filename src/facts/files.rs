@@ -31,6 +31,9 @@ pub struct Sought {
     pub capath: Option<(PathBuf, Option<Origin>)>,
     pub crl: Option<(PathBuf, Option<Origin>)>,
     pub crlpath: Option<PathBuf>,
+    /// Files worth a look besides: those of settings that were replaced, and those that a server
+    /// finds in its data folder by itself.
+    pub besides: Vec<PathBuf>,
     pub server_user: Option<String>,
     /// Where mytls keeps, or would keep, the private CA of this server.
     pub ca_dir: Option<PathBuf>,
@@ -61,6 +64,15 @@ impl Sought {
             let about = std::fs::metadata(data_folder?).ok()?;
             Some(user_name(about.uid()))
         };
+        let replaced = config.iter().flat_map(|config| &config.lost).filter(|lost| {
+            lost.group.is_none() && matches!(&*lost.name, "ssl_key" | "ssl_cert" | "ssl_ca")
+        });
+        let found_by_itself = ["ca.pem", "server-cert.pem", "server-key.pem"].map(PathBuf::from);
+        let besides = replaced
+            .filter_map(|lost| lost.value.as_ref().map(PathBuf::from))
+            .chain(found_by_itself)
+            .filter_map(|path| Some(data_folder?.join(path)))
+            .collect();
         let configured_user = config.and_then(|config| config.get("user")).map(str::to_owned);
         Self {
             key: place("ssl_key"),
@@ -69,6 +81,7 @@ impl Sought {
             capath: place("ssl_capath"),
             crl: place("ssl_crl"),
             crlpath: place("ssl_crlpath").map(|(path, _)| path),
+            besides,
             server_user: configured_user.or_else(owner_of_data),
             ca_dir: None,
         }
@@ -117,6 +130,7 @@ pub fn read(sought: &Sought) -> ServerFiles {
     }
     (files.nearby, files.nearby_crls) = nearby(sought);
     files.combined = combined(sought);
+    files.public_cas = trust::public(files.ca_certificates());
     files.own_ca = sought.ca_dir.as_deref().and_then(own_ca);
     files
 }
@@ -284,6 +298,7 @@ fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {
         group: group_name(about.gid()),
         readable,
         open_to_others,
+        real: Some(real).filter(|real| real != path),
     })
 }
 
@@ -341,6 +356,7 @@ fn nearby(sought: &Sought) -> (Vec<Nearby>, Vec<NearbyCrls>) {
     for folder in folders {
         collect(folder, 1, &mut files);
     }
+    files.extend(sought.besides.iter().filter(|path| path.is_file()).cloned());
     files.sort();
     files.dedup();
     let (mut nearby, mut lists) = (Vec::new(), Vec::new());

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::files::Sought;
 use super::session::{Route, Tls};
 use super::{
-    Facts, Flavor, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport, UnreadKind,
-    Version,
+    Confinement, Facts, Flavor, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport,
+    UnreadKind, Version,
 };
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
@@ -169,6 +169,7 @@ impl Gathering<'_> {
             }
         }
         let log = self.log(local, &config, &server, &wire);
+        let confinement = self.confinement(&config, &wire);
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -178,6 +179,7 @@ impl Gathering<'_> {
             wire,
             server,
             log,
+            confinement,
         }
     }
 
@@ -392,6 +394,34 @@ impl Gathering<'_> {
                 TlsOffer::Established(handshake) => handshake.version.clone(),
                 TlsOffer::NotOffered => "no TLS".to_owned(),
                 TlsOffer::Failed { .. } => "the handshake fails".to_owned(),
+            },
+        )
+    }
+
+    /// Only where something is wrong, and the server is the one that the system starts: units and
+    /// profiles say nothing about others.
+    fn confinement(
+        &mut self,
+        config: &Source<ServerConfig>,
+        wire: &Source<WireFacts>,
+    ) -> Source<Confinement> {
+        let well = wire.read().is_some_and(|wire| matches!(wire.tls, TlsOffer::Established(_)));
+        let systems = config.read().is_some_and(|config| {
+            config.main_file.starts_with("/etc") && self.target.server_config.is_none()
+        }) || self.target.system_root.is_some();
+        if well || !systems {
+            return not_asked("TLS works, or the system does not start this server");
+        }
+        self.stage(
+            "read the unit and the profile",
+            |target| {
+                let root = target.system_root.as_deref().unwrap_or(Path::new("/"));
+                Source::Read(Confinement::read(root))
+            },
+            |found| {
+                let unit = found.unit.as_ref().map_or("no unit", |unit| unit.name.as_str());
+                let profile = if found.apparmor.is_some() { "a profile" } else { "no profile" };
+                format!("{unit}, {profile}")
             },
         )
     }

@@ -14,6 +14,7 @@ use crate::x509::pem::Defect;
 use crate::x509::{Certificate, PrivateKey};
 
 pub mod config;
+pub mod confinement;
 pub mod files;
 pub mod folder;
 pub mod gather;
@@ -25,6 +26,7 @@ pub mod session;
 pub mod target;
 pub mod trust;
 
+pub use confinement::Confinement;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -46,6 +48,9 @@ pub struct Facts {
     pub server: Source<ServerFacts>,
     /// The last TLS and start-up lines of the error log.
     pub log: Source<Vec<String>>,
+    /// What systemd and AppArmor keep from the server; looked at only where TLS does not work.
+    #[serde(default = "Source::not_asked")]
+    pub confinement: Source<Confinement>,
 }
 
 impl Facts {
@@ -120,6 +125,11 @@ pub enum UnreadKind {
 impl<T> Source<T> {
     pub fn unread(kind: UnreadKind, why: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Unread(Unread { kind, why: why.into(), advice: advice.into() })
+    }
+
+    /// Nobody looked, and nobody needs to know.
+    fn not_asked() -> Self {
+        Self::unread(UnreadKind::NotAsked, "", "")
     }
 
     pub fn read(&self) -> Option<&T> {
@@ -275,6 +285,10 @@ pub struct ServerFiles {
     pub key: Option<FileFacts<PrivateKey>>,
     pub certificate: Option<FileFacts<Vec<Certificate>>>,
     pub ca: Option<FileFacts<Vec<Certificate>>>,
+    /// Which of the CA file's certificates are of CAs that serve everybody: they came with this
+    /// host's system.
+    #[serde(default)]
+    pub public_cas: Vec<usize>,
     /// For each certificate of the certificate file, which other of that file signed it.
     pub signers: Vec<Option<usize>>,
     /// The server's own certificate verified under `ssl_ca` and nothing else, dates aside;
@@ -384,6 +398,9 @@ pub struct Access {
     /// Whether any user of the host may read it: its bits and those of every folder above say so.
     #[serde(default)]
     pub open_to_others: bool,
+    /// Where it really lies, links followed, when that is elsewhere.
+    #[serde(default)]
+    pub real: Option<PathBuf>,
 }
 
 impl Access {

@@ -23,6 +23,9 @@ pub struct Target {
     pub ssl_key: Option<PathBuf>,
     /// The server's option file, when its usual places are not meant.
     pub server_config: Option<PathBuf>,
+    /// The folder below which the system's own settings lie (systemd's units, AppArmor's profiles),
+    /// when it is not `/`: the root of a container, or of a host that was mounted.
+    pub system_root: Option<PathBuf>,
     /// Log in over TCP even where nobody could say who is listening.
     pub insecure_login: bool,
     /// Where mytls keeps the private CA of this server.

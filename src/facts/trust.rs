@@ -51,6 +51,46 @@ pub struct NearbyCrls {
     pub crls: Vec<Crl>,
 }
 
+/// The public CAs as systems have them in one file.
+const BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+];
+/// What the administrator of this host added to them.
+const ADDED: &str = "/usr/local/share/ca-certificates";
+
+/// Which of these are in the system's bundle, and were not put there by the administrator.
+pub fn public(certificates: &[Certificate]) -> Vec<usize> {
+    if certificates.is_empty() {
+        return Vec::new();
+    }
+    let text = |path: &Path| {
+        files::bytes(path)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    };
+    let bundle = BUNDLES.iter().map(|path| text(Path::new(path))).find(|text| !text.is_empty());
+    let Some(bundle) = bundle else { return Vec::new() };
+    let added: String = std::fs::read_dir(ADDED)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(FOLDER_FILES)
+        .map(|entry| text(&entry.path()))
+        .collect();
+    // All are written alike, in lines of 64: what stands between the marks is enough to find one.
+    let body = |pem: &str| {
+        let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        lines.join("\n")
+    };
+    let is_public = |certificate: &Certificate| {
+        let body = body(&certificate.pem);
+        !body.is_empty() && bundle.contains(&body) && !added.contains(&body)
+    };
+    (0..certificates.len()).filter(|at| is_public(&certificates[*at])).collect()
+}
+
 impl CaFolder {
     /// Those that the server finds.
     pub fn trusted(&self) -> impl Iterator<Item = &Certificate> {

@@ -1,5 +1,20 @@
 //! Edits of option files: the line where it takes effect, and nothing else.
 
+use super::{Action, Effect, shell};
+use crate::facts::{Origin, ServerConfig};
+
+/// What every server with TLS 1.2 takes, MySQL's fixed list included, for keys of either kind.
+pub const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
+                           ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+
+/// The line that sets an option, written anew where it stands: for options of which a server looks
+/// at each value, also one that a later line replaces. `None` where no file sets it.
+pub fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {
+    let Origin { file, line } = config.origin(option)?;
+    let command = format!("sed -i '{line}s/.*/{option} = {value}/' {}", shell::path(file));
+    Some(Action::shell(command, Effect::Restart))
+}
+
 /// A value as an option file needs it: quoted where a comment or blanks would end it.
 pub fn quote(value: &str) -> String {
     let plain = !value.contains(['#', '\'', '"', '\\']) && value.trim() == value;

@@ -21,6 +21,10 @@ pub static ALL: &[&Rule] = &[
     &server::not_running::SERVER_NOT_RUNNING,
     &server::config_refused::CONFIG_REFUSED,
     &server::option_in_other_group::OPTION_IN_OTHER_GROUP,
+    &server::option_overridden::OPTION_OVERRIDDEN,
+    &server::tls_options_incomplete::TLS_OPTIONS_INCOMPLETE,
+    &server::files_hidden_by_systemd::FILES_HIDDEN_BY_SYSTEMD,
+    &server::files_denied_by_apparmor::FILES_DENIED_BY_APPARMOR,
     &server::tls_options_refused::TLS_OPTIONS_REFUSED,
     &key::swapped::CERTIFICATE_AND_KEY_SWAPPED,
     &key::key_is_certificate::KEY_IS_CERTIFICATE,
@@ -68,6 +72,7 @@ pub static ALL: &[&Rule] = &[
     &chain::crl_not_read::CRL_NOT_READ,
     &chain::has_stranger::CHAIN_HAS_STRANGER,
     &chain::not_in_ca::CHAIN_NOT_IN_CA,
+    &encryption::no_common_cipher::NO_COMMON_CIPHER,
     &encryption::tls_off::TLS_OFF,
     &encryption::certificate_not_loaded::CERTIFICATE_NOT_LOADED,
     &encryption::paths_not_loaded::PATHS_NOT_LOADED,
@@ -96,7 +101,7 @@ macro_rules! rule {
             step: $step:ident,
             severity: $severity:ident,
             passes_as: $passes_as:literal,
-            explained_by: [$($cause:literal),* $(,)?],
+            explained_by: $explained_by:expr,
         }
         $judge:expr
     ) => {
@@ -106,7 +111,7 @@ macro_rules! rule {
             step: $crate::rules::Step::$step,
             severity: $crate::rules::Severity::$severity,
             passes_as: $passes_as,
-            explained_by: &[$($cause),*],
+            explained_by: &$explained_by,
             doc: concat!($($doc, "\n",)+),
             file: file!(),
             judge: $judge,
@@ -114,6 +119,34 @@ macro_rules! rule {
     };
 }
 use rule;
+
+/// The rules of what keeps a server from having TLS, or from starting: what they find explains that
+/// it has none.
+const KEEPS_TLS_OFF: [&str; 23] = [
+    "config-refused",
+    "option-in-other-group",
+    "option-overridden",
+    "tls-options-incomplete",
+    "tls-options-refused",
+    "files-hidden-by-systemd",
+    "files-denied-by-apparmor",
+    "capath-alone",
+    "key-unusable",
+    "key-unreadable",
+    "key-encrypted",
+    "key-is-certificate",
+    "key-format-unsupported",
+    "key-type-unsupported",
+    "key-weak",
+    "key-mismatch",
+    "byte-order-mark",
+    "certificate-and-key-swapped",
+    "certificate-unusable",
+    "certificate-weak-signature",
+    "chain-wrong-order",
+    "ca-unusable",
+    "no-common-cipher",
+];
 
 /// A step of the checklist, in the order in which it is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

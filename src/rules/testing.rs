@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::facts::{
-    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, Origin, Readable, Require,
-    ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport, Version,
+    Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, Origin,
+    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
+    Version,
 };
 use crate::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use crate::x509::chain::VerifyFault;
@@ -135,6 +136,7 @@ fn build() -> Facts {
             sessions: Source::Read(Vec::new()),
         }),
         log: Source::Read(Vec::new()),
+        confinement: Source::Read(Confinement::default()),
     }
 }
 
@@ -149,6 +151,7 @@ fn file<T>(option: &str, name: &str, content: T) -> FileFacts<T> {
             group: "mysql".into(),
             readable: Readable::Yes,
             open_to_others: false,
+            real: None,
         }),
         byte_order_mark: false,
         content: Ok(content),

@@ -39,6 +39,9 @@ pub struct Fault {
     /// `server_starts = { mariadb = false, "mysql-9.7" = true }`. All others do.
     #[serde(default)]
     pub server_starts: BTreeMap<Servers, bool>,
+    /// It takes root's rights to make it.
+    #[serde(default)]
+    pub needs_root: bool,
     /// What is done to a healthy server, in order.
     #[serde(default)]
     pub changes: Vec<Step>,
@@ -203,6 +206,39 @@ pub enum Change {
     /// A statement, run as root.
     Sql {
         statement: String,
+        /// The server refuses it, which is the point.
+        #[serde(default)]
+        refused: bool,
+    },
+    /// The certificate of `app@%` with this subject, from the issuing CA, in place of the one there is.
+    IssueClient {
+        /// Short names and values: `[["O", "A/B"], ["CN", "app"]]`.
+        subject: Vec<[String; 2]>,
+    },
+    /// The CA `of` once more, with its name and key, signed by another: `name` from now on.
+    CrossSign {
+        name: Holder,
+        of: Holder,
+        by: Holder,
+    },
+    /// A CA that this host's system trusts, for all the world, after what is in the file.
+    AppendPublicCa {
+        file: String,
+    },
+    /// These files, one after the other, as one; a key's mode and owner stay with it.
+    AppendFiles {
+        files: Vec<String>,
+        to: String,
+    },
+    /// Keeps this folder out of the server's sight, as systemd does it: with an empty one mounted
+    /// over it, where the server alone sees it. The unit that says so has to be written beside it.
+    HideFolder {
+        folder: String,
+    },
+    /// A text file; `{folder}` is the sandbox's folder. Its own folder is made when it is missing.
+    WriteFile {
+        file: String,
+        text: String,
     },
     /// What an account needs to log in, `X509` for example, said as this server wants it said.
     Require {
@@ -399,6 +435,19 @@ const FILES: &[(&str, &str)] = files![
     "account-issuer-is-root",
     "account-cipher-of-old-protocol",
     "account-subject-empty",
+    "certificate-auto-generated",
+    "certificate-self-made",
+    "public-ca-trusted",
+    "auto-detection-off",
+    "key-option-missing",
+    "option-overridden",
+    "tls-version-invalid",
+    "no-common-cipher",
+    "files-not-reloaded",
+    "transport-enforced-without-tls",
+    "account-subject-umlaut",
+    "account-subject-slash",
+    "files-hidden-by-systemd",
 ];
 
 #[cfg(test)]

@@ -82,6 +82,8 @@ pub struct Sandbox {
     /// whether it runs.
     restarting: Mutex<()>,
     ended: AtomicBool,
+    /// A folder that the server does not see.
+    hidden: Mutex<Option<PathBuf>>,
 }
 
 /// Why there is no sandbox, or not the one that was wanted.
@@ -105,6 +107,8 @@ pub enum SandboxError {
     NoSuchFault { name: String },
     #[error("the fault {fault} is not for {server}; choose another fault or another --server")]
     NotForThisServer { fault: String, server: String },
+    #[error("the fault {fault} can only be made by root; run it as root, or choose another")]
+    NeedsRoot { fault: String },
     #[error("{base} is too long a path for the server's socket; choose a shorter one: TMPDIR=/tmp mytls sandbox …", base = base.display())]
     LongPath { base: PathBuf },
     #[error("the server's data folder could not be prepared ({what}); it said:\n{log}")]
@@ -117,6 +121,10 @@ pub enum SandboxError {
     StartedAnyway { server: String, fault: String, log: String },
     #[error("the server refused: {statement}: {why}")]
     Sql { statement: String, why: String },
+    #[error("the server took a statement that it should have refused: {statement}")]
+    Allowed { statement: String },
+    #[error("this host has no bundle of public CAs; install the package ca-certificates")]
+    NoPublicCas,
     #[error("no port could be had on 127.0.0.1: {0}")]
     Port(std::io::Error),
     #[error("the sandbox has ended")]
@@ -141,6 +149,9 @@ impl Sandbox {
             return Err(SandboxError::NotForThisServer { fault: fault.name, server });
         }
         let user = RunAs::choose()?;
+        if fault.needs_root && user.owner().is_none() {
+            return Err(SandboxError::NeedsRoot { fault: fault.name });
+        }
         let base = match &options.base_dir {
             Some(base) => base.clone(),
             None => folder::default_base().map_err(|e| DiskError::new(Path::new("/tmp"), e))?,
@@ -173,6 +184,7 @@ impl Sandbox {
             folder: Mutex::new(Some(folder)),
             restarting: Mutex::new(()),
             ended: AtomicBool::new(false),
+            hidden: Mutex::new(None),
         };
         let sandbox = sandbox.first_start(&pki)?;
         if !sandbox.fault.changes.is_empty() {
@@ -192,6 +204,7 @@ impl Sandbox {
             password: Some(self.accounts.root.clone()),
             ssl_ca: Some(self.dir.join("client/ca.pem")),
             server_config: Some(self.config_file()),
+            system_root: Some(self.dir.join("system")),
             ca_dir: Some(pki::ca_dir(&self.dir)),
             ..Target::default()
         }
@@ -363,8 +376,26 @@ impl Sandbox {
                 self.edit_config(|text| config::set(text, name, value))
             }
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
-            Change::Sql { statement } => {
-                accounts::run(&self.socket(), &self.accounts.root, std::slice::from_ref(statement))
+            Change::Sql { statement, refused } => {
+                let statement = statement.replace("{folder}", &self.dir.display().to_string());
+                let done = accounts::run(&self.socket(), &self.accounts.root, &[statement.clone()]);
+                match done {
+                    Err(SandboxError::Sql { .. }) if *refused => Ok(()),
+                    Ok(()) if *refused => Err(SandboxError::Allowed { statement }),
+                    done => done,
+                }
+            }
+            Change::IssueClient { subject } => pki.issue_client(subject),
+            Change::CrossSign { name, of, by } => pki.cross_sign(*name, *of, *by),
+            Change::AppendPublicCa { file } => pki.append_public_ca(file),
+            Change::HideFolder { folder } => {
+                *lock(&self.hidden) = Some(pki.path(folder));
+                Ok(())
+            }
+            Change::AppendFiles { files, to } => pki.append_files(files, to),
+            Change::WriteFile { file, text } => {
+                let text = text.replace("{folder}", &self.dir.display().to_string());
+                pki.write_file(file, &text)
             }
             Change::Require { user, require } => {
                 let statement = accounts::require(self.series(), user, require);
@@ -377,7 +408,9 @@ impl Sandbox {
     fn launch(&self, init: Option<&Path>) -> Result<Process, SandboxError> {
         let log = self.log();
         let from = server::length(&log);
-        let process = self.program.start(&self.config_file(), init, &log, &self.user)?;
+        let hidden = lock(&self.hidden).clone();
+        let start = server::Start { config: &self.config_file(), init, hidden: hidden.as_deref() };
+        let process = self.program.start(&start, &log, &self.user)?;
         if let Some(folder) = &*lock(&self.folder) {
             folder.note_server(process.pid())?;
         }

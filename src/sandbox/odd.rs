@@ -1,14 +1,15 @@
 //! Server certificates and keys that no CA of today would make, built by OpenSSL alone: what has
 //! gone wrong on real servers went wrong with these.
 
-use openssl::asn1::Asn1Time;
+use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::dsa::Dsa;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, PKeyRef, Private};
+use openssl::pkey::{Id, PKey, PKeyRef, Private};
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName,
@@ -52,6 +53,8 @@ pub enum Odd {
     Dsa2048,
     Secp256k1,
     Ed448,
+    /// RSA that signs with PSS alone.
+    RsaPss2048,
 }
 
 /// What the signature is made over.
@@ -75,6 +78,12 @@ impl OddKey {
                 PKey::from_ec_key(EcKey::generate(&group)?)
             }
             Self::Odd(Odd::Ed448) => PKey::generate_ed448(),
+            Self::Odd(Odd::RsaPss2048) => {
+                let mut context = PkeyCtx::new_id(Id::RSA_PSS)?;
+                context.keygen_init()?;
+                context.set_rsa_keygen_bits(2048)?;
+                context.keygen()
+            }
         }
     }
 }
@@ -93,13 +102,11 @@ pub(super) fn issue(
     subject.append_entry_by_nid(Nid::ORGANIZATIONNAME, "mytls sandbox")?;
     subject.append_entry_by_nid(Nid::COMMONNAME, "server")?;
     let subject = subject.build();
-    let mut serial = BigNum::new()?;
-    serial.rand(120, MsbOption::ONE, false)?;
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
 
     let mut builder = X509::builder()?;
     builder.set_version(if odd.version1 { 0 } else { 2 })?;
-    let serial = serial.to_asn1_integer()?;
+    let serial = serial()?;
     builder.set_serial_number(&serial)?;
     builder.set_subject_name(&subject)?;
     builder.set_issuer_name(by.certificate.subject_name())?;
@@ -112,6 +119,24 @@ pub(super) fn issue(
     }
     builder.sign(&by.key, digest(odd.digest, &by.key))?;
     Ok(Issued { certificate: builder.build(), key, key_form: KeyForm::default(), chain: by.path() })
+}
+
+/// The CA's name and key once more, signed by another CA.
+pub(super) fn cross_sign(of: &Authority, by: &Authority) -> Result<X509, ErrorStack> {
+    let mut builder = X509::builder()?;
+    builder.set_version(2)?;
+    let serial = serial()?;
+    builder.set_serial_number(&serial)?;
+    builder.set_subject_name(of.certificate.subject_name())?;
+    builder.set_issuer_name(by.certificate.subject_name())?;
+    builder.set_pubkey(&of.key)?;
+    builder.set_not_before(of.certificate.not_before())?;
+    builder.set_not_after(of.certificate.not_after())?;
+    builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    builder.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+    identify(&mut builder, by)?;
+    builder.sign(&by.key, digest(Digest::Sha256, &by.key))?;
+    Ok(builder.build())
 }
 
 /// A CA beside `usual`, under the same root and with an RSA key: what MD5 can be signed with.
@@ -162,6 +187,11 @@ fn extend(
         let extension = alternative.build(&context)?;
         builder.append_extension(extension)?;
     }
+    identify(builder, by)
+}
+
+/// The identifiers of its key and of its issuer's.
+fn identify(builder: &mut X509Builder, by: &Authority) -> Result<(), ErrorStack> {
     let context = builder.x509v3_context(Some(&by.certificate), None);
     let own = SubjectKeyIdentifier::new().build(&context)?;
     let theirs = AuthorityKeyIdentifier::new().keyid(true).build(&context)?;
@@ -169,10 +199,16 @@ fn extend(
     builder.append_extension(theirs)
 }
 
+fn serial() -> Result<Asn1Integer, ErrorStack> {
+    let mut serial = BigNum::new()?;
+    serial.rand(120, MsbOption::ONE, false)?;
+    serial.to_asn1_integer()
+}
+
 fn digest(wanted: Digest, key: &PKeyRef<Private>) -> MessageDigest {
     match wanted {
         // these two sign the message itself
-        Digest::Sha256 if matches!(key.id(), openssl::pkey::Id::ED25519) => MessageDigest::null(),
+        Digest::Sha256 if matches!(key.id(), Id::ED25519) => MessageDigest::null(),
         Digest::Sha256 => MessageDigest::sha256(),
         Digest::Sha1 => MessageDigest::sha1(),
         Digest::Md5 => MessageDigest::md5(),

@@ -61,6 +61,27 @@ impl RunAs {
     }
 }
 
+/// How a server is started.
+pub(super) struct Start<'a> {
+    pub(super) config: &'a Path,
+    /// Statements that it runs before it lets anybody in.
+    pub(super) init: Option<&'a Path>,
+    /// A folder that it does not see.
+    pub(super) hidden: Option<&'a Path>,
+}
+
+/// The program as this user, in a name space of its own with an empty folder mounted over one: what
+/// systemd does for `ProtectHome` and `InaccessiblePaths`.
+fn without(hidden: &Path, owner: Owner, program: &Path) -> Command {
+    const SCRIPT: &str = "mount -t tmpfs -o mode=0755 none \"$1\" && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, "sh"]).arg(hidden);
+    command.args(["setpriv", "--pdeathsig", "TERM", "--clear-groups"]);
+    command.arg(format!("--regid={}", owner.gid)).arg(format!("--reuid={}", owner.uid));
+    command.arg("--").arg(program);
+    command
+}
+
 /// A server program: `mariadbd` or `mysqld`.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
@@ -163,23 +184,27 @@ impl Program {
         }
     }
 
-    /// Starts it; `init` holds statements that it runs before it lets anybody in.
     pub(super) fn start(
         &self,
-        config: &Path,
-        init: Option<&Path>,
+        start: &Start,
         log: &Path,
         user: &RunAs,
     ) -> Result<Process, SandboxError> {
-        let mut command = Command::new(&self.path);
+        let hiding = start.hidden.zip(user.owner());
+        let mut command = match hiding {
+            Some((hidden, owner)) => without(hidden, owner, &self.path),
+            None => Command::new(&self.path),
+        };
         // has to be the first argument
-        command.arg(with_path("--defaults-file=", config));
-        if let Some(init) = init {
+        command.arg(with_path("--defaults-file=", start.config));
+        if let Some(init) = start.init {
             command.arg(with_path("--init-file=", init));
         }
-        if let Some(folder) = config.parent() {
+        if let Some(folder) = start.config.parent() {
             command.current_dir(folder);
         }
+        // what hides the folder needs root's rights, and gives them up itself
+        let user = if hiding.is_some() { &RunAs { owner: None } } else { user };
         Process::start(&command, log, user)
     }
 

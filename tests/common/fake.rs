@@ -434,6 +434,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             files: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
             wire: Source::unread(kind, why, "check the address"),
             server: Source::unread(kind, why, "check the address"),
+            confinement: Source::unread(UnreadKind::NotAsked, "", ""),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
     }
@@ -501,6 +502,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             },
         }),
         server: Source::Read(server(does)),
+        confinement: Source::unread(UnreadKind::NotAsked, "", ""),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
 }
@@ -556,6 +558,7 @@ fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {
             group: "mysql".into(),
             readable: Readable::Yes,
             open_to_others: false,
+            real: None,
         }),
         byte_order_mark: false,
         content: Ok(content),

@@ -104,16 +104,32 @@ fn brought() -> PathBuf {
     cache.join("mytls/servers")
 }
 
+/// The sound set-ups of `assets/healthy`: written as faults are, and none.
+pub fn sound_set_ups() -> Vec<Fault> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/healthy");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let set_up = Fault::from_toml(name, &text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(set_up.first, None, "{name} is sound, so no rule names it");
+        set_up
+    };
+    files.iter().map(read).collect()
+}
+
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
 
-/// Does a piece of work for each item, on as many threads as there are cores; the results come in
-/// the order of the items.
+/// Does a piece of work for each item, on twice as many threads as there are cores: half of the
+/// time a server is waited for. The results come in the order of the items.
 pub fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from) * 2;
     std::thread::scope(|scope| {
         for _ in 0..workers.min(items.len()) {
             scope.spawn(|| {
@@ -160,6 +176,8 @@ impl Server {
             .arg(path(&target.ssl_ca))
             .arg("--server-config")
             .arg(path(&target.server_config))
+            .arg("--system-root")
+            .arg(path(&target.system_root))
             .arg("--ca-dir")
             .arg(path(&target.ca_dir))
             .args(arguments)

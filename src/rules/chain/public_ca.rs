@@ -1,14 +1,18 @@
-use crate::facts::{Account, Facts, Require};
-use crate::remedy::certificates::reissue;
+use crate::facts::{Account, Facts, Require, ServerFiles};
+use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
+use crate::remedy::{Action, Remedy};
 use crate::rules::chain::{right_ca_nearby, use_ca};
 use crate::rules::{Answer, Severity, files, rule};
+use crate::x509::Certificate;
+use crate::x509::chain::{Purpose, verify};
 
 rule! {
     /// The server trusts every CA of the system for its clients' certificates.
     ///
     /// ## What it checks
     /// Whether TLS is on and neither `ssl_ca` nor `ssl_capath` is set: OpenSSL then falls back on
-    /// the system's CAs.
+    /// the system's CAs. And whether `ssl_ca` itself holds a CA that came with the system, while
+    /// accounts `REQUIRE X509`.
     ///
     /// ## Why it matters
     /// An account with `REQUIRE X509` takes any certificate that any of some hundred public CAs
@@ -34,6 +38,9 @@ fn judge(facts: &Facts) -> Answer {
         Ok(files) => files,
         Err(answer) => return answer,
     };
+    if !files.public_cas.is_empty() {
+        return named_beside_others(facts, files);
+    }
     if files.certificate.is_none() || facts.is_yassl() {
         return Answer::not_applicable(
             "no certificate is set, or the server has no CAs of a system",
@@ -81,6 +88,55 @@ fn judge(facts: &Facts) -> Answer {
     Answer::fail(finding.remedy(right).remedy(reissue))
 }
 
+/// `ssl_ca` itself holds a public CA: only `REQUIRE X509` minds, which asks for no name.
+fn named_beside_others(facts: &Facts, files: &ServerFiles) -> Answer {
+    let Some(accounts) = facts.server.read().and_then(|server| server.accounts.read()) else {
+        return Answer::Unknown(
+            "ssl_ca holds a public CA, and it is not known which accounts need a certificate"
+                .into(),
+        );
+    };
+    let names: Vec<String> = accounts
+        .iter()
+        .filter(|account| !account.locked && account.require == Require::X509)
+        .take(5)
+        .map(|account| account.name.to_string())
+        .collect();
+    if names.is_empty() {
+        return Answer::pass();
+    }
+    let all = files.ca_certificates();
+    let (public, own): (Vec<usize>, Vec<usize>) =
+        (0..all.len()).partition(|at| files.public_cas.contains(at));
+    let mut finding = PUBLIC_CA_TRUSTED_FOR_CLIENTS.finding(
+        "ssl_ca holds a public CA, whose certificates anybody can have",
+        "REQUIRE X509 takes any certificate of any CA in ssl_ca",
+    );
+    for at in public.iter().take(3) {
+        finding = finding.saw("public CA", all[*at].subject.display());
+    }
+    let finding = finding.saw("let anybody's in", names.join(", "));
+    let own: Vec<&Certificate> = own.into_iter().map(|at| &all[at]).collect();
+    let without = without_public(facts, files, &own);
+    let reissue = if without.is_none() { reissue(facts) } else { None };
+    Answer::fail(finding.remedy(without).remedy(reissue))
+}
+
+/// `ssl_ca` without the public ones, where the server's own certificate does not need them.
+fn without_public(facts: &Facts, files: &ServerFiles, own: &[&Certificate]) -> Option<Remedy> {
+    let file = files.ca.as_ref().filter(|_| !files.is_combined("ssl_ca"))?;
+    let trusted: Vec<_> = own.iter().filter_map(|ca| ca.to_openssl()).collect();
+    let others: Vec<_> = files.certificates().iter().filter_map(Certificate::to_openssl).collect();
+    let leaf = files.leaf()?.to_openssl()?;
+    verify(&leaf, &others, &trusted, Purpose::Server).ok()?;
+    let text: String = own.iter().map(|ca| ca.pem.as_str()).collect();
+    let effect = effect_of_files(facts);
+    let mut actions = vec![Action::file(&file.path, text, effect)];
+    actions.extend(take_effect(facts, effect));
+    let note = "clients whose certificate is of the public CA are refused from then on";
+    Some(Remedy::new("leave your own CA alone in ssl_ca", actions).with_note(note))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +166,22 @@ mod tests {
         };
         let Answer::Fail(findings) = judge(&without_ca(subject)) else { panic!() };
         assert_eq!(findings[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_public_ca_beside_ones_own_is_taken_out() {
+        let public = crate::x509::testing::root("Public CA");
+        let mut facts = testing::with_files(|files| {
+            let public = Certificate::from_openssl(&public.certificate);
+            files.ca.as_mut().unwrap().content.as_mut().unwrap().push(public);
+            files.public_cas = vec![1];
+        });
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let action = &findings[0].remedies[0].actions[0];
+        assert_eq!(action.text.matches("BEGIN").count(), 1, "the other stays");
+        let Source::Read(server) = &mut facts.server else { panic!() };
+        server.accounts = Source::Read(vec![testing::account("app", "%", Require::Ssl)]);
+        assert_eq!(judge(&facts), Answer::pass());
     }
 
     #[test]

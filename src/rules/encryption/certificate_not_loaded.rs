@@ -1,7 +1,7 @@
 use crate::facts::Facts;
 use crate::remedy::certificates::{effect_of_files, take_effect};
 use crate::remedy::{Action, Remedy, shell};
-use crate::rules::{Answer, day, rule};
+use crate::rules::{Answer, KEEPS_TLS_OFF, day, rule};
 
 rule! {
     /// The server still presents another certificate than its file holds.
@@ -25,10 +25,7 @@ rule! {
         step: Encryption,
         severity: Warning,
         passes_as: "the server presents the certificate of its file",
-        explained_by: [
-            "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable",
-            "chain-wrong-order", "key-mismatch", "ca-unusable",
-        ],
+        explained_by: KEEPS_TLS_OFF,
     }
     judge
 }

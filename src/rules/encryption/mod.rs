@@ -1,6 +1,7 @@
 //! Is the connection really encrypted, for everybody?
 
 pub mod certificate_not_loaded;
+pub mod no_common_cipher;
 pub mod old_protocols;
 pub mod paths_not_loaded;
 pub mod session_not_encrypted;

@@ -3,7 +3,7 @@ use crate::remedy::certificates::reissue;
 use crate::remedy::{Action, Remedy};
 use crate::rules::key::certificate_expired::CERTIFICATE_EXPIRED;
 use crate::rules::key::certificate_not_yet_valid::CERTIFICATE_NOT_YET_VALID;
-use crate::rules::{Answer, Rule, rule};
+use crate::rules::{Answer, KEEPS_TLS_OFF, Rule, rule};
 use crate::wire::TlsOffer;
 
 rule! {
@@ -27,10 +27,7 @@ rule! {
         step: Encryption,
         severity: Error,
         passes_as: "the server offers TLS",
-        explained_by: [
-            "config-refused", "tls-options-refused", "capath-alone", "option-in-other-group", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable", "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark", "key-format-unsupported", "key-type-unsupported", "key-weak", "certificate-weak-signature",
-            "chain-wrong-order", "key-mismatch", "ca-unusable", "server-not-running",
-        ],
+        explained_by: KEEPS_TLS_OFF,
     }
     judge
 }

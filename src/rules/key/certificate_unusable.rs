@@ -28,7 +28,7 @@ rule! {
         step: Key,
         severity: Error,
         passes_as: "the certificate file holds a certificate",
-        explained_by: [],
+        explained_by: ["option-overridden"],
     }
     judge
 }

@@ -31,7 +31,7 @@ rule! {
         step: Key,
         severity: Error,
         passes_as: "the key belongs to the certificate",
-        explained_by: [],
+        explained_by: ["option-overridden"],
     }
     judge
 }

@@ -31,7 +31,7 @@ rule! {
         step: Key,
         severity: Error,
         passes_as: "the key file holds a private key",
-        explained_by: [],
+        explained_by: ["option-overridden"],
     }
     judge
 }

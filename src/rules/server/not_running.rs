@@ -1,6 +1,6 @@
 use crate::facts::{Facts, UnreadKind};
 use crate::remedy::{Action, Effect, Remedy, shell};
-use crate::rules::{Answer, rule};
+use crate::rules::{Answer, KEEPS_TLS_OFF, rule};
 
 rule! {
     /// The server does not answer.
@@ -24,10 +24,7 @@ rule! {
         step: Server,
         severity: Error,
         passes_as: "the server answers",
-        explained_by: [
-            "config-refused", "option-in-other-group", "tls-options-refused", "key-unusable", "key-unreadable", "key-encrypted", "certificate-unusable", "certificate-and-key-swapped", "key-is-certificate", "byte-order-mark", "key-format-unsupported", "key-type-unsupported", "key-weak", "certificate-weak-signature",
-            "chain-wrong-order", "key-mismatch", "ca-unusable",
-        ],
+        explained_by: KEEPS_TLS_OFF,
     }
     judge
 }

@@ -1,10 +1,8 @@
-use crate::facts::{Facts, Origin, ServerConfig};
-use crate::remedy::{Action, Effect, Remedy, shell};
+use crate::facts::Facts;
+use crate::remedy::Remedy;
+use crate::remedy::config::{CIPHERS, replaced_line};
 use crate::rules::{Answer, rule};
 
-/// What every server with TLS 1.2 takes, MySQL's fixed list included.
-const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
-                       ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 const PROTOCOLS: [&str; 5] = ["TLSv1", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
 /// What the name of a cipher may be to yaSSL (`yassl_int.hpp`), and what of it clients of today
@@ -94,7 +92,6 @@ fn judge(facts: &Facts) -> Answer {
     )
 }
 
-/// Each value is looked at, also one that a later line replaces: the line itself has to go.
 /// Whether none of the ciphers is one that yaSSL knows; one that it does is enough for it.
 fn unknown_to_yassl(facts: &Facts) -> Answer {
     let Some((config, ciphers)) =
@@ -114,12 +111,6 @@ fn unknown_to_yassl(facts: &Facts) -> Answer {
     let action = replaced_line(config, "ssl_cipher", BEST_OF_YASSL);
     let remedy = action.map(|action| Remedy::new("name ciphers that yaSSL knows", vec![action]));
     Answer::fail(finding.remedy(remedy))
-}
-
-fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {
-    let Origin { file, line } = config.origin(option)?;
-    let command = format!("sed -i '{line}s/.*/{option} = {value}/' {}", shell::path(file));
-    Some(Action::shell(command, Effect::Restart))
 }
 
 fn words(list: &str) -> impl Iterator<Item = &str> {

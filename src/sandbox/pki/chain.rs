@@ -4,10 +4,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::super::SandboxError;
 use super::super::fault::{CrlOf, Holder};
-use super::{Pki, spec};
+use super::{Pki, odd, spec};
 use crate::ca::unsound::Unsound;
-use crate::ca::{AuthoritySpec, CaError, Subject, Validity};
+use crate::ca::{Authority, AuthoritySpec, CaError, ClientSpec, Subject, Validity};
 use crate::disk::DiskError;
+use crate::x509::pem;
+
+/// The public CAs of this host's system.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 impl Pki {
     pub(in super::super) fn make_authority(
@@ -66,6 +70,67 @@ impl Pki {
             }
         }
         Ok(())
+    }
+
+    /// The account's certificate with this subject, whatever stands in it.
+    pub(in super::super) fn issue_client(
+        &mut self,
+        subject: &[[String; 2]],
+    ) -> Result<(), SandboxError> {
+        let subject = Subject::exact(subject.iter().map(|[name, value]| (name, value)))?;
+        let spec = ClientSpec { subject, key: self.key_kind, validity: Validity::LEAF };
+        self.store.issue_client_as(&"app".parse()?, &spec)?;
+        Ok(())
+    }
+
+    pub(in super::super) fn cross_sign(
+        &mut self,
+        name: Holder,
+        of: Holder,
+        by: Holder,
+    ) -> Result<(), SandboxError> {
+        let of = self.authority(of)?.clone();
+        let certificate = odd::cross_sign(&of, self.authority(by)?).map_err(CaError::from)?;
+        let chain = self.authority(by)?.path();
+        self.made.insert(name, Authority { certificate, key: of.key, chain });
+        Ok(())
+    }
+
+    /// The first of those that Debian's package `ca-certificates` brings.
+    pub(in super::super) fn append_public_ca(&self, file: &str) -> Result<(), SandboxError> {
+        let bundle = std::fs::read(BUNDLE).map_err(|_| SandboxError::NoPublicCas)?;
+        let all = pem::certificates(&bundle).map_err(|_| SandboxError::NoPublicCas)?;
+        let public = all.first().ok_or(SandboxError::NoPublicCas)?;
+        let path = self.tls.join(file);
+        let mut bytes = std::fs::read(&path).map_err(|error| DiskError::new(&path, error))?;
+        bytes.extend(public.to_pem().map_err(CaError::from)?);
+        self.write(file, &bytes, 0o644)
+    }
+
+    pub(in super::super) fn append_files(
+        &self,
+        files: &[String],
+        to: &str,
+    ) -> Result<(), SandboxError> {
+        let mut bytes = zeroize::Zeroizing::new(Vec::new());
+        for file in files {
+            let path = self.tls.join(file);
+            let one = std::fs::read(&path).map_err(|error| DiskError::new(&path, error))?;
+            bytes.extend(zeroize::Zeroizing::new(one).iter());
+        }
+        self.write_key(to, &bytes)
+    }
+
+    /// A text for everybody to read, in a folder for everybody to enter.
+    pub(in super::super) fn write_file(&self, file: &str, text: &str) -> Result<(), SandboxError> {
+        let path = self.tls.join(file);
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            let failed = |error| DiskError::new(folder, error);
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            let open = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(folder, open).map_err(failed)?;
+        }
+        self.write(file, text.as_bytes(), 0o644)
     }
 }
 
