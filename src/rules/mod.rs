@@ -53,6 +53,7 @@ pub static ALL: &[&Rule] = &[
     &chain::ca_unusable::CA_UNUSABLE,
     &chain::wrong_order::CHAIN_WRONG_ORDER,
     &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
+    &chain::ca_type_unsupported::CA_TYPE_UNSUPPORTED,
     &chain::ca_not_a_ca::CA_NOT_A_CA,
     &chain::ca_may_not_sign::CA_MAY_NOT_SIGN,
     &chain::path_length_exceeded::PATH_LENGTH_EXCEEDED,

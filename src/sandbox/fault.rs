@@ -158,6 +158,9 @@ pub enum Change {
         /// Whose subject it takes.
         #[serde(default)]
         subject: Option<Holder>,
+        /// By default of the kind that the sandbox uses on this server.
+        #[serde(default)]
+        key: Option<KeyKind>,
         /// Whether it says that it is a CA.
         #[serde(default = "yes")]
         ca: bool,
@@ -405,6 +408,7 @@ const FILES: &[(&str, &str)] = files![
     "ca-empty",
     "ca-without-certificate",
     "ca-not-a-ca",
+    "ca-ec-on-yassl",
     "ca-may-not-sign",
     "path-length-exceeded",
     "ca-expired",
@@ -439,6 +443,7 @@ const FILES: &[(&str, &str)] = files![
     "certificate-self-made",
     "public-ca-trusted",
     "auto-detection-off",
+    "certificate-and-key-not-set",
     "key-option-missing",
     "option-overridden",
     "tls-version-invalid",

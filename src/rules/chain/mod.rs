@@ -7,6 +7,7 @@ pub mod ca_not_a_ca;
 pub mod ca_not_set;
 pub mod ca_only_intermediate;
 pub mod ca_remade;
+pub mod ca_type_unsupported;
 pub mod ca_unusable;
 pub mod capath_alone;
 pub mod capath_without_hashes;
