@@ -30,14 +30,14 @@ pub enum KeyKind {
     Rsa4096,
 }
 
-/// How a private key is written in PEM.
+/// How a private key is written in PEM: `BEGIN PRIVATE KEY`, which OpenSSL reads whatever kind of key
+/// is in it, or `BEGIN RSA PRIVATE KEY`, the one form that yaSSL reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
 pub enum KeyForm {
-    /// `BEGIN PRIVATE KEY`, which OpenSSL reads, whatever kind of key is in it.
+    // said above and not here: the command line would print it, and its help is to fit a screen
     #[default]
     Pkcs8,
-    /// `BEGIN RSA PRIVATE KEY`: RSA alone, and the one form that yaSSL reads.
     Pkcs1,
 }
 

@@ -90,7 +90,7 @@ struct ServerArgs {
     /// Kind of its key
     #[arg(long, value_enum, default_value_t)]
     key: KeyKind,
-    /// How its key is written; MySQL 5.6 and before, with yaSSL, need pkcs1 and an RSA key
+    /// Form of its key; yaSSL, in MySQL up to 5.6, needs an RSA key in pkcs1
     #[arg(long, value_enum, default_value_t)]
     key_form: KeyForm,
     /// How long it is valid

@@ -448,6 +448,7 @@ const FILES: &[(&str, &str)] = files![
     "option-overridden",
     "tls-version-invalid",
     "no-common-cipher",
+    "ciphers-of-short-groups",
     "files-not-reloaded",
     "transport-enforced-without-tls",
     "account-subject-umlaut",

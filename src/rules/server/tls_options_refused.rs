@@ -1,12 +1,11 @@
 use crate::facts::Facts;
 use crate::remedy::Remedy;
-use crate::remedy::config::{CIPHERS, replaced_line};
+use crate::remedy::config::{CIPHERS, CIPHERS_OF_YASSL, replaced_line};
 use crate::rules::{Answer, rule};
 
 const PROTOCOLS: [&str; 5] = ["TLSv1", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-/// What the name of a cipher may be to yaSSL (`yassl_int.hpp`), and what of it clients of today
-/// take, too: its DH groups are too short for them.
+/// What the name of a cipher may be to yaSSL (`yassl_int.hpp`).
 const OF_YASSL: [&str; 12] = [
     "RC4-MD5",
     "RC4-SHA",
@@ -21,7 +20,6 @@ const OF_YASSL: [&str; 12] = [
     "DHE-DSS-AES128-SHA",
     "DHE-DSS-AES256-SHA",
 ];
-const BEST_OF_YASSL: &str = "AES256-SHA:AES128-SHA";
 
 rule! {
     /// The server does not start with the protocols or ciphers it was given.
@@ -108,7 +106,7 @@ fn unknown_to_yassl(facts: &Facts) -> Answer {
             "the server says \"Failed to set ciphers to use\", and goes on without TLS",
         )
         .saw("ssl_cipher", ciphers);
-    let action = replaced_line(config, "ssl_cipher", BEST_OF_YASSL);
+    let action = replaced_line(config, "ssl_cipher", CIPHERS_OF_YASSL);
     let remedy = action.map(|action| Remedy::new("name ciphers that yaSSL knows", vec![action]));
     Answer::fail(finding.remedy(remedy))
 }
