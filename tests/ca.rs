@@ -133,6 +133,24 @@ fn the_printed_subject_and_issuer_are_what_openssl_prints() {
 }
 
 #[test]
+fn a_key_for_yassl_is_rsa_in_pkcs1() {
+    let folder = tempfile::tempdir().unwrap();
+    let [ca, out] = ["ca", "out"].map(|name| folder.path().join(name));
+    let (ca, out) = (path(&ca), path(&out));
+    ok(&["ca", "create", "--ca-dir", ca, "--name", "Example CA", "--key", "rsa2048"]);
+    let server =
+        ["ca", "server", "--ca-dir", ca, "--san", "db1", "--out", out, "--key-form", "pkcs1"];
+    assert!(refused(&server).contains("--key rsa2048"));
+    assert!(!Path::new(out).exists(), "nothing is made of what cannot be");
+    ok(&[&server[..], &["--key", "rsa2048"]].concat());
+    let key = format!("{out}/server-key.pem");
+    assert!(fs::read_to_string(&key).unwrap().starts_with("-----BEGIN RSA PRIVATE KEY-----"));
+    let of_key = openssl(&["pkey", "-in", &key, "-pubout"]);
+    let certificate = format!("{out}/server-cert.pem");
+    assert_eq!(openssl(&["x509", "-in", &certificate, "-noout", "-pubkey"]), of_key);
+}
+
+#[test]
 fn twice_the_same_destroys_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca");

@@ -52,7 +52,7 @@ impl Wishes {
                 || ca_name(facts),
                 |store| store.authority().summary().subject.short(),
             ),
-            key: KeyKind::default(),
+            key: certificates::key_kind(facts),
             server_names: server_names(facts),
             client: client
                 .map(str::to_owned)
@@ -97,8 +97,15 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
     if !wishes.server_names.is_empty() {
         let sans: Result<Vec<San>, String> =
             wishes.server_names.iter().map(|name| name.trim().parse().map_err(said)).collect();
+        if !wishes.key.can_be(certificates::key_form(facts)) {
+            let kind = wishes.key.describe();
+            return Err(format!(
+                "this server's TLS library, yaSSL, cannot use a key of the kind {kind}: choose RSA"
+            ));
+        }
         let spec = authority.server_spec(&sans?, wishes.key, Validity::LEAF).map_err(said)?;
-        let issued = authority.issue_server(&spec).map_err(said)?;
+        let mut issued = authority.issue_server(&spec).map_err(said)?;
+        issued.key_form = certificates::key_form(facts);
         server_files(facts, wishes, &issued, &mut plan)?;
         certificates.push((issued, Kind::Server, wishes.server_names.clone()));
     }

@@ -9,7 +9,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::key::{Certified, Signing};
-use super::{CaError, KeyKind, PlainName, San, Subject};
+use super::{CaError, KeyForm, KeyKind, PlainName, San, Subject};
 use crate::secret::Secret;
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
 
@@ -27,6 +27,7 @@ pub struct Authority {
 pub struct Issued {
     pub certificate: X509,
     pub key: PKey<Private>,
+    pub key_form: KeyForm,
     /// The CA that issued it first, the root last.
     pub chain: Vec<X509>,
 }
@@ -136,7 +137,7 @@ impl Authority {
         }
         alter(&mut params);
         let certificate = self.sign(&params, &key)?;
-        Ok(Issued { certificate, key, chain: self.path() })
+        Ok(Issued { certificate, key, key_form: KeyForm::default(), chain: self.path() })
     }
 
     pub fn issue_client(&self, spec: &ClientSpec) -> Result<Issued, CaError> {
@@ -144,7 +145,7 @@ impl Authority {
         let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = self.sign(&params, &key)?;
-        Ok(Issued { certificate, key, chain: self.path() })
+        Ok(Issued { certificate, key, key_form: KeyForm::default(), chain: self.path() })
     }
 
     /// The subject for something it issues: `O=<the CA's organization or name>, CN=<name>`.
@@ -244,9 +245,12 @@ impl Issued {
         pem(&std::iter::once(self.certificate.clone()).chain(intermediates).collect::<Vec<_>>())
     }
 
-    /// The key as PKCS#8, unencrypted, as servers need it.
+    /// The key in its form, unencrypted, as servers need it.
     pub fn key_pem(&self) -> Result<Secret, CaError> {
-        let pem = self.key.private_key_to_pem_pkcs8()?;
+        let pem = match self.key_form {
+            KeyForm::Pkcs8 => self.key.private_key_to_pem_pkcs8()?,
+            KeyForm::Pkcs1 => self.key.rsa()?.private_key_to_pem()?,
+        };
         Ok(Secret::new(String::from_utf8_lossy(&pem)))
     }
 

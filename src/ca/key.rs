@@ -30,7 +30,23 @@ pub enum KeyKind {
     Rsa4096,
 }
 
+/// How a private key is written in PEM: `BEGIN PRIVATE KEY`, which OpenSSL reads whatever kind of key
+/// is in it, or `BEGIN RSA PRIVATE KEY`, the one form that yaSSL reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub enum KeyForm {
+    // said above and not here: the command line would print it, and its help is to fit a screen
+    #[default]
+    Pkcs8,
+    Pkcs1,
+}
+
 impl KeyKind {
+    /// Whether a key of this kind can be written so.
+    pub fn can_be(self, form: KeyForm) -> bool {
+        form == KeyForm::Pkcs8 || matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+
     /// Makes a key. RSA takes from a fraction of a second (2048) to seconds (4096).
     pub fn generate(self) -> Result<PKey<Private>, ErrorStack> {
         let ec =

@@ -22,7 +22,7 @@ pub mod store;
 pub(crate) mod unsound;
 
 pub use authority::{Authority, AuthoritySpec, ClientSpec, Issued, ServerSpec, Validity};
-pub use key::KeyKind;
+pub use key::{KeyForm, KeyKind};
 pub use name::{PlainName, San, Subject};
 pub use store::{Entry, Kind, Store};
 
@@ -65,6 +65,10 @@ pub enum CaError {
     SubjectTaken { subject: String, kind: &'static str },
     #[error("this key cannot sign certificates here: {what}; use P-256, P-384, Ed25519 or RSA")]
     UnusableKey { what: String },
+    #[error(
+        "a key of the kind {kind} cannot be written as PKCS#1, which is for RSA alone; ask for one with --key rsa2048"
+    )]
+    NotForPkcs1 { kind: &'static str },
     #[error(
         "the CA's name cannot be repeated byte for byte in what it issues, so nothing would verify; sign with the tool that made this CA"
     )]

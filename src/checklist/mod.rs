@@ -137,7 +137,8 @@ fn arrange(mut findings: Vec<Finding>) -> Vec<Finding> {
         finding.because_of = explained_by
             .iter()
             .find(|rule| **rule != finding.rule && causes.contains(rule))
-            .copied();
+            .copied()
+            .or(finding.because_of.filter(|rule| causes.contains(rule)));
     }
     // A consequence of a consequence hangs under the first cause.
     let roots: Vec<(&'static str, Option<&'static str>)> =

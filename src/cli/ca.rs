@@ -11,7 +11,9 @@ use time::macros::format_description;
 
 use super::{Failure, print};
 use crate::ca::files::{ServerFiles, Written, replace_server, write_client, write_server};
-use crate::ca::{AuthoritySpec, CaError, Entry, Issued, KeyKind, PlainName, San, Store, Validity};
+use crate::ca::{
+    AuthoritySpec, CaError, Entry, Issued, KeyForm, KeyKind, PlainName, San, Store, Validity,
+};
 use crate::disk::DiskError;
 use crate::printable::printable;
 use crate::secret::Secret;
@@ -88,6 +90,9 @@ struct ServerArgs {
     /// Kind of its key
     #[arg(long, value_enum, default_value_t)]
     key: KeyKind,
+    /// Form of its key; yaSSL, in MySQL up to 5.6, needs an RSA key in pkcs1
+    #[arg(long, value_enum, default_value_t)]
+    key_form: KeyForm,
     /// How long it is valid
     #[arg(long, default_value_t = 397, value_parser = clap::value_parser!(u32).range(1..=36500))]
     days: u32,
@@ -192,11 +197,15 @@ fn create(args: &CreateArgs) -> Result<String, CaError> {
 
 fn server(args: &ServerArgs) -> Result<String, CaError> {
     let files = server_files(args)?;
+    if !args.key.can_be(args.key_form) {
+        return Err(CaError::NotForPkcs1 { kind: args.key.describe() });
+    }
     let store = open(&args.ca_dir)?;
     if let Some(out) = &args.out {
         crate::disk::create_private_dir(out)?;
     }
-    let issued = store.issue_server(&args.san, args.key, Validity::Days(args.days))?;
+    let mut issued = store.issue_server(&args.san, args.key, Validity::Days(args.days))?;
+    issued.key_form = args.key_form;
     let written = match &files {
         Some(files) => replace_server(files, &issued)?,
         // the parser lets nothing else through

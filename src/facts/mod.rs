@@ -70,6 +70,19 @@ impl Facts {
         }
     }
 
+    /// Whether the server's TLS comes from yaSSL, as far as the server or its greeting tells.
+    pub fn is_yassl(&self) -> bool {
+        match (self.server.read(), self.wire.read().map(|wire| &wire.greeting)) {
+            (Some(server), _) => server.is_yassl(),
+            (None, Some(greeting)) => {
+                let version = greeting.version;
+                greeting.flavor == Flavor::MySql
+                    && version.is_some_and(|version| version < ServerFacts::NO_YASSL)
+            }
+            (None, None) => false,
+        }
+    }
+
     /// Whether the server is known to be up: it answered on one of the two ways.
     pub fn is_running(&self) -> bool {
         self.server.read().is_some()
@@ -471,6 +484,9 @@ impl ServerFacts {
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
+
+    /// The first MySQL that Oracle built with OpenSSL alone.
+    pub const NO_YASSL: Version = Version(5, 6, 46);
 
     /// Whether TLS comes from yaSSL, as in Oracle's own binaries up to MySQL 5.6.
     pub fn is_yassl(&self) -> bool {

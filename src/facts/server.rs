@@ -86,7 +86,7 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
     let tls_library = tls_library.map(|text| printable(text).into_owned()).or_else(|| {
         // Up to 5.6, Oracle's own binaries are built with yaSSL, and no variable says so; what
         // tells is that a library of OpenSSL's always sets ssl_cipher's status counters.
-        (flavor == Flavor::MySql && version < Version(5, 6, 46)).then(|| "YaSSL".to_owned())
+        (flavor == Flavor::MySql && version < ServerFacts::NO_YASSL).then(|| "YaSSL".to_owned())
     });
     Ok(ServerFacts {
         flavor,

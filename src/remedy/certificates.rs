@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
-use crate::facts::{Facts, FileFacts, ServerFiles};
+use crate::ca::{KeyForm, KeyKind};
+use crate::facts::{Facts, FileFacts, OwnCa, ServerFiles};
 use crate::wire::TlsOffer;
+use crate::x509::KeyAlgorithm;
 use crate::x509::pem::Defect;
 
 /// The three files of the server's TLS: those its options name, or those they should.
@@ -88,17 +90,24 @@ pub fn server_names(facts: &Facts) -> Vec<String> {
 pub fn reissue(facts: &Facts) -> Option<Remedy> {
     let places = Places::of(facts)?;
     let files = facts.files.read()?;
-    let ca_dir = shell::path(facts.target.ca_dir.as_ref()?);
+    let ca_dir = facts.target.ca_dir.as_ref()?;
+    // a CA that this server cannot use stays where it is, for other servers
+    let unusable = facts.is_yassl() && files.own_ca.as_ref().is_some_and(|own| !is_rsa(own));
+    let ca_dir =
+        shell::word(&format!("{}{}", ca_dir.display(), if unusable { "-rsa" } else { "" }));
     let user = files.server_user.as_deref();
     let user =
         user.map_or_else(String::new, |user| format!(" --server-user {}", shell::word(user)));
+    // yaSSL takes RSA alone, for the CA that signs clients' certificates, too
+    let (kind, form) =
+        if facts.is_yassl() { (" --key rsa2048", " --key-form pkcs1") } else { ("", "") };
     let issue = format!(
-        "mytls ca server --ca-dir {ca_dir} --san {} --cert-file {} --key-file {}{user}",
+        "mytls ca server --ca-dir {ca_dir} --san {}{kind}{form} --cert-file {} --key-file {}{user}",
         server_names(facts).join(","),
         shell::path(&places.certificate),
         shell::path(&places.key),
     );
-    let known = trusted_own_ca(files);
+    let known = trusted_own_ca(files) && !unusable;
     let mut remedy = if known && places.unset.is_empty() {
         let command = if missing_from_ca(facts, files) {
             format!("{issue} &&\ncat {ca_dir}/ca.pem >> {}", shell::path(&places.ca))
@@ -111,9 +120,9 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         )
     } else {
         let create = match &files.own_ca {
-            Some(_) => String::new(),
-            None => format!(
-                "mytls ca create --ca-dir {ca_dir} --name {} &&\n",
+            Some(_) if !unusable => String::new(),
+            _ => format!(
+                "mytls ca create --ca-dir {ca_dir} --name {}{kind} &&\n",
                 shell::word(&ca_name(facts))
             ),
         };
@@ -133,6 +142,11 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         Remedy::new("make a private CA, and a key and certificate from it", actions)
             .with_note(format!("clients that verify the server need the new CA: {ca_dir}/ca.pem"))
     };
+    if facts.is_yassl() {
+        remedy.note = format!(
+            "clients need all of {ca_dir}/ca.pem: yaSSL sends its own certificate alone, without the chain"
+        );
+    }
     remedy.actions.extend(take_effect(facts, remedy.effect()));
     Some(remedy)
 }
@@ -144,6 +158,21 @@ fn missing_from_ca(facts: &Facts, files: &ServerFiles) -> bool {
     chain_file::checks_itself(facts)
         && !own.certificate.self_signed
         && !files.ca_certificates().iter().any(|ca| ca.sha256 == own.certificate.sha256)
+}
+
+fn is_rsa(own: &OwnCa) -> bool {
+    let key = own.certificate.public_key.as_ref();
+    key.is_some_and(|key| key.algorithm == KeyAlgorithm::Rsa)
+}
+
+/// What kind of key this server can use: P-256 unless it has yaSSL, which knows RSA alone.
+pub fn key_kind(facts: &Facts) -> KeyKind {
+    if facts.is_yassl() { KeyKind::Rsa2048 } else { KeyKind::default() }
+}
+
+/// How this server wants its key written.
+pub fn key_form(facts: &Facts) -> KeyForm {
+    if facts.is_yassl() { KeyForm::Pkcs1 } else { KeyForm::default() }
 }
 
 /// What to call a CA made for this server.
@@ -204,6 +233,39 @@ mod tests {
         let command = &remedy.actions[0].text;
         assert!(command.contains(" --server-user mysql"), "{command}");
         assert!(!command.contains("chgrp") && !command.contains("chmod"), "{command}");
+    }
+
+    /// A server with yaSSL, whose CA mytls keeps.
+    fn yassl(ca: KeyAlgorithm) -> Facts {
+        let mut facts = testing::with_server(|server| server.tls_library = Some("YaSSL".into()));
+        let crate::facts::Source::Read(files) = &mut facts.files else { panic!() };
+        let mut certificate = files.ca_certificates()[0].clone();
+        certificate.public_key.as_mut().unwrap().algorithm = ca;
+        let dir = "/var/lib/mytls/ca".into();
+        files.own_ca = Some(OwnCa { dir, certificate, clients: Vec::new(), above: Vec::new() });
+        facts
+    }
+
+    #[test]
+    fn yassl_gets_rsa_in_pkcs1_and_clients_are_told_what_they_need() {
+        let remedy = reissue(&yassl(KeyAlgorithm::Rsa)).unwrap();
+        let command = &remedy.actions[0].text;
+        assert!(command.starts_with("mytls ca server --ca-dir /var/lib/mytls/ca "), "{command}");
+        assert!(command.contains(" --key rsa2048 --key-form pkcs1 "), "{command}");
+        assert!(remedy.note.contains("/var/lib/mytls/ca/ca.pem"), "{}", remedy.note);
+        let openssl = reissue(&testing::healthy()).unwrap();
+        assert!(!openssl.actions[0].text.contains("--key "));
+    }
+
+    #[test]
+    fn a_ca_on_a_curve_is_left_alone_and_yassl_gets_one_of_its_own() {
+        let curve = KeyAlgorithm::Ec("prime256v1".into());
+        let remedy = reissue(&yassl(curve)).unwrap();
+        let command = &remedy.actions[0].text;
+        let create = "mytls ca create --ca-dir /var/lib/mytls/ca-rsa --name";
+        assert!(command.starts_with(create) && command.contains(" --key rsa2048 &&"), "{command}");
+        assert!(command.contains("mytls ca server --ca-dir /var/lib/mytls/ca-rsa "), "{command}");
+        assert!(command.contains(" --ca-file /etc/mysql/tls/ca.pem"), "{command}");
     }
 
     #[test]

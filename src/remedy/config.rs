@@ -7,6 +7,9 @@ use crate::facts::{Origin, ServerConfig};
 pub const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
                            ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
 
+/// What yaSSL and clients of today share: its DH groups are too short for them.
+pub const CIPHERS_OF_YASSL: &str = "AES256-SHA:AES128-SHA";
+
 /// The line that sets an option, written anew where it stands: for options of which a server looks
 /// at each value, also one that a later line replaces. `None` where no file sets it.
 pub fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {

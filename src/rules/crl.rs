@@ -12,6 +12,9 @@ type Sought<'a> = (&'a FileFacts<Vec<Crl>>, &'a [Crl], Vec<&'a Certificate>);
 
 /// The file of `ssl_crl`, its lists, and the CAs that need one; or why the question does not arise.
 pub(super) fn sought(facts: &Facts) -> Result<Sought<'_>, Answer> {
+    if facts.is_yassl() {
+        return Err(Answer::not_applicable("yaSSL reads no revocation lists"));
+    }
     let files = files(facts)?;
     let Some(file) = &files.crl else {
         return Err(Answer::not_applicable("no ssl_crl is set"));
@@ -62,10 +65,10 @@ pub(super) fn remedies(facts: &Facts, cas: &[&Certificate]) -> Vec<Remedy> {
     ]
 }
 
-/// Makes a comment of the option.
-fn disable(config: &Path) -> Action {
+/// Makes a comment of the option, and of `ssl_crlpath`.
+pub(super) fn disable(config: &Path) -> Action {
     let text = format!(
-        "sed -i -E 's/^[[:space:]]*(loose[-_])?ssl[-_]crl[[:space:]]*=/# &/' {}",
+        "sed -i -E 's/^[[:space:]]*(loose[-_])?ssl[-_]crl(path)?[[:space:]]*=/# &/' {}",
         shell::path(config)
     );
     Action::shell(text, Effect::Restart)

@@ -53,6 +53,7 @@ pub static ALL: &[&Rule] = &[
     &chain::ca_unusable::CA_UNUSABLE,
     &chain::wrong_order::CHAIN_WRONG_ORDER,
     &chain::same_subject_as_ca::SAME_SUBJECT_AS_CA,
+    &chain::ca_type_unsupported::CA_TYPE_UNSUPPORTED,
     &chain::ca_not_a_ca::CA_NOT_A_CA,
     &chain::ca_may_not_sign::CA_MAY_NOT_SIGN,
     &chain::path_length_exceeded::PATH_LENGTH_EXCEEDED,
@@ -63,10 +64,13 @@ pub static ALL: &[&Rule] = &[
     &chain::ca_expired::CA_EXPIRED,
     &chain::intermediate_expired::INTERMEDIATE_EXPIRED,
     &chain::capath_without_hashes::CAPATH_WITHOUT_HASHES,
+    &chain::capath_alone::CAPATH_ALONE,
+    &chain::ca_not_set::CA_NOT_SET,
     &chain::public_ca::PUBLIC_CA_TRUSTED_FOR_CLIENTS,
     &chain::crl_of_another_ca::CRL_OF_ANOTHER_CA,
     &chain::crl_missing_for_ca::CRL_MISSING_FOR_CA,
     &chain::crl_expired::CRL_EXPIRED,
+    &chain::crl_not_read::CRL_NOT_READ,
     &chain::has_stranger::CHAIN_HAS_STRANGER,
     &chain::not_in_ca::CHAIN_NOT_IN_CA,
     &encryption::no_common_cipher::NO_COMMON_CIPHER,
@@ -119,7 +123,7 @@ use rule;
 
 /// The rules of what keeps a server from having TLS, or from starting: what they find explains that
 /// it has none.
-const KEEPS_TLS_OFF: [&str; 22] = [
+const KEEPS_TLS_OFF: [&str; 23] = [
     "config-refused",
     "option-in-other-group",
     "option-overridden",
@@ -127,6 +131,7 @@ const KEEPS_TLS_OFF: [&str; 22] = [
     "tls-options-refused",
     "files-hidden-by-systemd",
     "files-denied-by-apparmor",
+    "capath-alone",
     "key-unusable",
     "key-unreadable",
     "key-encrypted",
@@ -206,6 +211,13 @@ impl Finding {
     #[must_use]
     fn at(mut self, severity: Severity) -> Self {
         self.severity = severity;
+        self
+    }
+
+    /// Names the rule that explains it here, beyond those that always do ([`Rule::explained_by`]).
+    #[must_use]
+    fn explained_by(mut self, rule: &'static Rule) -> Self {
+        self.because_of = Some(rule.id);
         self
     }
 }

@@ -95,6 +95,7 @@ impl Accounts {
         folder: &Path,
         socket: &Path,
         port: u16,
+        series: Series,
     ) -> Result<(), SandboxError> {
         let (client, socket) = (folder.join("client"), socket.display());
         let client = client.display();
@@ -108,10 +109,14 @@ impl Accounts {
         };
         // No ssl-ca for root: MariaDB's client would verify over the socket, too, and shut the
         // administrator out of a server whose certificate has expired.
-        let root = format!(
+        let mut root = format!(
             "[client]\nuser = root\npassword = {}\nsocket = {socket}\n",
             self.root.expose()
         );
+        if series == Series::MySql56 {
+            // it asks for TLS over the socket, too, and no OpenSSL of today comes to terms with yaSSL
+            root += "[client-mariadb]\nskip-ssl\n";
+        }
         for (name, text) in [
             ("client.cnf", root),
             ("app.cnf", application("app", &self.app)),

@@ -299,7 +299,7 @@ impl Sandbox {
         // It holds root's password, and has been read.
         std::fs::remove_file(&init).map_err(|error| DiskError::new(&init, error))?;
         self.accounts.create(&self.socket(), pki, self.series())?;
-        self.accounts.write_client_files(&self.dir, &self.socket(), self.port)?;
+        self.accounts.write_client_files(&self.dir, &self.socket(), self.port, self.series())?;
         Ok(self)
     }
 
@@ -362,9 +362,9 @@ impl Sandbox {
                 let path = pki.path(file).display().to_string();
                 self.edit_config(|text| config::set(text, name, &path))
             }
-            Change::MakeAuthority { name, by, subject, ca, may_sign, path_length, days } => {
+            Change::MakeAuthority { name, by, subject, key, ca, may_sign, path_length, days } => {
                 let unsound = Unsound { ca: *ca, may_sign: *may_sign, path_length: *path_length };
-                pki.make_authority(*name, *by, *subject, *days, unsound)
+                pki.make_authority(*name, *by, *subject, *key, *days, unsound)
             }
             Change::WriteCrls { file, crls } => pki.write_crls(file, crls),
             Change::WriteFolder { folder, certificates, hashed } => {

@@ -18,7 +18,7 @@ use openssl::x509::extension::{
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use serde::Deserialize;
 
-use crate::ca::{Authority, Issued, KeyKind};
+use crate::ca::{Authority, Issued, KeyForm, KeyKind};
 
 /// A certificate for the server in which something is odd; what is not said is as usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -118,7 +118,7 @@ pub(super) fn issue(
         extend(&mut builder, odd, by, names)?;
     }
     builder.sign(&by.key, digest(odd.digest, &by.key))?;
-    Ok(Issued { certificate: builder.build(), key, chain: by.path() })
+    Ok(Issued { certificate: builder.build(), key, key_form: KeyForm::default(), chain: by.path() })
 }
 
 /// The CA's name and key once more, signed by another CA.

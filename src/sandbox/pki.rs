@@ -201,8 +201,8 @@ impl Pki {
 
     pub(super) fn new_key(&self, file: &str, key: Option<OddKey>) -> Result<(), SandboxError> {
         let key = key.unwrap_or(OddKey::Usual(self.key_kind));
-        let key = key.generate().and_then(|key| key.private_key_to_pem_pkcs8());
-        self.write_key(file, &key.map_err(crate::ca::CaError::from)?)
+        let key = key.generate().map_err(crate::ca::CaError::from)?;
+        self.write_key(file, &self.key_pem(&key)?)
     }
 
     pub(super) fn write_certificates(

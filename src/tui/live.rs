@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{
-    AuthorityForm, Engine, KeyKind, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+    AuthorityForm, Engine, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
 };
 use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
 use crate::ca::{self, Store};
@@ -75,7 +75,7 @@ impl Engine for Live {
         }
         AuthorityForm {
             ca_name: wishes.ca_name,
-            key: KeyKind::default(),
+            key: wishes.key,
             server_names: wishes.server_names.join(", "),
             client_account: wishes.client,
             folder: wishes.folder,

@@ -1,6 +1,6 @@
 use crate::facts::{Facts, ServerFiles};
 use crate::remedy::certificates::reissue;
-use crate::rules::chain::incomplete::is_incomplete;
+use crate::rules::chain::incomplete::{is_incomplete, is_root_missing};
 use crate::rules::chain::{is_explained, right_ca_nearby, use_ca};
 use crate::rules::{Answer, Finding, files, place, rule};
 use crate::x509::chain::{self, VerifyFault};
@@ -106,7 +106,7 @@ fn from_outside(facts: &Facts, before: Answer) -> Answer {
             );
         }
     }
-    if fault.is_incomplete() && handshake.chain.len() == 1 {
+    if fault.is_incomplete() && handshake.chain.len() == 1 && !is_root_missing(facts) {
         return Answer::not_applicable("the server presents its certificate alone");
     }
     if is_explained(facts) {

@@ -2,7 +2,7 @@ use crate::facts::{Facts, Holds, ServerFiles};
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, chain_file};
 use crate::rules::chain::issuers;
-use crate::rules::{Answer, files, place, rule};
+use crate::rules::{Answer, Severity, files, place, rule};
 use crate::x509::Certificate;
 
 rule! {
@@ -15,8 +15,8 @@ rule! {
     /// ## Why it matters
     /// OpenSSL trusts a chain only when it ends at a root that it was given: the server refuses
     /// every client certificate with "unknown ca", and clients with the same file refuse the
-    /// server. The yaSSL of old servers was content with the intermediate, so this comes up after
-    /// an upgrade.
+    /// server. The yaSSL of old servers takes a client that sends its certificate alone, and refuses
+    /// one that sends the intermediate with it; after an upgrade it refuses both.
     ///
     /// ## How to fix
     /// Append the root to the file of `ssl_ca`.
@@ -40,9 +40,6 @@ fn judge(facts: &Facts) -> Answer {
         Err(answer) => return answer,
     };
     let Some(file) = &files.ca else { return Answer::not_applicable("no ssl_ca is set") };
-    if facts.server.read().is_some_and(|server| is_yassl(server.tls_library.as_deref())) {
-        return Answer::not_applicable("yaSSL is content with an intermediate");
-    }
     let issuers = issuers(facts);
     let top = issuers.last().filter(|top| {
         let trusted = files.trusted().any(|ca| ca.sha256 == top.certificate.sha256);
@@ -55,11 +52,17 @@ fn judge(facts: &Facts) -> Answer {
     if files.trusted().any(|ca| ca.subject == top.issuer) {
         return Answer::not_applicable("a CA of the root's name is there");
     }
+    let yassl = facts.is_yassl();
     let finding = CA_ONLY_INTERMEDIATE
         .finding(
             "ssl_ca holds an intermediate CA without its root",
-            "the server refuses every client certificate: OpenSSL trusts nothing below a root that it was not given",
+            if yassl {
+                "yaSSL refuses clients that send the intermediate with their certificate, and after an upgrade to a server with OpenSSL nobody gets in"
+            } else {
+                "the server refuses every client certificate: OpenSSL trusts nothing below a root that it was not given"
+            },
         )
+        .at(if yassl { Severity::Warning } else { Severity::Error })
         .saw("ssl_ca", place(file))
         .saw("ends at", top.subject.display())
         .saw("missing", top.issuer.display());
@@ -98,10 +101,6 @@ fn root_above<'a>(files: &'a ServerFiles, from: &'a Certificate) -> Option<Vec<&
     }
 }
 
-fn is_yassl(library: Option<&str>) -> bool {
-    library.is_some_and(|library| library.starts_with("YaSSL"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,11 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn yassl_and_a_server_without_a_ca_do_not_ask() {
+    fn yassl_refuses_only_some_of_the_clients() {
         let mut facts = only_intermediate();
         let crate::facts::Source::Read(server) = &mut facts.server else { panic!() };
         server.tls_library = Some("YaSSL".into());
-        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        assert_eq!(findings[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_server_without_a_ca_does_not_ask() {
         let facts = testing::with_files(|files| files.ca = None);
         assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
     }

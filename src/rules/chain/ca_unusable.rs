@@ -16,7 +16,8 @@ rule! {
     /// ## Why it matters
     /// The server answers a missing or empty CA file with "SSL_CTX_set_default_verify_paths
     /// failed", which names the wrong thing, and then has no TLS; client certificates cannot be
-    /// verified without it.
+    /// verified without it. One built with yaSSL says nothing, has TLS, and breaks off with every
+    /// client that shows a certificate.
     ///
     /// ## How to fix
     /// Point `ssl_ca` at the CA that issued the server's and the clients' certificates.
@@ -69,7 +70,11 @@ fn judge(facts: &Facts) -> Answer {
     let finding = CA_UNUSABLE
         .finding(
             "the CA file holds no usable certificate",
-            "the server cannot load its CA, so it cannot offer TLS or verify clients",
+            if facts.is_yassl() {
+                "yaSSL says nothing of it and offers TLS, but breaks off with every client that shows a certificate"
+            } else {
+                "the server cannot load its CA, so it cannot offer TLS or verify clients"
+            },
         )
         .saw("ssl_ca", place(file))
         .saw("problem", defect.to_string());

@@ -31,6 +31,9 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
+    if facts.is_yassl() {
+        return Answer::not_applicable("yaSSL reads every file of the folder");
+    }
     let files = match files(facts) {
         Ok(files) => files,
         Err(answer) => return answer,
@@ -92,6 +95,14 @@ mod tests {
                 files.ca = None;
             }
         })
+    }
+
+    #[test]
+    fn yassl_does_not_look_for_names() {
+        let mut facts = folder(false, false);
+        let crate::facts::Source::Read(server) = &mut facts.server else { panic!() };
+        server.tls_library = Some("YaSSL".into());
+        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
     }
 
     fn severity(facts: &Facts) -> Option<Severity> {

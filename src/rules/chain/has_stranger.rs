@@ -60,7 +60,10 @@ fn judge(facts: &Facts) -> Answer {
     } else {
         "the chain file holds a certificate that does not belong to the chain"
     };
-    let cause = if between {
+    let unsent = facts.is_yassl();
+    let cause = if unsent {
+        "yaSSL sends the first certificate alone, so it does no harm until an upgrade"
+    } else if between {
         "it stands between the server's certificate and its issuer; stricter clients refuse such a chain"
     } else {
         "it follows the chain and is sent along; few clients mind"
@@ -69,7 +72,7 @@ fn judge(facts: &Facts) -> Answer {
         strangers.iter().map(|at| format!("{}. {}", at + 1, all[*at].subject.display())).collect();
     let finding = CHAIN_HAS_STRANGER
         .finding(title, cause)
-        .at(if between { Severity::Warning } else { Severity::Note })
+        .at(if between && !unsent { Severity::Warning } else { Severity::Note })
         .saw("ssl_cert", place(file))
         .saw(if twice { "again" } else { "stranger" }, names.join("; "));
     let effect = effect_of_files(facts);
@@ -108,6 +111,15 @@ mod tests {
         assert!(matches!(order, Answer::Pass(_)), "the order is another question");
         let text = &findings[0].remedies[0].actions[0].text;
         assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 2);
+    }
+
+    #[test]
+    fn yassl_does_not_send_it() {
+        let mut facts = with(|all| all.insert(1, stranger()));
+        let crate::facts::Source::Read(server) = &mut facts.server else { panic!() };
+        server.tls_library = Some("YaSSL".into());
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        assert_eq!(findings[0].severity, Severity::Note);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use crate::facts::{Facts, Holds, ServerFiles};
 use crate::remedy::certificates::reissue;
-use crate::remedy::{Remedy, chain_file};
-use crate::rules::chain::is_explained;
+use crate::remedy::{Action, Effect, Place, Remedy, chain_file, shell};
+use crate::rules::chain::{is_explained, issuers};
 use crate::rules::{Answer, place, rule};
 use crate::x509::{Certificate, Name, chain};
 
@@ -15,7 +15,8 @@ rule! {
     /// ## Why it matters
     /// Clients know the root only. Without the intermediate they cannot get from one to the other
     /// and say "unable to get local issuer certificate"; a client that happens to have it connects,
-    /// so the fault seems random.
+    /// so the fault seems random. A server built with yaSSL sends its own certificate and nothing
+    /// of the chain: there clients need the intermediate in their CA file.
     ///
     /// ## How to fix
     /// Append the intermediate to the server's certificate in `ssl_cert`.
@@ -33,6 +34,9 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
+    if facts.is_yassl() {
+        return without_chain(facts);
+    }
     let files = facts.files.read();
     let handshake = facts.handshake();
     if !is_incomplete(facts) || is_explained(facts) {
@@ -69,6 +73,60 @@ fn judge(facts: &Facts) -> Answer {
         Remedy::new("append the intermediate, which lies nearby, to the chain file", actions)
     });
     Answer::fail(finding.remedy(append).remedy(reissue(facts)))
+}
+
+/// yaSSL sends no chain, whatever its file holds: a client has the intermediate, or cannot verify.
+fn without_chain(facts: &Facts) -> Answer {
+    let handshake = facts.handshake();
+    let Some((handshake, faults)) = handshake.and_then(|h| Some((h, h.faults.as_ref()?))) else {
+        return Answer::not_applicable("yaSSL sends no chain, and no client was seen to need one");
+    };
+    if !faults.iter().any(chain::VerifyFault::is_incomplete) {
+        return Answer::Pass("yaSSL sends no chain, and the CA given holds what is missing".into());
+    }
+    if is_explained(facts) || is_root_missing(facts) {
+        return Answer::not_applicable("what is missing is no intermediate");
+    }
+    let missing = handshake.chain.last().map(|leaf| leaf.issuer.display()).unwrap_or_default();
+    let given = facts.target.ssl_ca.as_ref();
+    let finding = CHAIN_INCOMPLETE
+        .finding(
+            "clients lack the intermediate, and yaSSL does not send it",
+            "yaSSL sends the server's certificate alone: clients need all CAs above it in their own file",
+        )
+        .saw("missing", missing)
+        .saw("CA given", given.map(|path| path.display().to_string()).unwrap_or_default());
+    let intermediates = facts.files.read().map(intermediates).unwrap_or_default();
+    let remedy = given.filter(|_| !intermediates.is_empty()).map(|path| {
+        let (path, pem) = (shell::path(path), chain_file::pem(&intermediates));
+        let text = format!("cat >> {path} <<'END'\n\n{pem}END");
+        let append = Action { place: Place::ClientHost, ..Action::shell(text, Effect::None) };
+        Remedy::new("append the intermediate to the CA file of the clients", vec![append])
+            .with_note(
+                "every client needs it in its own CA file; this is the one that mytls was given",
+            )
+    });
+    let reissue = if remedy.is_none() { reissue(facts) } else { None };
+    Answer::fail(finding.remedy(remedy).remedy(reissue))
+}
+
+/// Whether a root issued the certificate that yaSSL sends: then no intermediate is missing, but the
+/// client has another CA.
+pub(super) fn is_root_missing(facts: &Facts) -> bool {
+    facts.is_yassl() && issuers(facts).first().is_some_and(|issuer| issuer.certificate.self_signed)
+}
+
+/// The CAs between the server's certificate and its root, from its files or from those of mytls.
+fn intermediates(files: &ServerFiles) -> Vec<&Certificate> {
+    let chain = chain_file::completed(files);
+    if chain.len() > 1 {
+        return chain[1..].to_vec();
+    }
+    let own =
+        files.own_ca.iter().flat_map(|own| std::iter::once(&own.certificate).chain(&own.above));
+    let own: Vec<&Certificate> = own.filter(|ca| !ca.self_signed).collect();
+    let issued = |leaf: &&Certificate| own.first().is_some_and(|ca| leaf.is_signed_by(ca));
+    if chain.first().is_some_and(issued) { own } else { Vec::new() }
 }
 
 /// Whether the chain breaks off, as against leading to another CA. Where the missing issuer lies
@@ -140,6 +198,55 @@ mod tests {
             let holds = Holds::Certificates(vec![intermediate]);
             files.nearby.push(Nearby { path: "/etc/mysql/issuing.pem".into(), holds });
         })
+    }
+
+    /// yaSSL, which presents the leaf alone to a client that has the root alone.
+    fn yassl() -> Facts {
+        let mut facts = testing::with_server(|server| server.tls_library = Some("YaSSL".into()));
+        facts.target.ssl_ca = Some("/etc/app/ca.pem".into());
+        let handshake = testing::handshake(&mut facts);
+        handshake.chain.truncate(1);
+        handshake.faults = Some(vec![testing::no_issuer()]);
+        facts
+    }
+
+    #[test]
+    fn clients_of_yassl_get_what_it_does_not_send() {
+        let mut facts = yassl();
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let action = &findings[0].remedies[0].actions[0];
+        assert_eq!(action.place, Place::ClientHost);
+        assert!(action.text.starts_with("cat >> /etc/app/ca.pem <<'END'\n\n-----BEGIN"));
+        assert_eq!(action.text.matches("BEGIN CERTIFICATE").count(), 1);
+        testing::handshake(&mut facts).faults = Some(Vec::new());
+        assert!(matches!(judge(&facts), Answer::Pass(_)));
+    }
+
+    #[test]
+    fn a_root_that_clients_of_yassl_lack_is_no_intermediate() {
+        let mut facts = yassl();
+        let root = crate::x509::testing::root("Other Root");
+        let leaf = root.issue_server("db1.example").certificate;
+        let leaf = Certificate::from_openssl(&leaf);
+        testing::handshake(&mut facts).chain = vec![leaf.clone()];
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        files.certificate.as_mut().unwrap().content = Ok(vec![leaf]);
+        files.key.as_mut().unwrap().content = Err(crate::x509::pem::Defect::Denied);
+        files.signers = vec![None];
+        files.ca.as_mut().unwrap().content = Ok(vec![Certificate::from_openssl(&root.certificate)]);
+        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+        let mismatch = (super::super::ca_mismatch::CA_MISMATCH.judge)(&facts);
+        assert!(matches!(mismatch, Answer::Fail(_)), "{mismatch:?}");
+    }
+
+    #[test]
+    fn the_chain_file_of_yassl_may_hold_the_leaf_alone() {
+        let mut facts = incomplete();
+        let Source::Read(server) = &mut facts.server else { panic!() };
+        server.tls_library = Some("YaSSL".into());
+        assert!(matches!(judge(&facts), Answer::Pass(_)));
+        facts.wire = Source::unread(UnreadKind::NotAsked, "", "");
+        assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn judge(facts: &Facts) -> Answer {
     if !files.public_cas.is_empty() {
         return named_beside_others(facts, files);
     }
-    if files.certificate.is_none() || facts.server.read().is_some_and(is_yassl) {
+    if files.certificate.is_none() || facts.is_yassl() {
         return Answer::not_applicable(
             "no certificate is set, or the server has no CAs of a system",
         );
@@ -135,10 +135,6 @@ fn without_public(facts: &Facts, files: &ServerFiles, own: &[&Certificate]) -> O
     actions.extend(take_effect(facts, effect));
     let note = "clients whose certificate is of the public CA are refused from then on";
     Some(Remedy::new("leave your own CA alone in ssl_ca", actions).with_note(note))
-}
-
-fn is_yassl(server: &crate::facts::ServerFacts) -> bool {
-    server.tls_library.as_deref().is_some_and(|library| library.starts_with("YaSSL"))
 }
 
 #[cfg(test)]

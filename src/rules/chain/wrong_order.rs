@@ -1,6 +1,6 @@
 use crate::facts::Facts;
 use crate::remedy::{Remedy, chain_file};
-use crate::rules::{Answer, files, place, rule};
+use crate::rules::{Answer, Severity, files, place, rule};
 use crate::x509::{Certificate, chain};
 
 rule! {
@@ -13,7 +13,8 @@ rule! {
     /// ## Why it matters
     /// The server takes the first certificate for its own. With a CA first the key does not match
     /// it: "Unable to get private key", and no TLS. Intermediates in the wrong order reach the
-    /// client as they stand, and stricter clients refuse them.
+    /// client as they stand, and stricter clients refuse them; a server built with yaSSL sends
+    /// none.
     ///
     /// ## How to fix
     /// Write the file again: the server's certificate, then its issuer, then the issuer's issuer.
@@ -46,6 +47,7 @@ fn judge(facts: &Facts) -> Answer {
         return Answer::Pass(names.collect::<Vec<_>>().join(" \u{2190} "));
     }
     let first_is_wrong = leaf != 0;
+    let unsent = !first_is_wrong && facts.is_yassl();
     let right = chain_file::ordered(files);
     let finding = CHAIN_WRONG_ORDER
         .finding(
@@ -56,10 +58,13 @@ fn judge(facts: &Facts) -> Answer {
             },
             if first_is_wrong {
                 "the server takes the first certificate for its own, and its key does not match that one"
+            } else if unsent {
+                "yaSSL sends the first certificate alone, so it does no harm until an upgrade"
             } else {
                 "clients get the chain as it stands, and stricter ones refuse it"
             },
         )
+        .at(if unsent { Severity::Note } else { Severity::Error })
         .saw("ssl_cert", place(file))
         .saw("as it is", names(certificates.iter()))
         .saw("must be", names(right.iter().copied()));
@@ -102,6 +107,25 @@ mod tests {
         let right: String =
             healthy.files.read().unwrap().certificates().iter().map(|c| c.pem.clone()).collect();
         assert_eq!(findings[0].remedies[0].actions[0].text, right);
+    }
+
+    #[test]
+    fn yassl_sends_no_intermediates_and_minds_the_first_alone() {
+        for (swap, severity) in [([0, 1], Severity::Error), ([1, 2], Severity::Note)] {
+            let facts = testing::with_server(|server| server.tls_library = Some("YaSSL".into()));
+            let Facts { files: crate::facts::Source::Read(mut files), .. } = facts.clone() else {
+                panic!()
+            };
+            let root = files.ca_certificates()[0].clone();
+            let certificates = files.certificate.as_mut().unwrap().content.as_mut().unwrap();
+            certificates.push(root);
+            certificates.swap(swap[0], swap[1]);
+            let x509s: Vec<_> = certificates.iter().filter_map(Certificate::to_openssl).collect();
+            files.signers = chain::signers(&x509s);
+            let facts = Facts { files: crate::facts::Source::Read(files), ..facts };
+            let Answer::Fail(findings) = judge(&facts) else { panic!() };
+            assert_eq!(findings[0].severity, severity);
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::facts::Facts;
-use crate::remedy::config::{CIPHERS, replaced_line};
+use crate::remedy::config::{CIPHERS, CIPHERS_OF_YASSL, replaced_line};
 use crate::remedy::{Action, Remedy};
 use crate::rules::{Answer, files, rule};
 use crate::wire::TlsOffer;
@@ -10,12 +10,14 @@ rule! {
     ///
     /// ## What it checks
     /// Where every handshake fails and TLS 1.3 is switched off: whether `ssl_cipher` names a suite
-    /// that fits the kind of the server's key and that clients of today offer.
+    /// that fits the kind of the server's key and that clients of today offer. Of a server built
+    /// with yaSSL: whether it names one without DHE.
     ///
     /// ## Why it matters
     /// A suite with `RSA` in its name needs an RSA key, one with `ECDSA` a key on an elliptic curve.
     /// After a move from one to the other nothing is left, and clients read only "handshake
-    /// failure". The suites of TLS 1.3 fit every key.
+    /// failure". The suites of TLS 1.3 fit every key. yaSSL has a group of 512 bits for DHE, which
+    /// clients refuse with "dh key too small".
     ///
     /// ## How to fix
     /// Name suites for both kinds of key, or leave `ssl_cipher` out, and switch TLS 1.3 on.
@@ -53,7 +55,8 @@ fn judge(facts: &Facts) -> Answer {
     let (Some(leaf), Some(ciphers)) = (files.leaf(), value("ssl_cipher")) else {
         return Answer::not_applicable("no ssl_cipher is set");
     };
-    let protocols = value("tls_version").unwrap_or("TLSv1.3");
+    let yassl = facts.is_yassl();
+    let protocols = value("tls_version").unwrap_or(if yassl { "TLSv1" } else { "TLSv1.3" });
     if protocols.to_ascii_lowercase().contains("tlsv1.3") {
         return Answer::not_applicable("TLS 1.3 has suites for every key");
     }
@@ -66,6 +69,9 @@ fn judge(facts: &Facts) -> Answer {
     }
     let elliptic = is_elliptic(leaf);
     let usable = |suite: &&&str| {
+        if yassl {
+            return CIPHERS_OF_YASSL.split(':').any(|known| known == **suite);
+        }
         suite.contains("ECDSA") == elliptic && !GONE.iter().any(|gone| suite.contains(gone))
     };
     if let Some(suite) = suites.iter().find(usable) {
@@ -74,7 +80,11 @@ fn judge(facts: &Facts) -> Answer {
     let kind = leaf.public_key.as_ref().map(crate::x509::PublicKey::describe).unwrap_or_default();
     let mut finding = NO_COMMON_CIPHER
         .finding(
-            "no cipher that the server offers fits its key",
+            if yassl {
+                "clients of today take none of the ciphers that the server offers"
+            } else {
+                "no cipher that the server offers fits its key"
+            },
             "every handshake fails, since server and client find no suite that both can use",
         )
         .saw("ssl_cipher", ciphers)
@@ -82,15 +92,19 @@ fn judge(facts: &Facts) -> Answer {
         .saw("tls_version", protocols)
         .saw("handshake", reason);
     let config = facts.config.read();
-    let mut actions: Vec<Action> = config
-        .and_then(|config| replaced_line(config, "ssl_cipher", CIPHERS))
-        .into_iter()
-        .collect();
+    let better = if yassl { CIPHERS_OF_YASSL } else { CIPHERS };
+    let mut actions: Vec<Action> =
+        config.and_then(|config| replaced_line(config, "ssl_cipher", better)).into_iter().collect();
     if let Some(config) = config.filter(|_| actions.is_empty()) {
-        actions.push(Action::config(&config.main_file, &[("ssl_cipher", CIPHERS)]));
+        actions.push(Action::config(&config.main_file, &[("ssl_cipher", better)]));
     }
     if !actions.is_empty() {
-        finding = finding.remedy([Remedy::new("name ciphers for keys of either kind", actions)]);
+        let title = if yassl {
+            "name ciphers that yaSSL and clients of today share"
+        } else {
+            "name ciphers for keys of either kind"
+        };
+        finding = finding.remedy([Remedy::new(title, actions)]);
     }
     Answer::fail(finding)
 }
@@ -131,6 +145,22 @@ mod tests {
             judge(&offering("ECDHE-ECDSA-CAMELLIA128-SHA256", "TLSv1.2")),
             Answer::Fail(_)
         ));
+    }
+
+    #[test]
+    fn clients_of_today_take_no_dhe_of_yassl() {
+        let yassl = |ciphers: &str| {
+            let mut facts = offering(ciphers, "");
+            let Source::Read(server) = &mut facts.server else { panic!() };
+            server.tls_library = Some("YaSSL".into());
+            facts
+        };
+        let dhe = yassl("DHE-RSA-AES256-SHA:ECDHE-RSA-AES128-SHA");
+        let Answer::Fail(findings) = judge(&dhe) else { panic!() };
+        let text = &findings[0].remedies[0].actions[0].text;
+        assert!(text.contains("/ssl_cipher = AES256-SHA:AES128-SHA/"), "{text}");
+        let answer = judge(&yassl("DHE-RSA-AES256-SHA:AES128-SHA"));
+        assert_eq!(answer, Answer::Pass("AES128-SHA".into()));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 use crate::facts::{Facts, Flavor, Version};
 use crate::remedy::certificates::reissue;
 use crate::remedy::{Action, Remedy};
-use crate::rules::{Answer, KEEPS_TLS_OFF, rule};
+use crate::rules::key::certificate_expired::CERTIFICATE_EXPIRED;
+use crate::rules::key::certificate_not_yet_valid::CERTIFICATE_NOT_YET_VALID;
+use crate::rules::{Answer, KEEPS_TLS_OFF, Rule, rule};
 use crate::wire::TlsOffer;
 
 rule! {
@@ -36,12 +38,18 @@ fn judge(facts: &Facts) -> Answer {
         Some(TlsOffer::Established(handshake)) => {
             return Answer::Pass(format!("{} {}", handshake.version, handshake.cipher));
         }
-        Some(TlsOffer::Failed { reason }) => TLS_OFF
-            .finding(
-                "the TLS handshake with the server fails",
-                "clients that need TLS cannot connect",
-            )
-            .saw("reason", reason),
+        Some(TlsOffer::Failed { reason }) => {
+            let finding = TLS_OFF
+                .finding(
+                    "the TLS handshake with the server fails",
+                    "clients that need TLS cannot connect",
+                )
+                .saw("reason", reason);
+            match out_of_date(facts) {
+                Some(rule) => finding.explained_by(rule),
+                None => finding,
+            }
+        }
         Some(TlsOffer::NotOffered) => TLS_OFF
             .finding(
                 "TLS is off",
@@ -87,6 +95,15 @@ fn judge(facts: &Facts) -> Answer {
         facts.files.read().is_some_and(|files| files.key.is_some() && files.certificate.is_some());
     let make = if has_files && switch_on.is_some() { None } else { reissue(facts) };
     Answer::fail(finding.remedy(switch_on).remedy(make))
+}
+
+/// yaSSL breaks off every handshake while its own certificate is out of date; OpenSSL does not mind.
+fn out_of_date(facts: &Facts) -> Option<&'static Rule> {
+    let leaf = facts.served_leaf().filter(|_| facts.is_yassl())?;
+    if leaf.not_before > facts.at {
+        return Some(&CERTIFICATE_NOT_YET_VALID);
+    }
+    (leaf.not_after < facts.at).then_some(&CERTIFICATE_EXPIRED)
 }
 
 fn switched_on_again(facts: &Facts, off: Option<&str>, protocols_off: bool) -> Option<Remedy> {
@@ -147,6 +164,20 @@ mod tests {
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert!(findings[0].evidence.iter().any(|seen| seen.value == "ssl is switched off"));
         assert_eq!(findings[0].remedies[0].actions[0].text, "[mysqld]\nssl = ON\n");
+    }
+
+    #[test]
+    fn yassl_breaks_off_for_a_certificate_that_is_out_of_date_and_openssl_does_not() {
+        for (library, cause) in
+            [("YaSSL", Some("certificate-expired")), ("OpenSSL 3.0.19 27 Jan 2026", None)]
+        {
+            let mut facts = testing::with_server(|s| s.tls_library = Some(library.into()));
+            let Source::Read(wire) = &mut facts.wire else { panic!() };
+            wire.tls = TlsOffer::Failed { reason: "wrong version number".into() };
+            facts.at += 10 * 365 * 86_400;
+            let Answer::Fail(findings) = judge(&facts) else { panic!() };
+            assert_eq!(findings[0].because_of, cause, "{library}");
+        }
     }
 
     #[test]

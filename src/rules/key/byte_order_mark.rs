@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::facts::{Facts, ServerFacts};
+use crate::facts::Facts;
 use crate::remedy::certificates::{effect_of_files, take_effect};
 use crate::remedy::{Action, Remedy, shell};
 use crate::rules::{Answer, files, rule};
@@ -32,7 +32,7 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
-    if !facts.server.read().is_some_and(ServerFacts::is_yassl) {
+    if !facts.is_yassl() {
         return Answer::not_applicable("OpenSSL reads past it");
     }
     let files = match files(facts) {

@@ -1,6 +1,7 @@
 use crate::facts::Facts;
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, shell};
+use crate::rules::key::openssl_form;
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -57,8 +58,9 @@ fn judge(facts: &Facts) -> Answer {
     let key = shell::path(&file.path);
     let [plain, kept] =
         ["plain", "encrypted"].map(|end| shell::word(&format!("{}.{end}", file.path.display())));
+    let form = openssl_form(facts);
     let command = format!(
-        "openssl pkey -in {key} -out {plain} &&\n\
+        "openssl pkey -in {key}{form} -out {plain} &&\n\
          chown --reference={key} {plain} && chmod --reference={key} {plain} &&\n\
          mv {key} {kept} && mv {plain} {key}"
     );

@@ -1,4 +1,4 @@
-use crate::facts::{Facts, ServerFacts};
+use crate::facts::Facts;
 use crate::remedy::certificates::{effect_of_files, take_effect};
 use crate::remedy::{Action, Remedy, shell};
 use crate::rules::{Answer, files, place, rule};
@@ -30,7 +30,7 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
-    if !facts.server.read().is_some_and(ServerFacts::is_yassl) {
+    if !facts.is_yassl() {
         return Answer::not_applicable("OpenSSL reads every form");
     }
     let files = match files(facts) {

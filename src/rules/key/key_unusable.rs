@@ -4,8 +4,8 @@ use crate::facts::Facts;
 use crate::remedy::certificates::{effect_of_files, reissue, take_effect};
 use crate::remedy::{Action, Remedy, shell};
 use crate::rules::key::key_mismatch::key_nearby;
-use crate::rules::key::option_file;
 use crate::rules::key::swapped::is_certificate;
+use crate::rules::key::{openssl_form, option_file};
 use crate::rules::{Answer, files, place, rule};
 use crate::x509::pem::Defect;
 
@@ -89,9 +89,10 @@ fn judge(facts: &Facts) -> Answer {
 fn from_der(facts: &Facts, key: &Path) -> Remedy {
     let [pem, kept] = ["pem", "der"].map(|end| shell::word(&format!("{}.{end}", key.display())));
     let key = shell::path(key);
+    let form = openssl_form(facts);
     let command = format!(
         "umask 077 &&\n\
-         openssl pkey -inform DER -in {key} -out {pem} &&\n\
+         openssl pkey -inform DER -in {key}{form} -out {pem} &&\n\
          chown --reference={key} {pem} && chmod --reference={key} {pem} &&\n\
          mv {key} {kept} && mv {pem} {key}"
     );

@@ -75,6 +75,11 @@ fn option_file<'a>(facts: &'a Facts, option: &str) -> &'a Path {
     })
 }
 
+/// What `openssl pkey` has to be told so that this server can read the key that it writes.
+fn openssl_form(facts: &Facts) -> &'static str {
+    if facts.is_yassl() { " -traditional" } else { "" }
+}
+
 /// The server's certificate and those above it, from its file or as they were presented.
 fn path(facts: &Facts) -> Vec<&Certificate> {
     let from_files = facts.files.read().and_then(|files| {

@@ -6,7 +6,7 @@ use super::super::SandboxError;
 use super::super::fault::{CrlOf, Holder};
 use super::{Pki, odd, spec};
 use crate::ca::unsound::Unsound;
-use crate::ca::{Authority, AuthoritySpec, CaError, ClientSpec, Subject, Validity};
+use crate::ca::{Authority, AuthoritySpec, CaError, ClientSpec, KeyKind, Subject, Validity};
 use crate::disk::DiskError;
 use crate::x509::pem;
 
@@ -19,13 +19,15 @@ impl Pki {
         name: Holder,
         by: Option<Holder>,
         subject: Option<Holder>,
+        key: Option<KeyKind>,
         days: Option<[i32; 2]>,
         unsound: Unsound,
     ) -> Result<(), SandboxError> {
         let common_name = if name == Holder::Policy { "policy CA" } else { "second root" };
+        let key = key.unwrap_or(self.key_kind);
         let mut spec = AuthoritySpec {
             validity: days.map_or(Validity::CA, exact),
-            ..spec("mytls sandbox", &format!("mytls sandbox {common_name}"), self.key_kind)?
+            ..spec("mytls sandbox", &format!("mytls sandbox {common_name}"), key)?
         };
         if let Some(of) = subject {
             spec.subject = Subject::from_openssl(self.certificate(of)?.subject_name())?;
