@@ -45,6 +45,7 @@ impl Noise {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::Noise;
     use crate::facts::{ServerConfig, config, log};

@@ -3,12 +3,15 @@
 //! Servers answer every defect with the same "Unable to get private key" or "Unable to get
 //! certificate"; here each has a name of its own ([`Defect`]).
 
+use std::io::ErrorKind;
+
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounded::Unread;
 use crate::printable::printable;
 
 /// Why nothing usable was found in a file.
@@ -43,6 +46,21 @@ pub enum Defect {
     Broken { label: String, why: String },
     #[error("the key is encrypted with a passphrase ({form})")]
     Encrypted { form: String },
+}
+
+impl From<Unread> for Defect {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Directory => Self::Directory,
+            Unread::NotAFile => Self::NotAFile,
+            Unread::TooLarge { limit } => Self::TooLarge { limit },
+            Unread::Io(error) => match error.kind() {
+                ErrorKind::NotFound => Self::Missing,
+                ErrorKind::PermissionDenied => Self::Denied,
+                _ => Self::Io(error.to_string()),
+            },
+        }
+    }
 }
 
 /// A private key as it stood in its file.
