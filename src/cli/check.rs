@@ -13,7 +13,7 @@ use crate::bounded::{self, Unread};
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress, ProgressState, gather};
 use crate::facts::{Facts, UnreadKind, folder};
-use crate::printable::printable;
+use crate::printable::{printable, printable_json};
 use crate::report::{json::json, text};
 use crate::rules::Severity;
 
@@ -110,7 +110,7 @@ fn pairs(folder: &std::path::Path, args: &CheckArgs) -> Result<ExitCode, Failure
             let object = serde_json::to_string_pretty(&pairs).map_err(|error| {
                 Failure::not_examined(format!("the report cannot be written: {error}"))
             })?;
-            print(&format!("{object}\n"))?;
+            print(&format!("{}\n", printable_json(&object)))?;
         }
         Format::Text => {
             let mut out = String::new();
@@ -191,6 +191,7 @@ fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
     // Either the facts alone, or a whole report with them inside.
     let facts = value.get("facts").cloned().unwrap_or(value);
     let facts: Facts = serde_json::from_value(facts).map_err(|error| {
+        let error = printable(&error.to_string()).into_owned(); // it quotes them
         no(format!("holds no facts that this version reads ({error}); {SAVE_FACTS}"))
     })?;
     if facts.schema != Facts::SCHEMA {
