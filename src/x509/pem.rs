@@ -115,6 +115,17 @@ struct Block {
     text: String,
 }
 
+/// The label and the DER of every block of a file in which nothing is out of the ordinary; `None`
+/// where anything is, and [`certificates`] or [`private_key`] say what.
+pub fn plain_blocks(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let der = |block: Block| {
+        let body = block.text.split_once('\n')?.1.rsplit_once("-----END")?.0;
+        let base64: String = body.split('\n').collect();
+        Some((block.label, openssl::base64::decode_block(&base64).ok()?))
+    };
+    blocks(bytes, "certificate").ok()?.into_iter().map(der).collect()
+}
+
 /// The PEM blocks of a file (RFC 7468, read leniently: text may stand around them).
 fn blocks(bytes: &[u8], wanted: &str) -> Result<Vec<Block>, Defect> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
