@@ -347,10 +347,11 @@ fn pipes_devices_and_huge_files_are_neither_waited_for_nor_read() {
     for odd in [&pipe, &huge, &zero] {
         let defect = if *odd == huge { "larger than" } else { "neither a file nor" };
         for option in ["ssl_key", "ssl_cert", "ssl_ca", "ssl_crl", "ssl_capath", "log_error"] {
-            let mut options = format!("[mysqld]\nport = {}\nsocket = /no.sock\n", free_port());
-            options +=
-                &format!("ssl_key = {key}\nssl_cert = {certificate}\nssl_ca = {certificate}\n");
-            options += &format!("{option} = {odd}\n!include {odd}\n");
+            let options = format!(
+                "[mysqld]\nport = {}\nsocket = /no.sock\nssl_key = {key}\nssl_cert = {certificate}\n\
+                 ssl_ca = {certificate}\n{option} = {odd}\n!include {odd}\n",
+                free_port()
+            );
             let config = write(&path("my.cnf"), options);
             let said = soon(&["check", "--server-config", &config]);
             let named = ["ssl_key", "ssl_cert", "ssl_ca"].contains(&option);

@@ -142,10 +142,13 @@ impl Reading {
         if depth > 0 && !self.config.included.iter().any(|included| included == file) {
             self.config.included.push(file.to_owned());
         }
-        let given_up = self.lines(file, &bytes, depth).err();
-        let read = given_up.is_none();
-        given_up.into_iter().for_each(|defect| self.defect(defect));
-        Ok(read)
+        match self.lines(file, &bytes, depth) {
+            Ok(()) => Ok(true),
+            Err(given_up) => {
+                self.defect(given_up);
+                Ok(false)
+            }
+        }
     }
 
     /// Stops at a line at which the servers give up.
