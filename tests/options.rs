@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::lab::{in_ci, program_of, servers};
-use mytls::facts::{Flavor, Version, config};
+use mytls::facts::{Flavor, ServerConfig, Version, config};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -73,7 +73,8 @@ impl Printer {
 /// The same by mytls.
 fn ours(file: &Path, server: (Flavor, Version)) -> Option<String> {
     let arguments = config::arguments(file, &GROUPS, server).ok()?;
-    Some(arguments.iter().map(|argument| format!("{argument}\n")).collect())
+    let lines: Vec<String> = arguments.iter().map(|argument| format!("{argument}\n")).collect();
+    Some(lines.concat())
 }
 
 /// A folder whose files a generated file may include.
@@ -308,13 +309,8 @@ fn changed(
     changed.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-#[test]
-fn names_groups_and_what_counts_last_are_as_the_servers_have_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("my.cnf");
-    fs::create_dir(folder.path().join("conf.d")).unwrap();
-    fs::write(folder.path().join("conf.d/a.cnf"), "[mysqld]\nport = 77\n").unwrap();
-    let conf_d = folder.path().join("conf.d").display().to_string();
+/// Files of an option or a few; `conf_d` is a folder with one that sets the port.
+fn texts(conf_d: &str) -> Vec<String> {
     let option = |line: &str| format!("[mysqld]\n{line}\n");
     let mut texts: Vec<String> = [
         "ssl_key=/k",
@@ -406,6 +402,41 @@ fn names_groups_and_what_counts_last_are_as_the_servers_have_them() {
         texts.push(option(&format!("ssl_key=/k\n{switch}")));
         texts.push(option(&format!("ssl=0\n{switch}")));
     }
+    texts
+}
+
+/// The same by mytls: the options that change what the server has without any.
+fn changed_by_ours(
+    read: &ServerConfig,
+    server: (Flavor, Version),
+    without: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    // built with yaSSL, it takes the two and forgets them
+    let forgotten = |name: &str| server.1 < Version(5, 7, 0) && name.starts_with("ssl_crl");
+    let mut ours = BTreeMap::new();
+    for name in TOLD.into_iter().filter(|name| without.contains_key(*name) && !forgotten(name)) {
+        let Some(value) = read.options.get(name) else { continue };
+        let value = value.value.clone().unwrap_or_else(|| "1".to_owned());
+        let switch = matches!(name, "ssl" | "require_secure_transport");
+        let value = match value.to_ascii_lowercase().as_str() {
+            "0" | "off" if switch => "FALSE".to_owned(),
+            "1" | "on" if switch => "TRUE".to_owned(),
+            _ => value,
+        };
+        if without[name] != value {
+            ours.insert(name.to_owned(), value);
+        }
+    }
+    ours
+}
+
+#[test]
+fn names_groups_and_what_counts_last_are_as_the_servers_have_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my.cnf");
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    fs::write(folder.path().join("conf.d/a.cnf"), "[mysqld]\nport = 77\n").unwrap();
+    let texts = texts(folder.path().join("conf.d").to_str().unwrap());
     for program in servers() {
         let path = program.path();
         let without = told(&path, "", &file).expect("a server says what it can do");
@@ -416,27 +447,9 @@ fn names_groups_and_what_counts_last_are_as_the_servers_have_them() {
             compared += 1;
             let theirs = changed(&with, &without);
             let read = config::read(Some(&file), Some(version)).unwrap_or_default();
+            let mut ours = changed_by_ours(&read, version, &without);
             // named in no option, and on because another one is
-            let mut ours = BTreeMap::new();
-            // built with yaSSL, it takes the two and forgets them
-            let forgotten =
-                |name: &str| version.1 < Version(5, 7, 0) && name.starts_with("ssl_crl");
-            let known = |name: &&str| without.contains_key(*name) && !forgotten(*name);
-            for name in TOLD.into_iter().filter(known) {
-                let Some(value) = read.options.get(name) else { continue };
-                let value = value.value.clone().unwrap_or_else(|| "1".to_owned());
-                let switch = matches!(name, "ssl" | "require_secure_transport");
-                let value = match value.to_ascii_lowercase().as_str() {
-                    "0" | "off" if switch => "FALSE".to_owned(),
-                    "1" | "on" if switch => "TRUE".to_owned(),
-                    _ => value,
-                };
-                if without[name] != value {
-                    ours.insert(name.to_owned(), value);
-                }
-            }
-            let implied = theirs.contains_key("ssl") && !read.options.contains_key("ssl");
-            if implied {
+            if theirs.contains_key("ssl") && !read.options.contains_key("ssl") {
                 ours.insert("ssl".to_owned(), theirs["ssl"].clone());
             }
             assert_eq!(ours, theirs, "{:?} with {text:?}", program.series);
