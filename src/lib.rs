@@ -5,6 +5,7 @@
 //! for the proof. Only gathering and applying touch the world; everything between is pure.
 
 pub mod apply;
+pub mod bounded;
 pub mod ca;
 pub mod checklist;
 pub mod cli;

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The text with control characters, bidirectional overrides and invisible characters written out
 /// as `\xHH` or `\u{HHHH}`; anything else is left as it is.
@@ -34,6 +35,28 @@ pub fn printable_lines(text: &str) -> String {
 /// [`printable`] for bytes that are probably UTF-8; what is not becomes U+FFFD.
 pub fn printable_bytes(bytes: &[u8]) -> String {
     printable(&String::from_utf8_lossy(bytes)).into_owned()
+}
+
+/// [`printable`], for a path.
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+/// JSON that says the same and holds, besides its own line ends, nothing but what is shown as it
+/// is: in JSON such characters stand in strings alone, where each can be written as `\uHHHH`.
+pub fn printable_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_shown(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // writing to a String cannot fail
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
 }
 
 /// Whether a terminal shows this character as itself, and only itself.
@@ -68,6 +91,14 @@ mod tests {
     #[test]
     fn bidi_overrides_are_written_out() {
         assert_eq!(printable("good\u{202E}live"), "good\\u{202E}live");
+    }
+
+    #[test]
+    fn json_says_the_same_in_characters_that_are_shown() {
+        let value = serde_json::json!({"a": "x\u{9b}\u{202e}\u{e0041}\n", "b": ["\u{feff}"]});
+        let json = printable_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(json.contains(r"x\u009b\u202e\udb40\udc41\n"), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
     }
 
     #[test]

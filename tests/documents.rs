@@ -144,7 +144,7 @@ fn only_the_wizard_knows_the_terminal() {
 #[test]
 fn imports_run_downwards() {
     let levels: &[&[&str]] = &[
-        &["printable", "secret"],
+        &["bounded", "printable", "secret"],
         &["x509"],
         &["disk"],
         &["wire", "ca", "facts"],

@@ -12,7 +12,7 @@ use crate::ca::{
     Authority, AuthoritySpec, CaError, Issued, KeyKind, Kind, PlainName, San, Store, Subject,
     Validity,
 };
-use crate::facts::{Facts, Require};
+use crate::facts::{Facts, Require, files};
 use crate::printable::printable;
 use crate::remedy::certificates::{self, ca_name, server_names};
 use crate::remedy::{Effect, statement};
@@ -271,7 +271,7 @@ fn client_files(
 /// of the CAs in its `ssl_ca`. Returns what `ssl_ca` holds then: it vouches for the server as well.
 fn trust_beside(facts: &Facts, authority: &Authority, plan: &mut Plan) -> Option<String> {
     let file = facts.files.read().and_then(|files| files.ca.as_ref());
-    let text = file.and_then(|file| std::fs::read_to_string(&file.path).ok());
+    let text = file.and_then(|file| String::from_utf8(files::bytes(&file.path).ok()?).ok());
     let (Some(file), Some(old)) = (file, text) else {
         plan.warnings.push(
             "the server refuses this certificate until its ssl_ca holds your CA, too".to_owned(),
@@ -401,8 +401,8 @@ mod tests {
             assert!(write.path.exists(), "{} was announced and is not there", write.path.display());
         }
         let config = crate::facts::config::read(Some(&folder.path().join("my.cnf")), None).unwrap();
-        let sought = crate::facts::files::Sought::new(|_| None, false, Some(&config), None);
-        let files = crate::facts::files::read(&sought);
+        let sought = files::Sought::new(|_| None, false, Some(&config), None);
+        let files = files::read(&sought);
         assert_eq!(files.under_ca, Some(Ok(())));
         assert!(files.leaf().unwrap().certifies(&files.private_key().unwrap().public));
     }

@@ -227,7 +227,9 @@ impl Write {
 
 /// SHA-256 of a file's content; `None` when there is no such file, or it cannot be read.
 fn fingerprint(path: &Path) -> Option<[u8; 32]> {
-    std::fs::read(path).ok().map(|bytes| openssl::sha::sha256(&bytes))
+    /// What is written is small; what is larger is another's, and was not there before.
+    const LARGEST: u64 = 16 << 20;
+    crate::bounded::read(path, LARGEST).ok().map(|bytes| openssl::sha::sha256(&bytes))
 }
 
 /// What the server needs afterwards, in words.

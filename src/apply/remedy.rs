@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Command, Plan, Statement, Write, diff};
+use crate::bounded::{self, Unread};
 use crate::facts::Facts;
 use crate::printable::printable;
 use crate::remedy::{Action, ActionKind, Effect, Place, Remedy, config, shell};
@@ -85,12 +86,15 @@ pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
 
 /// The edit of an option file: each option changed where it takes effect, or added at the end.
 pub fn edit(facts: &Facts, file: &Path, options: &[(String, String)]) -> Result<Write, String> {
+    const LARGEST: u64 = 1 << 20;
     let shown = printable(&file.display().to_string()).into_owned();
-    let old = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+    let old = match bounded::read(file, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(Unread::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(format!("{shown} cannot be read: {error}")),
     };
+    let old = String::from_utf8(old)
+        .map_err(|_| format!("{shown} is not written in UTF-8, and is left as it is"))?;
     let line_of = |name: &str| {
         let origin = facts.config.read()?.origin(name)?;
         let same = same_file(&origin.file, file);

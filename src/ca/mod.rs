@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::disk::DiskError;
-use crate::printable::printable;
+use crate::printable::{printable, shown};
 use crate::x509::pem::Defect;
 
 pub mod authority;
@@ -31,9 +31,9 @@ pub use store::{Entry, Kind, Store};
 pub enum CaError {
     #[error(transparent)]
     Disk(#[from] DiskError),
-    #[error("`{text}` cannot be the name of a CA or an account here: {why}")]
+    #[error("`{text}` cannot be the name of a CA or an account here: {why}", text = printable(text))]
     NotPlain { text: String, why: String },
-    #[error("`{text}` is neither a host name nor an IP address: {why}")]
+    #[error("`{text}` is neither a host name nor an IP address: {why}", text = printable(text))]
     NotAHost { text: String, why: &'static str },
     #[error("a server certificate needs at least one host name or IP address")]
     NoHost,
@@ -43,23 +43,23 @@ pub enum CaError {
     RepeatedAttribute { key: String },
     #[error("the value `{value}` cannot stand in the attribute {key}: {why}", key = printable(key), value = printable(value))]
     Value { key: String, value: String, why: &'static str },
-    #[error("there is no CA in {dir}; create one: mytls ca create --ca-dir {dir} --name 'NAME'", dir = dir.display())]
+    #[error("there is no CA in {dir}; create one: mytls ca create --ca-dir {dir} --name 'NAME'", dir = shown(dir))]
     NoStore { dir: PathBuf },
-    #[error("there is a CA in {dir} already, of the name {name}; nothing was changed. Use it, or choose another folder", dir = dir.display())]
+    #[error("there is a CA in {dir} already, of the name {name}; nothing was changed. Use it, or choose another folder", name = printable(name), dir = shown(dir))]
     StoreExists { dir: PathBuf, name: String },
-    #[error("{dir} is not empty and holds no CA; choose a folder of its own for the CA", dir = dir.display())]
+    #[error("{dir} is not empty and holds no CA; choose a folder of its own for the CA", dir = shown(dir))]
     NotEmpty { dir: PathBuf },
-    #[error("{one} and {other} are the same file, and what is written last would be all that is left in it; name a file of its own for each", one = one.display(), other = other.display())]
+    #[error("{one} and {other} are the same file, and what is written last would be all that is left in it; name a file of its own for each", one = shown(one), other = shown(other))]
     SameFile { one: PathBuf, other: PathBuf },
-    #[error("{path}: {defect}", path = path.display())]
+    #[error("{path}: {defect}", path = shown(path))]
     File { path: PathBuf, defect: Defect },
-    #[error("the CA's key {path} is protected by a passphrase; give it in the environment variable MYTLS_CA_PASSPHRASE", path = path.display())]
+    #[error("the CA's key {path} is protected by a passphrase; give it in the environment variable MYTLS_CA_PASSPHRASE", path = shown(path))]
     KeyEncrypted { path: PathBuf },
-    #[error("the passphrase does not open the CA's key {path}; try again", path = path.display())]
+    #[error("the passphrase does not open the CA's key {path}; try again", path = shown(path))]
     Passphrase { path: PathBuf },
-    #[error("{path} is not the key of the CA's certificate; put the right one back from your backup", path = path.display())]
+    #[error("{path} is not the key of the CA's certificate; put the right one back from your backup", path = shown(path))]
     KeyMismatch { path: PathBuf },
-    #[error("{path} cannot be read as the CA's list: {why}; put it back from your backup", path = path.display())]
+    #[error("{path} cannot be read as the CA's list: {why}; put it back from your backup", path = shown(path))]
     Index { path: PathBuf, why: String },
     #[error("the name {subject} is taken: a {kind} certificate has it, and a server must be able to tell them apart; choose another name", subject = printable(subject))]
     SubjectTaken { subject: String, kind: &'static str },

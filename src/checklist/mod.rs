@@ -1,6 +1,9 @@
 //! The steps, their verdicts, and what is still to do.
 
+use std::borrow::Cow;
+
 use crate::facts::Facts;
+use crate::printable::printable;
 use crate::rules::{self, Answer, Finding, Rule, Severity, Step};
 
 /// Facts and what the rules say of them.
@@ -49,8 +52,9 @@ impl Verdict {
 impl Examination {
     /// Runs every rule over the facts; pure.
     pub fn judge(facts: Facts) -> Self {
+        let answer = |rule: &Rule| printed((rule.judge)(&facts));
         let outcomes: Vec<Outcome> =
-            rules::ALL.iter().map(|rule| Outcome { rule, answer: (rule.judge)(&facts) }).collect();
+            rules::ALL.iter().map(|rule| Outcome { rule, answer: answer(rule) }).collect();
         let found = outcomes.iter().flat_map(|outcome| match &outcome.answer {
             Answer::Fail(findings) => findings.as_slice(),
             _ => &[],
@@ -122,6 +126,41 @@ impl Examination {
         let any_file =
             files.is_some_and(|f| f.key.is_some() || f.certificate.is_some() || f.ca.is_some());
         self.facts.is_running() || any_file || self.facts.config.read().is_some()
+    }
+}
+
+/// The answer with its words made printable, whatever a rule quotes in them; what is to be run
+/// stays as it is, since it would do something else.
+fn printed(answer: Answer) -> Answer {
+    let tame = |text: &mut String| {
+        if let Cow::Owned(printed) = printable(text) {
+            *text = printed;
+        }
+    };
+    match answer {
+        Answer::Fail(mut findings) => {
+            for finding in &mut findings {
+                tame(&mut finding.title);
+                tame(&mut finding.cause);
+                for seen in &mut finding.evidence {
+                    tame(&mut seen.label);
+                    tame(&mut seen.value);
+                }
+            }
+            Answer::Fail(findings)
+        }
+        Answer::Pass(mut words) => {
+            tame(&mut words);
+            Answer::Pass(words)
+        }
+        Answer::NotApplicable(mut why) => {
+            tame(&mut why);
+            Answer::NotApplicable(why)
+        }
+        Answer::Unknown(mut why) => {
+            tame(&mut why);
+            Answer::Unknown(why)
+        }
     }
 }
 

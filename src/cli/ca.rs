@@ -15,7 +15,7 @@ use crate::ca::{
     AuthoritySpec, CaError, Entry, Issued, KeyForm, KeyKind, PlainName, San, Store, Validity,
 };
 use crate::disk::DiskError;
-use crate::printable::printable;
+use crate::printable::{printable, printable_json};
 use crate::secret::Secret;
 use crate::x509::OneLine;
 
@@ -252,7 +252,8 @@ fn list(args: &ListArgs) -> Result<String, CaError> {
     let entries = open(&args.ca_dir)?.list()?;
     if args.format == ListFormat::Json {
         // plain strings and numbers: there is nothing in it that could not be written
-        return Ok(serde_json::to_string_pretty(&entries).unwrap_or_default() + "\n");
+        let json = serde_json::to_string_pretty(&entries).unwrap_or_default();
+        return Ok(printable_json(&json) + "\n");
     }
     if entries.is_empty() {
         return Ok("nothing was issued yet\n".to_owned());

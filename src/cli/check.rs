@@ -9,10 +9,11 @@ use clap::{Args, ValueEnum};
 
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, print, tell};
+use crate::bounded::{self, Unread};
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress, ProgressState, gather};
 use crate::facts::{Facts, UnreadKind, folder};
-use crate::printable::printable;
+use crate::printable::{printable, printable_json};
 use crate::report::{json::json, text};
 use crate::rules::Severity;
 
@@ -109,7 +110,7 @@ fn pairs(folder: &std::path::Path, args: &CheckArgs) -> Result<ExitCode, Failure
             let object = serde_json::to_string_pretty(&pairs).map_err(|error| {
                 Failure::not_examined(format!("the report cannot be written: {error}"))
             })?;
-            print(&format!("{object}\n"))?;
+            print(&format!("{}\n", printable_json(&object)))?;
         }
         Format::Text => {
             let mut out = String::new();
@@ -181,17 +182,16 @@ fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
     const LARGEST: u64 = 256 << 20;
     let shown = printable(&file.display().to_string()).into_owned();
     let no = |why: String| Failure::not_examined(format!("{shown} {why}"));
-    let about = std::fs::metadata(file).map_err(|error| no(format!("cannot be read: {error}")))?;
-    if !about.is_file() || about.len() > LARGEST {
-        return Err(no("is no file of saved facts".to_owned()));
-    }
-    let text =
-        std::fs::read_to_string(file).map_err(|error| no(format!("cannot be read: {error}")))?;
-    let value: serde_json::Value = serde_json::from_str(&text)
+    let bytes = bounded::read(file, LARGEST).map_err(|unread| match unread {
+        Unread::Io(error) => no(format!("cannot be read: {error}")),
+        other => no(format!("is no file of saved facts: {other}")),
+    })?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes)
         .map_err(|error| no(format!("is no JSON ({error}); {SAVE_FACTS}")))?;
     // Either the facts alone, or a whole report with them inside.
     let facts = value.get("facts").cloned().unwrap_or(value);
     let facts: Facts = serde_json::from_value(facts).map_err(|error| {
+        let error = printable(&error.to_string()).into_owned(); // it quotes them
         no(format!("holds no facts that this version reads ({error}); {SAVE_FACTS}"))
     })?;
     if facts.schema != Facts::SCHEMA {

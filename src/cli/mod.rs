@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::printable::printable_lines;
+
 mod ca;
 mod check;
 mod explain;
@@ -79,10 +81,18 @@ pub fn main() -> ExitCode {
     let ran = if target::password_typed(std::env::args_os().skip(1)) {
         Err(Failure::usage(target::PASSWORD_TYPED))
     } else {
-        run(Cli::parse())
+        match Cli::try_parse() {
+            Ok(cli) => run(cli),
+            // of what it repeats, clap takes out escape sequences and nothing else
+            Err(error) if error.use_stderr() => {
+                tell(format_args!("{}\n", printable_lines(&error.to_string())));
+                return ExitCode::from(USAGE);
+            }
+            Err(help) => help.exit(),
+        }
     };
     ran.unwrap_or_else(|failure| {
-        tell(format_args!("mytls: {}\n", failure.message));
+        tell(format_args!("mytls: {}\n", printable_lines(&failure.message)));
         ExitCode::from(failure.code)
     })
 }

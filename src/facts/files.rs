@@ -205,22 +205,7 @@ fn read_key(bytes: &[u8]) -> Result<PrivateKey, Defect> {
 
 /// The file's bytes, or why not: never a device, a pipe or something huge.
 pub fn bytes(path: &Path) -> Result<Vec<u8>, Defect> {
-    let defect = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Defect::Missing,
-        std::io::ErrorKind::PermissionDenied => Defect::Denied,
-        _ => Defect::Io(error.to_string()),
-    };
-    let about = std::fs::metadata(path).map_err(defect)?;
-    if about.is_dir() {
-        return Err(Defect::Directory);
-    }
-    if !about.is_file() {
-        return Err(Defect::NotAFile);
-    }
-    if about.len() > LARGEST {
-        return Err(Defect::TooLarge { limit: LARGEST });
-    }
-    std::fs::read(path).map_err(defect)
+    Ok(crate::bounded::read(path, LARGEST)?)
 }
 
 /// The user a server runs as, with all groups.

@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use openssl::hash::{MessageDigest, hash};
 use openssl::pkey::{HasPublic, PKeyRef};
 use serde::Serialize;
 
-use crate::x509::Name;
-use crate::x509::certificate::{hex, unix_seconds};
+use crate::x509::certificate::unix_seconds;
 use crate::x509::pem::{self, Defect};
+use crate::x509::{Name, plain};
 
 /// How many files are looked at; a larger folder is not one of keys and certificates.
 const MOST: usize = 100_000;
@@ -28,9 +27,9 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
     Certificate(Leaf),
-    /// SHA-256 over its public half, in hexadecimal.
+    /// The DER of its public half.
     Key {
-        spki_sha256: String,
+        spki: Vec<u8>,
     },
     /// It looks like one by its name, and is none.
     Broken(Defect),
@@ -39,7 +38,8 @@ pub enum Holds {
 /// The first certificate of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
-    pub spki_sha256: String,
+    /// The DER of its public key; empty where OpenSSL knows no such key.
+    pub spki: Vec<u8>,
     pub subject: String,
     /// Seconds since 1970, UTC.
     pub not_after: i64,
@@ -95,12 +95,14 @@ pub fn read(folder: &Path) -> Result<Vec<Found>, String> {
 
 /// Which belong together, and what is wrong; `now` in seconds since 1970.
 pub fn pair(found: &[Found], now: i64) -> Pairs {
-    let mut keys: BTreeMap<&str, &Path> = BTreeMap::new();
-    let mut by_stem: BTreeMap<String, (&Path, &str)> = BTreeMap::new();
+    let mut keys: BTreeMap<&[u8], &Path> = BTreeMap::new();
+    let mut by_stem: BTreeMap<String, (&Path, &[u8])> = BTreeMap::new();
     for file in found {
-        if let Holds::Key { spki_sha256 } = &file.holds {
-            keys.entry(spki_sha256).or_insert(&file.path);
-            by_stem.entry(stem(&file.path)).or_insert((&file.path, spki_sha256));
+        if let Holds::Key { spki } = &file.holds
+            && !spki.is_empty()
+        {
+            keys.entry(spki).or_insert(&file.path);
+            by_stem.entry(stem(&file.path)).or_insert((&file.path, spki));
         }
     }
     let mut pairs = Pairs::default();
@@ -115,9 +117,9 @@ pub fn pair(found: &[Found], now: i64) -> Pairs {
             Holds::Broken(defect) => problem("key-unusable", &file.path, defect.to_string()),
             Holds::Key { .. } => {}
             Holds::Certificate(leaf) => {
-                let own = keys.get(leaf.spki_sha256.as_str());
+                let own = keys.get(leaf.spki.as_slice());
                 let named = by_stem.get(&stem(&file.path));
-                if let Some((key, _)) = named.filter(|(_, spki)| *spki != leaf.spki_sha256) {
+                if let Some((key, _)) = named.filter(|(_, spki)| *spki != leaf.spki) {
                     let right =
                         own.map_or_else(String::new, |own| format!("; {} does", own.display()));
                     problem(
@@ -171,15 +173,40 @@ fn look(folder: &Path, path: &Path) -> Vec<Found> {
 
 /// A certificate, a key, or both in one file.
 fn holds(bytes: &[u8]) -> Vec<Holds> {
+    plain(bytes).unwrap_or_else(|| thorough(bytes))
+}
+
+/// The quick way, for files in which all is as usual.
+fn plain(bytes: &[u8]) -> Option<Vec<Holds>> {
+    let (mut certificate, mut key) = (None, None);
+    for (label, der) in pem::plain_blocks(bytes)? {
+        if label == "CERTIFICATE" {
+            let plain = plain::certificate(&der)?;
+            certificate.get_or_insert(plain);
+        } else {
+            let spki = plain::public_half(&label, &der)?;
+            key.get_or_insert(Holds::Key { spki });
+        }
+    }
+    let leaf = certificate.map(|plain| Leaf {
+        spki: plain.spki,
+        subject: plain.subject.display(),
+        not_after: plain.not_after,
+    });
+    Some(leaf.map(Holds::Certificate).into_iter().chain(key).collect())
+}
+
+/// By OpenSSL, which knows every kind, and says why something is none.
+fn thorough(bytes: &[u8]) -> Vec<Holds> {
     let certificate = pem::certificates(bytes).map(|certificates| {
         let leaf = &certificates[0]; // there is at least one
         Holds::Certificate(Leaf {
-            spki_sha256: leaf.public_key().map(|key| spki(&key)).unwrap_or_default(),
+            spki: leaf.public_key().map(|key| spki(&key)).unwrap_or_default(),
             subject: Name::from_openssl(leaf.subject_name()).display(),
             not_after: unix_seconds(leaf.not_after()),
         })
     });
-    let key = pem::private_key(bytes).map(|block| Holds::Key { spki_sha256: spki(&block.key) });
+    let key = pem::private_key(bytes).map(|block| Holds::Key { spki: spki(&block.key) });
     match (certificate, key) {
         // Neither: the key's defect says more, unless it was meant to be a certificate.
         (Err(defect), Err(Defect::WrongKind { .. }))
@@ -191,9 +218,8 @@ fn holds(bytes: &[u8]) -> Vec<Holds> {
     }
 }
 
-fn spki<T: HasPublic>(key: &PKeyRef<T>) -> String {
-    let der = key.public_key_to_der().unwrap_or_default();
-    hash(MessageDigest::sha256(), &der).map(|sum| hex(&sum)).unwrap_or_default()
+fn spki<T: HasPublic>(key: &PKeyRef<T>) -> Vec<u8> {
+    key.public_key_to_der().unwrap_or_default()
 }
 
 /// `db1` of `db1.pem`, `db1-key.pem`, `db1.crt`, `db1_cert.pem`: what two files of a pair share.

@@ -4,6 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::{Flavor, Version};
+use crate::bounded::Unread;
 use crate::printable::printable;
 
 /// How much of the log's end is read.
@@ -34,12 +35,8 @@ pub fn version(path: &Path) -> Option<(Flavor, Version)> {
     Some((if mariadb { Flavor::MariaDb } else { flavor }, version))
 }
 
-fn tail(path: &Path) -> std::io::Result<String> {
-    if !std::fs::metadata(path)?.is_file() {
-        // a pipe or a terminal would be waited for
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut file = std::fs::File::open(path)?;
+fn tail(path: &Path) -> Result<String, Unread> {
+    let mut file = crate::bounded::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut bytes = Vec::new();
@@ -122,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("error.log");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert!(read(&pipe).unwrap_err().contains("it is no file"));
+        assert!(read(&pipe).unwrap_err().contains("it is a device, a socket or a pipe"));
     }
 
     #[test]

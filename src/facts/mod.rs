@@ -203,6 +203,9 @@ pub struct ServerConfig {
     pub main_file: PathBuf,
     /// Every file that was read, in order.
     pub files: Vec<PathBuf>,
+    /// Those of them that another includes: a line at which the server gives up ends only them.
+    #[serde(default)]
+    pub included: Vec<PathBuf>,
     /// Option name with underscores, without `loose_`; the last value wins, as for the server.
     pub options: BTreeMap<String, ConfigValue>,
     /// What `SET PERSIST` wrote (MySQL 8.0 and later): goes before the option files.
@@ -231,7 +234,9 @@ pub struct Lost {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigDefect {
-    /// An option (or a byte order mark) before the first group: the server does not start.
+    /// An option (or a byte order mark) before the first group: the server does not start; where
+    /// the file is [included](ServerConfig::included), it passes over the rest of that file. So
+    /// with the next two.
     NoGroup { at: Origin },
     /// A line that is none, such as a group without its `]`: the server does not start.
     Broken { at: Origin },

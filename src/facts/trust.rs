@@ -168,10 +168,11 @@ pub(crate) fn crls(bytes: &[u8]) -> Vec<Crl> {
     const BEGIN: &str = "-----BEGIN X509 CRL-----";
     const END: &str = "-----END X509 CRL-----";
     let text = String::from_utf8_lossy(bytes);
-    let blocks = text.match_indices(BEGIN).filter_map(|(start, _)| {
-        let block = &text[start..];
-        let end = block.find(END)? + END.len();
-        X509Crl::from_pem(&block.as_bytes()[..end]).ok()
+    // What comes after the last END is no block; of two BEGINs before an END, the first is cut off.
+    let ended = text.split_inclusive(END).filter(|part| part.ends_with(END));
+    let blocks = ended.filter_map(|part| {
+        let start = part.rfind(BEGIN)?;
+        X509Crl::from_pem(&part.as_bytes()[start..]).ok()
     });
     blocks.map(|crl| Crl::from_openssl(&crl)).collect()
 }

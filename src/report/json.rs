@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::checklist::{Examination, Verdict};
 use crate::facts::Facts;
+use crate::printable::printable_json;
 use crate::rules::{Finding, Step};
 
 /// The version of this layout; grows when a field changes its meaning or goes.
@@ -87,7 +88,7 @@ pub fn json(examination: &Examination, with_facts: bool) -> serde_json::Result<S
         unknown: examination.unknown().map(|(rule, why)| Unknown { rule: rule.id, why }).collect(),
         facts: with_facts.then_some(facts),
     };
-    serde_json::to_string_pretty(&report)
+    Ok(printable_json(&serde_json::to_string_pretty(&report)?))
 }
 
 fn server(facts: &Facts) -> Option<Server<'_>> {

@@ -26,7 +26,7 @@ use crate::ca::CaError;
 use crate::ca::unsound::Unsound;
 use crate::disk::{self, DiskError, Meta};
 use crate::facts::{AccountName, Flavor, Target};
-use crate::printable::printable;
+use crate::printable::{printable, shown};
 use crate::secret::Secret;
 
 mod accounts;
@@ -93,7 +93,7 @@ pub enum SandboxError {
         "there is no mariadbd and no mysqld on this host; install one (Debian, Ubuntu: apt-get install mariadb-server-core), or name one with --server"
     )]
     NoServer,
-    #[error("{path} cannot serve as the server: {why}", path = path.display())]
+    #[error("{path} cannot serve as the server: {why}", path = shown(path))]
     BadServer { path: PathBuf, why: String },
     #[error(
         "mariadb-install-db is not beside the server and not on PATH; install the package that belongs to the server"
@@ -109,7 +109,7 @@ pub enum SandboxError {
     NotForThisServer { fault: String, server: String },
     #[error("the fault {fault} can only be made by root; run it as root, or choose another")]
     NeedsRoot { fault: String },
-    #[error("{base} is too long a path for the server's socket; choose a shorter one: TMPDIR=/tmp mytls sandbox …", base = base.display())]
+    #[error("{base} is too long a path for the server's socket; choose a shorter one: TMPDIR=/tmp mytls sandbox …", base = shown(base))]
     LongPath { base: PathBuf },
     #[error("the server's data folder could not be prepared ({what}); it said:\n{log}")]
     Prepare { what: String, log: String },

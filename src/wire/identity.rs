@@ -1,8 +1,6 @@
 //! A client's certificate and key, read from their files.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use openssl::pkey::{PKey, Private};
@@ -10,6 +8,7 @@ use openssl::x509::X509;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::bounded;
 use crate::printable::printable;
 use crate::x509::Name;
 use crate::x509::pem::{self, Defect};
@@ -80,25 +79,8 @@ fn shown(path: &Path) -> String {
 /// The file's bytes, wiped when dropped: a key may be among them.
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Defect> {
     const LIMIT: u64 = 1024 * 1024;
-    let other = |error: &std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Defect::Missing,
-        ErrorKind::PermissionDenied => Defect::Denied,
-        ErrorKind::IsADirectory => Defect::Directory,
-        _ => Defect::Io(error.to_string()),
-    };
-    let meta = std::fs::metadata(path).map_err(|error| other(&error))?;
-    if meta.is_dir() {
-        return Err(Defect::Directory);
-    }
-    if !meta.is_file() {
-        return Err(Defect::NotAFile); // a pipe would be waited for without end
-    }
-    if meta.len() > LIMIT {
-        return Err(Defect::TooLarge { limit: LIMIT });
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0)));
-    let file = File::open(path).map_err(|error| other(&error))?;
-    file.take(LIMIT).read_to_end(&mut bytes).map_err(|error| other(&error))?;
+    let mut bytes = Zeroizing::default();
+    bounded::read_into(path, LIMIT, &mut bytes)?;
     Ok(bytes)
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod der;
 pub mod key;
 pub mod name;
 pub mod pem;
+pub mod plain;
 #[cfg(test)]
 pub mod testing;
 

@@ -3,12 +3,15 @@
 //! Servers answer every defect with the same "Unable to get private key" or "Unable to get
 //! certificate"; here each has a name of its own ([`Defect`]).
 
+use std::io::ErrorKind;
+
 use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounded::Unread;
 use crate::printable::printable;
 
 /// Why nothing usable was found in a file.
@@ -43,6 +46,21 @@ pub enum Defect {
     Broken { label: String, why: String },
     #[error("the key is encrypted with a passphrase ({form})")]
     Encrypted { form: String },
+}
+
+impl From<Unread> for Defect {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Directory => Self::Directory,
+            Unread::NotAFile => Self::NotAFile,
+            Unread::TooLarge { limit } => Self::TooLarge { limit },
+            Unread::Io(error) => match error.kind() {
+                ErrorKind::NotFound => Self::Missing,
+                ErrorKind::PermissionDenied => Self::Denied,
+                _ => Self::Io(error.to_string()),
+            },
+        }
+    }
 }
 
 /// A private key as it stood in its file.
@@ -95,6 +113,17 @@ struct Block {
     label: String,
     /// From the BEGIN line to the END line.
     text: String,
+}
+
+/// The label and the DER of every block of a file in which nothing is out of the ordinary; `None`
+/// where anything is, and [`certificates`] or [`private_key`] say what.
+pub fn plain_blocks(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let der = |block: Block| {
+        let body = block.text.split_once('\n')?.1.rsplit_once("-----END")?.0;
+        let base64: String = body.split('\n').collect();
+        Some((block.label, openssl::base64::decode_block(&base64).ok()?))
+    };
+    blocks(bytes, "certificate").ok()?.into_iter().map(der).collect()
 }
 
 /// The PEM blocks of a file (RFC 7468, read leniently: text may stand around them).

@@ -44,6 +44,13 @@ impl Program {
     pub fn start(&self, fault: &Fault) -> Result<Server, SandboxError> {
         start(fault, self.path.clone())
     }
+
+    /// The program itself.
+    pub fn path(&self) -> PathBuf {
+        let usual = ["/usr/sbin/mariadbd", "/usr/sbin/mysqld"].map(PathBuf::from);
+        let there = || usual.into_iter().find(|path| path.is_file());
+        self.path.clone().or_else(there).expect("the sandbox found this host's server")
+    }
 }
 
 fn start(fault: &Fault, server: Option<PathBuf>) -> Result<Server, SandboxError> {
@@ -118,6 +125,18 @@ pub fn sound_set_ups() -> Vec<Fault> {
         set_up
     };
     files.iter().map(read).collect()
+}
+
+/// How to start a program that came along with a server that `scripts/servers` brought; `None` where
+/// it brought none, or that server is this host's own.
+pub fn program_of(series: &str, program: &str) -> Option<Vec<PathBuf>> {
+    let root = brought().join(series).join("root");
+    let libraries = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/mysql/private"];
+    let libraries = libraries.map(|folder| root.join(folder).display().to_string()).join(":");
+    let program = root.join(program);
+    // built for a newer system: it is started by the loader that came with it
+    let loader = root.join("lib64/ld-linux-x86-64.so.2");
+    program.is_file().then(|| vec![loader, "--library-path".into(), libraries.into(), program])
 }
 
 pub fn in_ci() -> bool {

@@ -7,12 +7,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{ConfigDefect, ConfigValue, Flavor, Lost, Origin, ServerConfig, Version};
+use crate::bounded::{self, Unread};
 use crate::printable::printable;
 
+mod dialect;
 mod line;
 mod name;
 mod persisted;
 
+use dialect::Dialect;
 use line::Line;
 pub use persisted::read as read_persisted;
 
@@ -45,7 +48,8 @@ pub fn read(
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
-    let config = Reading::of(groups(server)).read(main_file, &searched)?;
+    let config =
+        Reading::of(dialect::groups(server), Dialect::of(server)).read(main_file, &searched)?;
     let silent = config.options.is_empty() && config.lost.is_empty() && config.defects.is_empty();
     if let (Some(file), true) = (named, silent) {
         return Err(format!(
@@ -62,7 +66,8 @@ pub fn read(
 /// # Errors
 /// A sentence, when a file that is there cannot be read.
 pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
-    let client = ["client", "mysql", "client-mariadb", "mariadb-client"].map(str::to_owned);
+    const GROUPS: [&str; 5] =
+        ["client", "client-server", "mysql", "client-mariadb", "mariadb-client"];
     let own = std::env::home_dir().map(|home| home.join(".my.cnf"));
     let searched: Vec<PathBuf> = match named {
         Some(file) => vec![file.to_owned()],
@@ -70,35 +75,41 @@ pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
             SEARCHED.iter().map(PathBuf::from).chain(own).filter(|file| file.is_file()).collect()
         }
     };
-    Reading::of(client.to_vec()).read(searched.first().cloned().unwrap_or_default(), &searched)
+    let groups = GROUPS.map(str::to_owned).to_vec();
+    Reading::of(groups, Dialect::of(None))
+        .read(searched.first().cloned().unwrap_or_default(), &searched)
 }
 
-/// The groups that a server reads: `load_default_groups` in `sql/mysqld.cc`.
-fn groups(server: Option<(Flavor, Version)>) -> Vec<String> {
-    let always = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let Some((flavor, Version(major, minor, _))) = server else {
-        return always(&["mysqld", "server", "mariadb", "mariadbd", "galera"]);
-    };
-    let mut groups = match flavor {
-        Flavor::MySql => always(&["mysqld", "server"]),
-        Flavor::MariaDb => always(&["mysqld", "server", "mariadb", "mariadbd", "galera"]),
-    };
-    groups.push(format!("mysqld-{major}.{minor}"));
-    if flavor == Flavor::MariaDb {
-        groups.push(format!("mariadb-{major}.{minor}"));
-        groups.push(format!("mariadbd-{major}.{minor}"));
+/// What programs that read these groups are handed by one option file, in order, as
+/// `my_print_defaults` prints it.
+///
+/// # Errors
+/// A sentence, when the file cannot be read, or holds a line at which the servers give up.
+pub fn arguments(
+    file: &Path,
+    groups: &[&str],
+    server: (Flavor, Version),
+) -> Result<Vec<String>, String> {
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    let mut reading = Reading::of(groups, Dialect::of(Some(server)));
+    reading.arguments = Some(Vec::new());
+    if !reading.file(file, 0)? {
+        return Err(format!("{}: the servers give up", printable(&file.display().to_string())));
     }
-    groups
+    Ok(reading.arguments.unwrap_or_default())
 }
 
 struct Reading {
     groups: Vec<String>,
+    dialect: Dialect,
     config: ServerConfig,
+    /// As [`arguments`] has them, where they are wanted.
+    arguments: Option<Vec<String>>,
 }
 
 impl Reading {
-    fn of(groups: Vec<String>) -> Self {
-        Self { groups, config: ServerConfig::default() }
+    fn of(groups: Vec<String>, dialect: Dialect) -> Self {
+        Self { groups, dialect, config: ServerConfig::default(), arguments: None }
     }
 
     fn read(mut self, main_file: PathBuf, files: &[PathBuf]) -> Result<ServerConfig, String> {
@@ -109,67 +120,82 @@ impl Reading {
         Ok(self.config)
     }
 
-    /// One file and what it includes. An error is the reason why it cannot be read.
-    fn file(&mut self, file: &Path, depth: usize) -> Result<(), String> {
+    /// One file and what it includes; whether the servers read it to its end. An error is the
+    /// reason why it cannot be read.
+    fn file(&mut self, file: &Path, depth: usize) -> Result<bool, String> {
         let shown = printable(&file.display().to_string()).into_owned();
-        let failed = |why: &dyn std::fmt::Display| format!("{shown} could not be read: {why}");
-        let about = std::fs::metadata(file).map_err(|error| failed(&error))?;
-        if about.is_dir() {
-            return Err(format!("{shown} is a folder, not an option file"));
-        }
-        if !about.is_file() || about.len() > LARGEST {
-            return Err(format!(
-                "{shown} is no option file: a text file of at most 1 MiB is expected"
-            ));
-        }
         if self.config.files.len() >= MOST_FILES {
             return Err(format!("{shown} is one of more than {MOST_FILES} option files"));
         }
-        if about.permissions().mode() & 0o002 != 0 {
+        let bytes = bounded::read(file, LARGEST).map_err(|unread| match unread {
+            Unread::Directory => format!("{shown} is a folder, not an option file"),
+            Unread::Io(error) => format!("{shown} could not be read: {error}"),
+            Unread::NotAFile | Unread::TooLarge { .. } => {
+                format!("{shown} is no option file: a text file of at most 1 MiB is expected")
+            }
+        })?;
+        if std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o002 != 0) {
             self.defect(ConfigDefect::WorldWritable { file: file.to_owned() });
-            return Ok(());
+            return Ok(true);
         }
-        let bytes = std::fs::read(file).map_err(|error| failed(&error))?;
         self.config.files.push(file.to_owned());
-        self.lines(file, &String::from_utf8_lossy(&bytes), depth);
-        Ok(())
+        if depth > 0 && !self.config.included.iter().any(|included| included == file) {
+            self.config.included.push(file.to_owned());
+        }
+        match self.lines(file, &bytes, depth) {
+            Ok(()) => Ok(true),
+            Err(given_up) => {
+                self.defect(given_up);
+                Ok(false)
+            }
+        }
     }
 
-    /// Stops at a line at which the server gives up.
-    fn lines(&mut self, file: &Path, text: &str, depth: usize) {
+    /// Stops at a line at which the servers give up.
+    fn lines(&mut self, file: &Path, bytes: &[u8], depth: usize) -> Result<(), ConfigDefect> {
         let mut group: Option<String> = None;
-        for (index, text) in text.split('\n').enumerate() {
-            let origin = || Origin { file: file.to_owned(), line: index + 1 };
-            match line::parse(text) {
+        let dialect = self.dialect;
+        for (number, line) in dialect.lines(bytes) {
+            let origin = || Origin { file: file.to_owned(), line: number };
+            match line::parse(line, dialect) {
                 Line::Group(name) => group = Some(name),
-                Line::Broken => return self.defect(ConfigDefect::Broken { at: origin() }),
-                Line::Include(path) if depth < DEEPEST => {
-                    // A file that cannot be read is passed over, by the servers too.
+                // a circle of files, in which even a broken directive is passed over
+                Line::Include(_) | Line::IncludeDir(_) | Line::Broken
+                    if depth >= DEEPEST && is_directive(line) => {}
+                Line::Broken => return Err(ConfigDefect::Broken { at: origin() }),
+                Line::Include(path) => {
+                    // A file that cannot be read is passed over, by the servers too; and what
+                    // they give up there they give up there only.
                     if self.file(&from_root(&path), depth + 1).is_err() {
                         self.defect(ConfigDefect::NotThere { at: origin(), path: path.into() });
                     }
                 }
-                Line::IncludeDir(path) if depth < DEEPEST => {
+                Line::IncludeDir(path) => {
                     let folder = from_root(&path);
                     let Some(files) = option_files(&folder) else {
-                        return self.defect(ConfigDefect::NoFolder { at: origin(), path: folder });
+                        return Err(ConfigDefect::NoFolder { at: origin(), path: folder });
                     };
                     for included in files {
                         let _ = self.file(&included, depth + 1); // as above
                     }
                 }
-                // a circle of files
-                Line::Nothing | Line::Include(_) | Line::IncludeDir(_) => {}
+                Line::Nothing => {}
                 Line::Option { name, value } => match &group {
-                    None => return self.defect(ConfigDefect::NoGroup { at: origin() }),
+                    None => return Err(ConfigDefect::NoGroup { at: origin() }),
                     Some(group) => self.option(group, &name, value, origin()),
                 },
             }
         }
+        Ok(())
     }
 
     fn option(&mut self, group: &str, name: &str, value: Option<String>, origin: Origin) {
-        let (name, value) = name::canonical(name, value);
+        let ours = self.groups.iter().any(|ours| ours.eq_ignore_ascii_case(group));
+        if let Some(arguments) = self.arguments.as_mut().filter(|_| ours) {
+            let value = value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+            arguments.push(format!("--{name}{value}"));
+        }
+        let (name, value) = name::canonical(name, value, self.dialect);
         let lost = |value: ConfigValue, group: Option<&str>| Lost {
             name: name.clone(),
             value: value.value,
@@ -178,7 +204,7 @@ impl Reading {
         };
         let new = ConfigValue { value, origin };
         let room = name::is_about_tls(&name) && self.config.lost.len() < MOST_LOST;
-        if self.groups.iter().any(|ours| ours.eq_ignore_ascii_case(group)) {
+        if ours {
             let before = self.config.options.insert(name.clone(), new.clone());
             let replaced = before.filter(|before| room && before.value != new.value);
             if let Some(before) = replaced {
@@ -212,13 +238,17 @@ fn from_root(path: &str) -> PathBuf {
     Path::new("/").join(path)
 }
 
-/// The `.cnf` files of a folder, by name; `None` where there is no such folder.
+fn is_directive(line: &[u8]) -> bool {
+    line.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'!')
+}
+
+/// The `.cnf` files of a folder, by name, `.cnf` itself among them; `None` where there is no such folder.
 fn option_files(folder: &Path) -> Option<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).ok()?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cnf"))
+        .filter(|path| path.as_os_str().as_encoded_bytes().ends_with(b".cnf"))
         .take(MOST_FILES)
         .collect();
     files.sort();

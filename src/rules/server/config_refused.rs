@@ -1,4 +1,4 @@
-use crate::facts::{ConfigDefect, Facts, Origin};
+use crate::facts::{ConfigDefect, Facts, Origin, ServerConfig};
 use crate::printable::printable;
 use crate::remedy::{Action, Effect, Remedy, shell};
 use crate::rules::{Answer, Finding, Severity, rule};
@@ -12,8 +12,9 @@ rule! {
     /// whether everybody may write to one, which makes the server pass it over.
     ///
     /// ## Why it matters
-    /// At the first of these the server gives up and does not start. A file that it passes over
-    /// may hold the very options that switch TLS on, and the server starts without them.
+    /// At the first of these the server gives up and does not start; in a file that another
+    /// includes, it passes over the rest of that one. What it passes over may hold the very options
+    /// that switch TLS on, and the server starts without them.
     ///
     /// ## How to fix
     /// Mend the line that is named, or take everybody's right to write away from the file.
@@ -36,22 +37,26 @@ fn judge(facts: &Facts) -> Answer {
     };
     let running = facts.is_running();
     let findings: Vec<Finding> =
-        config.defects.iter().filter_map(|defect| finding(defect, running)).collect();
+        config.defects.iter().filter_map(|defect| finding(defect, config, running)).collect();
     if findings.is_empty() {
         return Answer::Pass(format!("{} read", config.files.len()));
     }
     Answer::Fail(findings)
 }
 
-fn finding(defect: &ConfigDefect, running: bool) -> Option<Finding> {
+fn finding(defect: &ConfigDefect, config: &ServerConfig, running: bool) -> Option<Finding> {
     let fatal = |title: &str, at: &Origin, command: String| {
-        let finding = CONFIG_REFUSED
-            .finding(title, "the server gives up at this line and does not start")
-            .saw("line", at.to_string());
+        let included = config.included.contains(&at.file);
+        let cause = if included {
+            "the server passes over the rest of this file, and starts without what is set there"
+        } else {
+            "the server gives up at this line and does not start"
+        };
+        let finding = CONFIG_REFUSED.finding(title, cause).saw("line", at.to_string());
         let action = Action::shell(command, Effect::Restart);
         let finding = finding.remedy([Remedy::new("mend the line", vec![action])]);
-        // It runs now, and will not start again.
-        if running { finding.at(Severity::Warning) } else { finding }
+        // It runs now, and will not start again; or it starts, and something is missing.
+        if running || included { finding.at(Severity::Warning) } else { finding }
     };
     Some(match defect {
         ConfigDefect::NoGroup { at } => {
@@ -124,6 +129,18 @@ mod tests {
         facts.wire = Source::unread(UnreadKind::Unreachable, "", "");
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert_eq!(findings[0].severity, Severity::Error);
+    }
+
+    #[test]
+    fn in_an_included_file_it_keeps_no_server_from_starting() {
+        let mut facts = with(ConfigDefect::Broken { at: at() });
+        facts.server = Source::unread(UnreadKind::Unreachable, "", "");
+        facts.wire = Source::unread(UnreadKind::Unreachable, "", "");
+        let Source::Read(config) = &mut facts.config else { panic!() };
+        config.included.push(at().file);
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        assert_eq!(findings[0].severity, Severity::Warning);
+        assert!(findings[0].cause.contains("the rest of this file"), "{}", findings[0].cause);
     }
 
     #[test]
