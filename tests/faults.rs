@@ -159,7 +159,11 @@ fn close(fault: &Fault, program: &Program) -> Result<usize, String> {
         let remedies = first["remedies"].as_array().unwrap();
         let remedy = remedies.get(number).ok_or("it has no remedy")?;
         run(&server, remedy).map_err(|why| format!("fix {}: {why}", number + 1))?;
-        let left = problems(&server.check());
+        let after = server.check();
+        let mut left = problems(&after);
+        // what was a note counts, too, when it was what the fault is about
+        let named = after["findings"].as_array().unwrap().iter();
+        left.extend(named.filter(|f| f["rule"] == first["rule"]).map(|f| f["title"].to_string()));
         if !left.is_empty() {
             return Err(format!("fix {} left {}", number + 1, left.join(", ")));
         }

@@ -49,6 +49,6 @@ fn examine(set_up: &Fault, program: &Program) -> Result<(), String> {
     let silent = program.series == Series::MySql56;
     let fine = |verdict: &Value| verdict == "good" || silent && verdict == "unknown";
     let bad = steps.iter().filter(|step| !fine(&step["verdict"]));
-    wrong.extend(bad.map(|step| step.to_string()));
+    wrong.extend(bad.map(ToString::to_string));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }

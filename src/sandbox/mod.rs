@@ -378,8 +378,8 @@ impl Sandbox {
             Change::RemoveOptions { names } => self.edit_config(|text| config::remove(text, names)),
             Change::Sql { statement, refused } => {
                 let statement = statement.replace("{folder}", &self.dir.display().to_string());
-                let done = accounts::run(&self.socket(), &self.accounts.root, &[statement.clone()]);
-                match done {
+                let one = std::slice::from_ref(&statement);
+                match accounts::run(&self.socket(), &self.accounts.root, one) {
                     Err(SandboxError::Sql { .. }) if *refused => Ok(()),
                     Ok(()) if *refused => Err(SandboxError::Allowed { statement }),
                     done => done,

@@ -195,15 +195,15 @@ fn pieces(pattern: &[char]) -> Vec<Piece<'_>> {
     let mut rest = pattern;
     while let Some((first, after)) = rest.split_first() {
         let end = after.iter().position(|c| *c == ']');
-        (rest, _) = match (first, end) {
-            ('*', _) if after.first() == Some(&'*') => {
-                (&after[1..], pieces.push(Piece::Star { deep: true }))
-            }
-            ('*', _) => (after, pieces.push(Piece::Star { deep: false })),
-            ('?', _) => (after, pieces.push(Piece::Any)),
-            ('[', Some(end)) => (&after[end + 1..], pieces.push(Piece::OneOf(&after[..end]))),
-            (other, _) => (after, pieces.push(Piece::Exactly(*other))),
+        let (piece, after) = match (first, end) {
+            ('*', _) if after.first() == Some(&'*') => (Piece::Star { deep: true }, &after[1..]),
+            ('*', _) => (Piece::Star { deep: false }, after),
+            ('?', _) => (Piece::Any, after),
+            ('[', Some(end)) => (Piece::OneOf(&after[..end]), &after[end + 1..]),
+            (other, _) => (Piece::Exactly(*other), after),
         };
+        pieces.push(piece);
+        rest = after;
     }
     pieces
 }
