@@ -120,33 +120,33 @@ fn read(document: &str, faults: &[Fault]) -> Table {
 }
 
 fn written(table: &Table, faults: &[Fault]) -> String {
-    let mut text = String::from(HEAD);
-    text += &format!(
-        "| fault | {} |\n|---|---|---|---|---|\n",
-        Series::ALL.map(Series::name).join(" | ")
-    );
-    let count = |of: &[Fault], series| of.iter().filter(|f| f.servers.contain(series)).count();
-    for fault in faults {
-        let cells = Series::ALL.map(|series| match table.get(&(fault.name.clone(), series)) {
-            _ if !fault.servers.contain(series) => "–",
-            Some(cell) => cell,
-            None => "not tried",
-        });
-        text += &format!("| `{}` | {} |\n", fault.name, cells.join(" | "));
-    }
-    let counts = Series::ALL.map(|series| count(faults, series).to_string());
-    text += &format!("| **{} faults** | {} |\n", faults.len(), counts.join(" | "));
-
+    let cell = |fault: &Fault, series| {
+        let found = table.get(&(fault.name.clone(), series));
+        found.map_or("not tried", String::as_str).to_owned()
+    };
     let sound = lab::sound_set_ups();
-    let names = Series::ALL.map(Series::name).join(" | ");
-    text += &format!("\n| sound set-up | {names} |\n|---|---|---|---|---|\n");
-    for set_up in &sound {
-        let cells = Series::ALL.map(|on| if set_up.servers.contain(on) { "quiet" } else { "–" });
-        text += &format!("| {} | {} |\n", set_up.title, cells.join(" | "));
-    }
-    let counts = Series::ALL.map(|series| count(&sound, series).to_string());
-    text += &format!("| **{} set-ups** | {} |\n", sound.len(), counts.join(" | "));
-    text
+    let faults = table_of("fault", faults, |fault| format!("`{}`", fault.name), cell);
+    let sound = table_of("sound set-up", &sound, |it| it.title.clone(), |_, _| "quiet".to_owned());
+    [HEAD, &faults, "\n", &sound].concat()
+}
+
+/// One line for each, a dash where it cannot be, and how many there are on each server.
+fn table_of(
+    what: &str,
+    all: &[Fault],
+    name: impl Fn(&Fault) -> String,
+    cell: impl Fn(&Fault, Series) -> String,
+) -> String {
+    let line = |first: &str, cells: [String; 4]| format!("| {first} | {} |\n", cells.join(" | "));
+    let head = line(what, Series::ALL.map(|series| series.name().to_owned()));
+    let lines = all.iter().map(|one| {
+        let there = |series| one.servers.contain(series);
+        let cells = Series::ALL.map(|on| if there(on) { cell(one, on) } else { "–".to_owned() });
+        line(&name(one), cells)
+    });
+    let count = |on| all.iter().filter(|one| one.servers.contain(on)).count().to_string();
+    let foot = line(&format!("**{}**", all.len()), Series::ALL.map(count));
+    [head, "|---|---|---|---|---|\n".to_owned()].into_iter().chain(lines).chain([foot]).collect()
 }
 
 /// One fault on one server, as often as it has remedies, each time afresh; how many there were.
