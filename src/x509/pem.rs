@@ -117,13 +117,25 @@ struct Block {
 
 /// The label and the DER of every block of a file in which nothing is out of the ordinary; `None`
 /// where anything is, and [`certificates`] or [`private_key`] say what.
-pub fn plain_blocks(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
-    let der = |block: Block| {
-        let body = block.text.split_once('\n')?.1.rsplit_once("-----END")?.0;
-        let base64: String = body.split('\n').collect();
-        Some((block.label, openssl::base64::decode_block(&base64).ok()?))
-    };
-    blocks(bytes, "certificate").ok()?.into_iter().map(der).collect()
+pub fn plain_blocks(bytes: &[u8]) -> Option<Vec<(&str, Vec<u8>)>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut lines = text.lines();
+    let mut blocks = Vec::new();
+    let mut base64 = String::with_capacity(text.len());
+    while let Some(line) = lines.next() {
+        let Some(label) = label(line, "BEGIN") else { continue };
+        base64.clear();
+        loop {
+            let line = lines.next()?;
+            if line.starts_with('-') {
+                (self::label(line, "END")? == label).then_some(())?;
+                break;
+            }
+            base64.push_str(line);
+        }
+        blocks.push((label, openssl::base64::decode_block(&base64).ok()?));
+    }
+    (!blocks.is_empty()).then_some(blocks)
 }
 
 /// The PEM blocks of a file (RFC 7468, read leniently: text may stand around them).
