@@ -351,7 +351,7 @@ fn pipes_devices_and_huge_files_are_neither_waited_for_nor_read() {
             let good: String = good
                 .iter()
                 .filter(|(name, _)| *name != option)
-                .map(|(name, file)| format!("{name} = {file}\n"))
+                .flat_map(|(name, file)| [name, " = ", file, "\n"])
                 .collect();
             let options = format!(
                 "[mysqld]\nport = {}\nsocket = /no.sock\n{good}{option} = {odd}\n!include {odd}\n",
