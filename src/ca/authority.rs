@@ -3,12 +3,13 @@
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509Ref};
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
     KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 use super::key::{Certified, Signing};
+use super::sign::Press;
 use super::{CaError, KeyKind, PlainName, San, Subject};
 use crate::secret::Secret;
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
@@ -64,6 +65,8 @@ pub struct ClientSpec {
 pub enum Validity {
     /// From five minutes ago (clocks differ) for this many days, but no longer than the CA.
     Days(u32),
+    /// The same with the time told: seconds since 1970, UTC.
+    From { now: i64, days: u32 },
     /// Exactly these, in seconds since 1970, both included; the CA's own dates are not looked at.
     Exact { not_before: i64, not_after: i64 },
 }
@@ -124,7 +127,7 @@ impl Authority {
             return Err(CaError::NoHost);
         }
         let key = spec.key.generate()?;
-        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &Certified::new(&key)?)?;
         params.subject_alt_names = spec.sans.iter().map(san).collect::<Result<_, CaError>>()?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         if spec.also_client {
@@ -141,7 +144,7 @@ impl Authority {
 
     pub fn issue_client(&self, spec: &ClientSpec) -> Result<Issued, CaError> {
         let key = spec.key.generate()?;
-        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &Certified::new(&key)?)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = self.sign(&params, &key)?;
         Ok(Issued { certificate, key, chain: self.path() })
@@ -149,8 +152,9 @@ impl Authority {
 
     /// The subject for something it issues: `O=<the CA's organization or name>, CN=<name>`.
     pub fn subject_for(&self, name: &PlainName) -> Result<Subject, CaError> {
-        let own = Subject::from_openssl(self.certificate.subject_name())?;
-        let house = own.house().and_then(|house| house.parse().ok());
+        let own = self.summary().subject;
+        let of = |key| own.rdns.iter().flatten().find(|attribute| attribute.key == key);
+        let house = of("O").or_else(|| of("CN")).and_then(|house| house.text.parse().ok());
         Ok(house.map_or_else(|| Subject::common_name(name), |house| Subject::of(&house, name)))
     }
 
@@ -193,14 +197,14 @@ impl Authority {
         std::iter::once(&self.certificate).chain(&self.chain).cloned().collect()
     }
 
-    fn leaf_params(
+    /// What everything that is no CA has.
+    pub(super) fn leaf_params(
         &self,
         subject: &Subject,
         validity: Validity,
-        key: &PKey<Private>,
+        key: &Certified,
     ) -> Result<CertificateParams, CaError> {
-        let mut params =
-            base_params(subject, validity, &Certified::new(key)?, Some(&self.certificate))?;
+        let mut params = base_params(subject, validity, key, Some(&self.certificate))?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         Ok(params)
@@ -211,28 +215,12 @@ impl Authority {
         params: &CertificateParams,
         key: &PKey<Private>,
     ) -> Result<X509, CaError> {
-        let signed = params.signed_by(&Certified::new(key)?, &self.issuer()?)?;
-        let certificate = X509::from_der(signed.der())?;
-        // The name goes through two libraries. Should it not come out as it went in, no client
-        // would find the way from this certificate to its CA.
-        let (issuer, own) =
-            (certificate.issuer_name().to_der()?, self.certificate.subject_name().to_der()?);
-        if issuer != own {
-            return Err(CaError::ForeignName);
-        }
-        Ok(certificate)
+        Ok(X509::from_der(&self.press()?.certificate(params, &Certified::new(key)?)?)?)
     }
 
-    /// Itself as rcgen wants to see who signs.
-    pub(super) fn issuer(&self) -> Result<Issuer<'static, Signing<'_>>, CaError> {
-        let mut own = CertificateParams::default();
-        own.distinguished_name = Subject::from_openssl(self.certificate.subject_name())?.to_rcgen();
-        let identifier = match self.certificate.subject_key_id() {
-            Some(identifier) => identifier.as_slice().to_vec(),
-            None => Certified::new(&self.key)?.identifier(),
-        };
-        own.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
-        Ok(Issuer::new(own, Signing::new(&self.key)?))
+    /// Itself, ready to sign.
+    pub(super) fn press(&self) -> Result<Press<'_>, CaError> {
+        Press::new(&self.certificate, &self.key)
     }
 }
 
@@ -309,26 +297,42 @@ pub(super) fn serial() -> Result<Vec<u8>, CaError> {
     Ok(serial)
 }
 
+/// A clock before this is wrong, and a CA made by it would have expired when the clock is set
+/// right: 2025-01-01.
+const NOT_EARLIER: i64 = 1_735_689_600;
+
 fn dates(
     validity: Validity,
     issuer: Option<&X509Ref>,
 ) -> Result<(OffsetDateTime, OffsetDateTime), CaError> {
     let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CaError::Dates);
-    match validity {
-        Validity::Exact { not_before, not_after } => Ok((at(not_before)?, at(not_after)?)),
-        Validity::Days(days) => {
-            let now = at(OffsetDateTime::now_utc().unix_timestamp())?;
-            let span = Duration::days(i64::from(days));
-            let mut until = now.checked_add(span).ok_or(CaError::Dates)?;
-            if let Some(issuer) = issuer {
-                until = until.min(at(crate::x509::certificate::unix_seconds(issuer.not_after()))?);
-            }
-            Ok((now - Duration::minutes(5), until))
+    let (now, days) = match validity {
+        Validity::Exact { not_before, not_after } => {
+            return Ok((at(not_before)?, at(not_after)?));
         }
+        Validity::Days(days) => (OffsetDateTime::now_utc().unix_timestamp(), days),
+        Validity::From { now, days } => (now, days),
+    };
+    if now < NOT_EARLIER {
+        return Err(CaError::Clock { now });
     }
+    let now_at = at(now)?;
+    let mut until = now_at.checked_add(Duration::days(i64::from(days))).ok_or(CaError::Dates)?;
+    if let Some(issuer) = issuer {
+        let [begins, ends] =
+            [issuer.not_before(), issuer.not_after()].map(crate::x509::certificate::unix_seconds);
+        if now < begins {
+            return Err(CaError::BeforeItsCa { now, begins });
+        }
+        if now > ends {
+            return Err(CaError::Expired { ended: ends });
+        }
+        until = until.min(at(ends)?);
+    }
+    Ok((now_at - Duration::minutes(5), until))
 }
 
-fn san(san: &San) -> Result<SanType, CaError> {
+pub(super) fn san(san: &San) -> Result<SanType, CaError> {
     Ok(match san {
         San::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
         San::Ip(ip) => SanType::IpAddress(*ip),
