@@ -152,10 +152,18 @@ impl Authority {
 
     /// The subject for something it issues: `O=<the CA's organization or name>, CN=<name>`.
     pub fn subject_for(&self, name: &PlainName) -> Result<Subject, CaError> {
+        Ok(Self::subject_under(self.house().as_ref(), name))
+    }
+
+    pub(super) fn subject_under(house: Option<&PlainName>, name: &PlainName) -> Subject {
+        house.map_or_else(|| Subject::common_name(name), |house| Subject::of(house, name))
+    }
+
+    /// The organization, or else the common name: what stands before the names it certifies.
+    pub(super) fn house(&self) -> Option<PlainName> {
         let own = self.summary().subject;
         let of = |key| own.rdns.iter().flatten().find(|attribute| attribute.key == key);
-        let house = of("O").or_else(|| of("CN")).and_then(|house| house.text.parse().ok());
-        Ok(house.map_or_else(|| Subject::common_name(name), |house| Subject::of(&house, name)))
+        of("O").or_else(|| of("CN")).and_then(|house| house.text.parse().ok())
     }
 
     /// What a server certificate for these hosts usually is: named after the first of them.
@@ -258,7 +266,7 @@ pub(crate) fn pem(certificates: &[X509]) -> Result<String, CaError> {
 }
 
 /// Whether it signed itself; a name of its own as issuer is not enough.
-fn is_root(certificate: &X509Ref) -> bool {
+pub(super) fn is_root(certificate: &X509Ref) -> bool {
     certificate.public_key().is_ok_and(|key| certificate.verify(&key).unwrap_or(false))
 }
 

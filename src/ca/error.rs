@@ -51,6 +51,20 @@ pub enum CaError {
     NotYours { dir: PathBuf, owner: String },
     #[error("there is no certificate of {sought} in the list of this CA; mytls ca list shows what there is", sought = printable(sought))]
     NoSuchCertificate { sought: String },
+    #[error("it is not known where the files of {name} lie, or they are gone; say where to put new ones with --out", name = printable(name))]
+    PlaceUnknown { name: String },
+    #[error("{path} is not the key of this certificate any more; renew with a new key: leave --same-key out", path = shown(path))]
+    OtherKey { path: PathBuf },
+    #[error("the certificate of {name} was revoked or replaced; issue a new one", name = printable(name))]
+    NotCurrent { name: String },
+    #[error("{path} cannot be taken over as a CA: {why}", path = shown(path), why = printable(why))]
+    NotImportable { path: PathBuf, why: String },
+    #[error("the request {path} is refused: {why}", path = shown(path), why = printable(why))]
+    Request { path: PathBuf, why: String },
+    #[error("{path} is not accepted: {why}", path = shown(path), why = printable(why))]
+    NotAccepted { path: PathBuf, why: String },
+    #[error("{path} is no backup that can be restored: {why}; nothing was changed", path = shown(path), why = printable(why))]
+    Backup { path: PathBuf, why: String },
     #[error("the CA {name} may not sign lists of revoked certificates: its key usage lacks cRLSign", name = printable(name))]
     MayNotSignLists { name: String },
     #[error("the serial number {serial} was used already; nothing was issued")]

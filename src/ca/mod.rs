@@ -7,18 +7,25 @@
 //! builds the parts to be signed, OpenSSL makes the keys and signs, so there is one cryptography.
 
 pub mod authority;
+pub mod backup;
+pub mod batch;
 pub mod crl;
 pub mod error;
 pub mod files;
+pub mod import;
 pub mod key;
+pub mod list;
 pub mod name;
 mod protect;
+pub mod renew;
+pub mod request;
 mod sign;
 pub mod store;
 pub(crate) mod unsound;
+pub mod watch;
 
 pub use authority::{Authority, AuthoritySpec, ClientSpec, Issued, ServerSpec, Validity};
 pub use error::CaError;
 pub use key::KeyKind;
 pub use name::{PlainName, San, Subject};
-pub use store::{Entry, Kind, Store};
+pub use store::{Catalog, Destination, Draft, Entry, Kind, Revoked, Store};

@@ -117,12 +117,24 @@ impl Entry {
     pub(in crate::ca) fn new(certificate: &Certificate, kind: Kind, names: Vec<String>) -> Self {
         Self {
             serial: certificate.serial.clone(),
-            kind,
             subject: certificate.subject.oneline(OneLine::OpenSsl3),
-            names,
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             sha256: certificate.sha256.clone(),
+            ..Self::empty(kind, names)
+        }
+    }
+
+    /// One of which nothing is known yet.
+    pub(in crate::ca) fn empty(kind: Kind, names: Vec<String>) -> Self {
+        Self {
+            serial: String::new(),
+            kind,
+            subject: String::new(),
+            names,
+            not_before: 0,
+            not_after: 0,
+            sha256: String::new(),
             files: Vec::new(),
             deployed: false,
             revoked: None,
@@ -325,20 +337,9 @@ mod tests {
     use super::*;
 
     fn entry(serial: &str) -> Entry {
-        Entry {
-            serial: serial.to_owned(),
-            kind: Kind::Client,
-            subject: format!("/CN={serial}"),
-            names: vec![serial.to_owned()],
-            not_before: 0,
-            not_after: 1,
-            sha256: String::new(),
-            files: Vec::new(),
-            deployed: false,
-            revoked: None,
-            replaced_by: None,
-            dropped: false,
-        }
+        let subject = format!("/CN={serial}");
+        let names = vec![serial.to_owned()];
+        Entry { serial: serial.to_owned(), subject, ..Entry::empty(Kind::Client, names) }
     }
 
     fn begun() -> (tempfile::TempDir, Lock, Index) {

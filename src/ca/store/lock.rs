@@ -92,7 +92,9 @@ mod tests {
     fn the_second_waits_is_told_and_gives_up_with_the_name_of_the_first() {
         use std::sync::atomic::{AtomicU32, Ordering};
         static TOLD: AtomicU32 = AtomicU32::new(0);
-        let waiting = |_: &Path| drop(TOLD.fetch_add(1, Ordering::Relaxed));
+        let waiting = |_: &Path| {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path(), Duration::ZERO, |_| ()).unwrap();
         assert!(Lock::try_take(folder.path()).unwrap().is_none());

@@ -36,8 +36,10 @@ mod work;
 
 pub use catalog::Catalog;
 pub(super) use index::Event;
+#[cfg(test)]
+pub(super) use index::client_files;
 pub use index::{Entry, Kind, Revoked};
-pub(super) use pending::Draft;
+pub use pending::Draft;
 pub(super) use place::Building;
 pub(super) use work::Work;
 
@@ -204,9 +206,11 @@ impl Store {
         Ok(issued)
     }
 
-    /// Enters a certificate of this CA in its list, and keeps a copy of it.
+    /// Enters a certificate of this CA in its list, and keeps a copy of it. Its files are laid by
+    /// whoever calls this; those of a client belong into [`Self::client_dir`].
     pub fn record(&self, issued: &Issued, kind: Kind, names: Vec<String>) -> Result<(), CaError> {
-        let draft = Draft::new(issued, kind, names, false)?;
+        let mut draft = Draft::new(issued, kind, names, false)?;
+        draft.entry.files = pending::place(&draft.entry);
         self.begin()?.commit(vec![draft], Vec::new())
     }
 
@@ -236,6 +240,14 @@ impl Store {
         let Some(lock) = lock::Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
         Work::take_up(self, lock)
     }
+}
+
+/// Nobody writes to the store while this lives.
+pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<lock::Lock, CaError> {
+    if !dir.join(Store::CA_FILE).exists() {
+        return Err(CaError::NoStore { dir: dir.to_owned() });
+    }
+    lock::Lock::take(dir, lock::Lock::PATIENCE, waiting)
 }
 
 /// Where the files of a server are laid, for the list to remember.

@@ -28,14 +28,14 @@ const ISSUED: &str = "issued";
 const LISTS_DUE: &str = "crl";
 
 /// A certificate about to be issued.
-pub(in crate::ca) struct Draft {
-    pub entry: Entry,
+pub struct Draft {
+    pub(in crate::ca) entry: Entry,
     /// PEM of itself alone.
-    pub leaf: String,
+    pub(in crate::ca) leaf: String,
     /// PEM of itself and the intermediates, for its owner.
-    pub certificate: String,
+    pub(in crate::ca) certificate: String,
     /// `None` when somebody else has the key.
-    pub key: Option<Secret>,
+    pub(in crate::ca) key: Option<Secret>,
 }
 
 /// Step 1. Whatever goes wrong, nothing of it stays.

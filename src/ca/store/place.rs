@@ -56,6 +56,12 @@ impl Building {
         Ok(disk::write_new(&path, bytes, Meta::mode(mode))?)
     }
 
+    /// Brings to the disk whatever was laid ready otherwise than by [`Self::lay`].
+    pub(in crate::ca) fn sync(&self) -> Result<(), CaError> {
+        let folder = fs::File::open(&self.dir).map_err(|error| io_fault(&self.dir, error))?;
+        nix::unistd::syncfs(&folder).map_err(|errno| io_fault(&self.dir, errno.into()))
+    }
+
     /// Lays the CA's certificates ready, which completes it, and moves all to its place.
     pub(in crate::ca) fn finish(mut self, ca_pem: &str) -> Result<(), CaError> {
         if !self.staging().join(Index::FILE).exists() {
