@@ -39,7 +39,8 @@ pub fn back_up(dir: &Path, out: &Path, waiting: fn(&Path)) -> Result<Contents, C
         let path = dir.join(&name);
         let bytes = zeroize::Zeroizing::new(read(&path)?);
         let shown = name.to_str().ok_or_else(|| backup(&path, "its name is not UTF-8"))?;
-        sums.push_str(&format!("{}  {shown}\n", hex(&openssl::sha::sha256(&bytes))));
+        let sum = hex(&openssl::sha::sha256(&bytes));
+        sums.push_str(&[&sum, "  ", shown, "\n"].concat());
         kept.push((name.clone(), bytes, Meta::of(&path)?.mode));
     }
     let failed = |error| io_fault(out, error);

@@ -202,7 +202,7 @@ impl Authority {
         rows.iter().map(draft).collect()
     }
 
-    fn intermediates_pem(&self) -> Result<String, CaError> {
+    pub(super) fn intermediates_pem(&self) -> Result<String, CaError> {
         let path = self.path();
         let intermediates = path.iter().filter(|ca| !super::authority::is_root(ca)).cloned();
         pem(&intermediates.collect::<Vec<_>>())

@@ -224,7 +224,7 @@ fn draw(text: &mut String, rows: &[Row], now: i64, look: Look) {
     let mut lasts = vec![Vec::new(); rows.len()];
     for (at, row) in rows.iter().enumerate().rev() {
         follows.truncate(row.depth + 1);
-        lasts[at] = follows.clone();
+        lasts[at].clone_from(&follows);
         follows[row.depth] = true;
         follows.resize(follows.len().max(row.depth + 2), false);
     }
@@ -246,8 +246,8 @@ fn draw(text: &mut String, rows: &[Row], now: i64, look: Look) {
             continue;
         };
         let bar = bar(life, (from, until), now, look.ascii);
-        let line = format!("{name:<widest$}  {bar}  until {}  {}", day(life.1), row.more);
-        let _ = writeln!(text, "{}", line.trim_end());
+        let whole = format!("{name:<widest$}  {bar}  until {}  {}", day(life.1), row.more);
+        let _ = writeln!(text, "{}", whole.trim_end());
     }
 }
 

@@ -83,7 +83,7 @@ impl Store {
         if out.is_none() && !(certificate.exists() && key.exists()) {
             return Err(CaError::PlaceUnknown { name: entry.names.join(", ") });
         }
-        let named = ServerFiles {
+        let at = ServerFiles {
             certificate: certificate.clone(),
             key: key.clone(),
             ca: others.first().cloned(),
@@ -96,7 +96,7 @@ impl Store {
                 crate::disk::create_private_dir(out)?;
                 files::write_server(out, issued)
             }
-            None => files::replace_server(&named, issued),
+            None => files::replace_server(&at, issued),
         };
         let names = entry.names.clone();
         let written = work.hand_out(&issued, names, Some(&entry.serial), &to, lay)?;

@@ -164,7 +164,12 @@ fn fits(asked: &Asked, said: &Certificate, now: i64) -> Result<(), String> {
 
 impl Store {
     /// Signs somebody's request: the name and the hosts that it asks for, nothing else of it.
-    pub fn sign_request(&self, file: &Path, validity: Validity) -> Result<(X509, Entry), CaError> {
+    /// Returns the certificate and the intermediates above it as PEM.
+    pub fn sign_request(
+        &self,
+        file: &Path,
+        validity: Validity,
+    ) -> Result<(String, Entry), CaError> {
         let asked = Asked::read(file)?;
         let refuse = |why: &str| CaError::Request { path: file.to_owned(), why: why.to_owned() };
         if asked.is_ca {
@@ -193,9 +198,10 @@ impl Store {
         };
         let entry = Entry::new(&Certificate::from_openssl(&certificate), asked.kind, names);
         let leaf = super::authority::pem(std::slice::from_ref(&certificate))?;
-        let draft = Draft { entry: entry.clone(), certificate: leaf.clone(), leaf, key: None };
+        let whole = format!("{leaf}{}", self.authority().intermediates_pem()?);
+        let draft = Draft { entry: entry.clone(), certificate: whole.clone(), leaf, key: None };
         self.begin()?.commit(vec![draft], Vec::new())?;
-        Ok((certificate, entry))
+        Ok((whole, entry))
     }
 }
 

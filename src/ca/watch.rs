@@ -18,8 +18,10 @@ pub struct Due {
     pub serial: Option<String>,
     /// When it stops working: seconds since 1970, UTC; in the past if it has.
     pub on: i64,
-    /// The command that takes care of it, without `--ca-dir`.
-    pub remedy: String,
+    /// The command that takes care of it, without `--ca-dir`; `None` for a CA, which takes more than
+    /// one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,7 +81,7 @@ impl Due {
 pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
     let mut due = Vec::new();
     for ca in catalog.chain.iter().filter(|ca| ca.not_after < now + within) {
-        let remedy = "mytls ca create".to_owned();
+        let remedy = None;
         let (name, on) = (ca.subject.short(), ca.not_after);
         due.push(Due { what: What::Ca, name, serial: Some(ca.serial.clone()), on, remedy });
     }
@@ -89,7 +91,7 @@ pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
         let name = catalog.chain.get(list.of).map_or(String::new(), |ca| ca.subject.short());
         let life = list.next_update.saturating_sub(list.this_update);
         if list.next_update < now + within.min(life / 3) {
-            let remedy = "mytls ca crl".to_owned();
+            let remedy = Some("mytls ca crl".to_owned());
             due.push(Due { what: What::Crl, name, serial: None, on: list.next_update, remedy });
         }
     }
@@ -98,7 +100,7 @@ pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
         let said = || own.is_some_and(|list| list.serials.contains(&entry.serial));
         if let Some(revoked) = entry.revoked.filter(|_| !said()) {
             let (name, serial) = (entry.names.join(", "), Some(entry.serial.clone()));
-            let remedy = "mytls ca crl".to_owned();
+            let remedy = Some("mytls ca crl".to_owned());
             due.push(Due { what: What::Revocation, name, serial, on: revoked.at, remedy });
         }
     }
@@ -120,8 +122,17 @@ fn certificate(entry: &Entry) -> Due {
         name: entry.names.join(", "),
         serial: Some(entry.serial.clone()),
         on: entry.not_after,
-        remedy: format!("mytls ca renew --{kind} {first}"),
+        remedy: Some(format!("mytls ca renew --{kind} {}", word(first))),
     }
+}
+
+/// As one word of a shell.
+fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._@%:".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -42,12 +42,18 @@ pub fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         der.push(short);
     } else {
         let octets = length.to_be_bytes();
-        let octets = &octets[octets.iter().take_while(|octet| **octet == 0).count()..];
-        der.push(0x80 | octets.len() as u8); // at most 8
-        der.extend_from_slice(octets);
+        let octets = octets.iter().skip_while(|octet| **octet == 0);
+        let first = der.len();
+        der.push(0x80);
+        for octet in octets {
+            der[first] += 1; // 8 at most
+            der.push(*octet);
+        }
     }
     der.reserve(length);
-    parts.iter().for_each(|part| der.extend_from_slice(part));
+    for part in parts {
+        der.extend_from_slice(part);
+    }
     der
 }
 

@@ -206,7 +206,9 @@ impl Index {
             let entries: Vec<Entry> = serde_json::from_slice(&bytes).map_err(|error| {
                 CaError::Index { path: old.clone(), line: error.line(), why: error.to_string() }
             })?;
-            entries.into_iter().for_each(|entry| index.apply(Event::Issued(entry)));
+            for entry in entries {
+                index.apply(Event::Issued(entry));
+            }
         }
         let mut found = Vec::new();
         for file in fs::read_dir(dir.join("issued")).into_iter().flatten().flatten() {
@@ -218,7 +220,9 @@ impl Index {
             }
         }
         found.sort_by(|a, b| (a.not_before, &a.serial).cmp(&(b.not_before, &b.serial)));
-        found.into_iter().for_each(|entry| index.apply(Event::Issued(entry)));
+        for entry in found {
+            index.apply(Event::Issued(entry));
+        }
         for entry in &mut index.entries {
             let folder = Path::new("clients").join(entry.names.first().map_or("", String::as_str));
             let files = client_files(&folder);
@@ -269,7 +273,9 @@ impl Index {
             return Err(failed(error));
         }
         self.torn = None;
-        events.into_iter().for_each(|event| self.apply(event));
+        for event in events {
+            self.apply(event);
+        }
         Ok(())
     }
 

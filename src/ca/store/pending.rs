@@ -42,7 +42,9 @@ pub struct Draft {
 pub(super) fn stage(dir: &Path, drafts: &[Draft], ca_pem: &str) -> Result<(), CaError> {
     let staged = write_all(dir, drafts, ca_pem);
     if staged.is_err() {
-        drafts.iter().for_each(|draft| drop(discard(dir, &draft.entry.serial)));
+        for draft in drafts {
+            let _ = discard(dir, &draft.entry.serial); // the first failure is what is told
+        }
     }
     staged
 }
