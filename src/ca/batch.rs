@@ -158,7 +158,7 @@ impl Store {
         let drafts = self.authority().prepare_clients(&wanted, key, days, now)?;
         batch.issued = drafts.iter().map(|draft| draft.entry.clone()).collect();
         if !drafts.is_empty() {
-            work.commit(drafts, Vec::new())?;
+            work.commit(drafts)?;
         }
         Ok(batch)
     }

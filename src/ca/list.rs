@@ -307,13 +307,13 @@ mod tests {
         let expected = format!(
             "next: client app expires on 2027-02-14, in 30 days
 
-Example Root    ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  root CA
-└─ Example CA   ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  CA
+Example Root   ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  root CA
+└─ Example CA  ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  CA
    ├─ servers (1)
-   │  └─ db1    ┃━━·····················  until 2028-02-16  {}
+   │  └─ db1   ┃━━·····················  until 2028-02-16  {}
    └─ clients (2)
-      ├─ app    ┃·······················  until 2027-02-14  {}
-      └─ late   ┃━━━━━━━━━━━━━━━━━━·····  until 2035-04-03  {}
+      ├─ app   ┃·······················  until 2027-02-14  {}
+      └─ late  ┃━━━━━━━━━━━━━━━━━━·····  until 2035-04-03  {}
 
 CRL of Example CA: 1 revoked, next update by 2027-02-14
 

@@ -9,7 +9,7 @@ use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 
 use super::files::{self, ServerFiles, Written};
 use super::key::Certified;
-use super::store::{Destination, Draft, Event, Kind, read};
+use super::store::{Destination, Draft, Kind, read};
 use super::{Authority, CaError, Entry, Issued, KeyKind, PlainName, San, Store, Subject, Validity};
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey, pem};
 
@@ -51,9 +51,9 @@ impl Store {
         }
         let mut work = self.begin()?;
         still_current(work.index.get(&entry.serial))?;
-        let draft = Draft::new(&issued, Kind::Client, entry.names.clone(), true)?;
-        let (serial, by) = (entry.serial.clone(), draft.entry.serial.clone());
-        work.commit(vec![draft], vec![Event::Replaced { serial, by }])?;
+        let mut draft = Draft::new(&issued, Kind::Client, entry.names.clone(), true)?;
+        draft.entry.instead_of = Some(entry.serial.clone());
+        work.commit(vec![draft])?;
         drop(work);
         let Some(out) = out else {
             let account: PlainName = entry.names.concat().parse()?;
@@ -98,8 +98,9 @@ impl Store {
             }
             None => files::replace_server(&at, issued),
         };
-        let names = entry.names.clone();
-        let written = work.hand_out(&issued, names, Some(&entry.serial), &to, lay)?;
+        let mut draft = Draft::new(&issued, Kind::Server, entry.names.clone(), true)?;
+        draft.entry.instead_of = Some(entry.serial.clone());
+        let written = work.hand_out(&issued, draft, &to, lay)?;
         Ok((issued, written))
     }
 

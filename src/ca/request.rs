@@ -200,7 +200,7 @@ impl Store {
         let leaf = super::authority::pem(std::slice::from_ref(&certificate))?;
         let whole = format!("{leaf}{}", self.authority().intermediates_pem()?);
         let draft = Draft { entry: entry.clone(), certificate: whole.clone(), leaf, key: None };
-        self.begin()?.commit(vec![draft], Vec::new())?;
+        self.begin()?.commit(vec![draft])?;
         Ok((whole, entry))
     }
 }

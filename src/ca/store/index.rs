@@ -42,6 +42,9 @@ pub struct Entry {
     pub deployed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revoked>,
+    /// Serial of the certificate in whose place it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
     /// Serial of the certificate that was issued in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
@@ -68,12 +71,9 @@ pub struct Revoked {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::ca) enum Event {
+    /// With it the one that it takes the place of is replaced.
     Issued(Entry),
-    Delivered {
-        serial: String,
-        files: Vec<PathBuf>,
-        deployed: bool,
-    },
+    /// It never was; the one that it was to replace is not.
     Dropped {
         serial: String,
     },
@@ -81,10 +81,6 @@ pub(in crate::ca) enum Event {
         serial: String,
         at: i64,
         reason: Reason,
-    },
-    Replaced {
-        serial: String,
-        by: String,
     },
     /// Lists of revoked certificates with this number were signed.
     Crl {
@@ -138,6 +134,7 @@ impl Entry {
             files: Vec::new(),
             deployed: false,
             revoked: None,
+            instead_of: None,
             replaced_by: None,
             dropped: false,
         }
@@ -290,29 +287,34 @@ impl Index {
     }
 
     fn apply(&mut self, event: Event) {
-        let entry = |index: &mut Self, serial: &str, change: &dyn Fn(&mut Entry)| {
-            if let Some(at) = index.by_serial.get(serial) {
-                change(&mut index.entries[*at]);
-            }
-        };
         match event {
             Event::Issued(entry) => {
+                if let Some(old) = entry.instead_of.clone().and_then(|old| self.get_mut(&old)) {
+                    old.replaced_by = Some(entry.serial.clone());
+                }
                 self.by_serial.insert(entry.serial.clone(), self.entries.len());
                 self.entries.push(entry);
             }
-            Event::Delivered { serial, files, deployed } => entry(self, &serial, &|entry| {
-                entry.files.clone_from(&files);
-                entry.deployed = deployed;
-            }),
-            Event::Dropped { serial } => entry(self, &serial, &|entry| entry.dropped = true),
-            Event::Revoked { serial, at, reason } => {
-                entry(self, &serial, &|entry| entry.revoked = Some(Revoked { at, reason }));
+            Event::Dropped { serial } => {
+                let dropped = self.get_mut(&serial).and_then(|entry| {
+                    entry.dropped = true;
+                    entry.instead_of.clone()
+                });
+                if let Some(old) = dropped.and_then(|old| self.get_mut(&old)) {
+                    old.replaced_by = old.replaced_by.take().filter(|by| *by != serial);
+                }
             }
-            Event::Replaced { serial, by } => {
-                entry(self, &serial, &|entry| entry.replaced_by = Some(by.clone()));
+            Event::Revoked { serial, at, reason } => {
+                if let Some(entry) = self.get_mut(&serial) {
+                    entry.revoked = Some(Revoked { at, reason });
+                }
             }
             Event::Crl { number } => self.crl_number = self.crl_number.max(number),
         }
+    }
+
+    fn get_mut(&mut self, serial: &str) -> Option<&mut Entry> {
+        self.by_serial.get(serial).map(|at| &mut self.entries[*at])
     }
 }
 
@@ -361,20 +363,25 @@ mod tests {
         let (folder, lock, mut index) = begun();
         let dir = folder.path();
         let reason = Reason::KeyCompromise;
+        let next = Entry { instead_of: Some("A1".into()), ..entry("B2") };
+        let never = Entry { instead_of: Some("B2".into()), ..entry("C3") };
         let events = vec![
             Event::Issued(entry("A1")),
-            Event::Issued(entry("B2")),
+            Event::Issued(next),
             Event::Revoked { serial: "A1".into(), at: 7, reason },
-            Event::Replaced { serial: "A1".into(), by: "B2".into() },
-            Event::Delivered { serial: "B2".into(), files: vec!["x".into()], deployed: true },
+            Event::Issued(never),
             Event::Crl { number: 3 },
         ];
         index.append(&lock, dir, events).unwrap();
         let read = Index::read(dir).unwrap();
         assert_eq!(read.entries, index.entries);
-        assert_eq!(read.get("A1").unwrap().revoked, Some(Revoked { at: 7, reason }));
-        assert_eq!((read.get("A1").unwrap().is_current(), read.crl_number), (false, 3));
-        assert!(read.get("B2").unwrap().deployed && read.get("B2").unwrap().is_current());
+        let first = read.get("A1").unwrap();
+        assert_eq!(first.revoked, Some(Revoked { at: 7, reason }));
+        assert_eq!((first.replaced_by.as_deref(), read.crl_number), (Some("B2"), 3));
+        assert!(!read.get("B2").unwrap().is_current());
+        index.append(&lock, dir, vec![Event::Dropped { serial: "C3".into() }]).unwrap();
+        let read = Index::read(dir).unwrap();
+        assert!(read.get("B2").unwrap().is_current() && !read.get("C3").unwrap().is_current());
     }
 
     #[test]

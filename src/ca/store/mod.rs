@@ -9,7 +9,6 @@
 //! issued/SERIAL.pem        every certificate it ever issued
 //! clients/NAME/            client-cert.pem, client-key.pem and ca.pem, to be carried to the client
 //! pending/SERIAL/          what is being issued at this moment
-//! recovered/SERIAL/        a server's files that were not yet in their place when mytls was stopped
 //! ```
 
 use std::fs::{self, File};
@@ -179,7 +178,8 @@ impl Store {
     ) -> Result<(Issued, T), CaError> {
         let issued = self.authority.issue_server(spec)?;
         let names = spec.sans.iter().map(San::to_string).collect();
-        let laid = self.begin()?.hand_out(&issued, names, None, to, lay)?;
+        let draft = Draft::new(&issued, Kind::Server, names, true)?;
+        let laid = self.begin()?.hand_out(&issued, draft, to, lay)?;
         Ok((issued, laid))
     }
 
@@ -202,7 +202,7 @@ impl Store {
     ) -> Result<Issued, CaError> {
         let issued = self.authority.issue_client(spec)?;
         let draft = Draft::new(&issued, Kind::Client, vec![account.to_string()], true)?;
-        self.begin()?.commit(vec![draft], Vec::new())?;
+        self.begin()?.commit(vec![draft])?;
         Ok(issued)
     }
 
@@ -211,7 +211,7 @@ impl Store {
     pub fn record(&self, issued: &Issued, kind: Kind, names: Vec<String>) -> Result<(), CaError> {
         let mut draft = Draft::new(issued, kind, names, false)?;
         draft.entry.files = pending::place(&draft.entry);
-        self.begin()?.commit(vec![draft], Vec::new())
+        self.begin()?.commit(vec![draft])
     }
 
     /// What was issued, oldest first.

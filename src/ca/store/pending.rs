@@ -6,7 +6,8 @@
 //! 3. The files move to where they belong, and `pending/SERIAL` is gone.
 //!
 //! What is found in `pending` by the next run was stopped between 1 and 3: with a line in the list
-//! it is carried to its end, without one it is removed, and nobody ever saw it.
+//! it is carried to its end, without one it is removed, and nobody ever saw it. A server's files are
+//! outside of the store: where none was replaced yet, none is, and the certificate is dropped.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -21,8 +22,6 @@ use crate::printable::printable;
 use crate::secret::Secret;
 
 const FOLDER: &str = "pending";
-/// Where the files of a server are kept whose place is not the store's to write to.
-const RECOVERED: &str = "recovered";
 const ISSUED: &str = "issued";
 /// A file that is there while the lists of revoked certificates lag behind.
 const LISTS_DUE: &str = "crl";
@@ -83,33 +82,23 @@ fn write_all(dir: &Path, drafts: &[Draft], ca_pem: &str) -> Result<(), CaError> 
     nix::unistd::syncfs(&folder).map_err(|errno| io_fault(dir, errno.into()))
 }
 
-/// Step 3, for what the store itself keeps; returns where the files lie now.
+/// Step 3, for what the store itself keeps: a client's files, or none. Returns where they lie now.
 pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaError> {
     let from = dir.join(FOLDER).join(&entry.serial);
-    let has_key = from.join(names(entry.kind)[1]).exists();
-    let to = match entry.kind {
-        _ if !has_key => {
-            remove(&from)?;
-            return Ok(None);
-        }
-        Kind::Client => {
-            let name = entry.names.first().map_or("", String::as_str);
-            dir.join("clients").join(name)
-        }
-        Kind::Server => dir.join(RECOVERED).join(&entry.serial),
+    let has_key = from.join(names(Kind::Client)[1]).exists();
+    let Some(name) = entry.names.first().filter(|_| has_key) else {
+        remove(&from)?;
+        return Ok(None);
     };
-    if let Some(folder) = to.parent() {
-        disk::create_private_dir(folder)?;
-    }
+    let clients = dir.join("clients");
+    let to = clients.join(name);
+    disk::create_private_dir(&clients)?;
     if to.exists() {
         // Each file as a whole, what it held kept beside it. Stopped in between, the next run does
         // the same again, and finds those that are in place already as they should be.
-        for name in names(entry.kind) {
+        for name in names(Kind::Client) {
             let path = from.join(name);
-            let bytes = fs::read(&path).map(zeroize::Zeroizing::new);
-            let bytes = bytes.map_err(|error| io_fault(&path, error))?;
-            let mode = Meta::of(&path)?.mode;
-            disk::replace(&to.join(name), &bytes, Meta::mode(mode))?;
+            disk::replace(&to.join(name), &staged(&path)?, Meta::mode(Meta::of(&path)?.mode))?;
         }
         remove(&from)?;
     } else {
@@ -118,11 +107,41 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
     Ok(Some(to))
 }
 
+/// What became of a server's files when they were being laid.
+enum Laid {
+    /// All are in place, some of them only now.
+    Whole,
+    /// None was touched.
+    Nothing,
+}
+
+/// The key is written first: where it is in place, the others follow; where it is not, nothing is.
+fn finish_server(dir: &Path, entry: &Entry) -> Result<Laid, CaError> {
+    let from = dir.join(FOLDER).join(&entry.serial);
+    let [certificate, key, ca] = names(Kind::Server).map(|name| from.join(name));
+    let [certificate_file, key_file, others @ ..] = entry.files.as_slice() else {
+        return Ok(Laid::Nothing);
+    };
+    if fs::read(key_file).map(zeroize::Zeroizing::new).ok() != Some(staged(&key)?) {
+        return Ok(Laid::Nothing);
+    }
+    let ca = others.first().map(|path| (path, ca));
+    for (path, source) in [(certificate_file, certificate)].into_iter().chain(ca) {
+        let meta = if path.exists() { Meta::of(path)? } else { Meta::mode(0o644) };
+        disk::replace(path, &staged(&source)?, meta)?;
+    }
+    Ok(Laid::Whole)
+}
+
+fn staged(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, CaError> {
+    super::read(path).map(zeroize::Zeroizing::new)
+}
+
 /// After [`deliver`]: the moves are on the disk, too.
-pub(super) fn sync(dir: &Path, kind: Kind) -> Result<(), CaError> {
-    let to = dir.join(if kind == Kind::Client { "clients" } else { RECOVERED });
-    if to.is_dir() {
-        sync_folder(&to)?;
+pub(super) fn sync(dir: &Path) -> Result<(), CaError> {
+    let clients = dir.join("clients");
+    if clients.is_dir() {
+        sync_folder(&clients)?;
     }
     sync_folder(&dir.join(FOLDER))
 }
@@ -158,9 +177,19 @@ pub(super) fn lists_are_signed(dir: &Path) -> Result<(), CaError> {
     }
 }
 
-/// Carries what was stopped to its end, or removes it; a line on each, for people.
-pub(super) fn settle(dir: &Path, index: &Index) -> Result<Vec<String>, CaError> {
-    let mut notes = Vec::new();
+/// What was done about something that was stopped.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// A sentence on each, for people.
+    pub notes: Vec<String>,
+    /// Serial numbers that are in the list and were handed to nobody; to be entered as dropped,
+    /// and only then [`clear`]ed.
+    pub dropped: Vec<String>,
+}
+
+/// Carries what was stopped to its end, or removes it.
+pub(super) fn settle(dir: &Path, index: &Index) -> Result<Settled, CaError> {
+    let mut settled = Settled::default();
     for entry in fs::read_dir(dir.join(FOLDER)).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             let _ = fs::remove_dir_all(entry.path()); // its removal was begun
@@ -169,26 +198,46 @@ pub(super) fn settle(dir: &Path, index: &Index) -> Result<Vec<String>, CaError> 
     for serial in serials(dir) {
         let Some(entry) = index.get(&serial) else {
             discard(dir, &serial)?;
-            notes.push(
+            settled.notes.push(
                 "a certificate was being issued when mytls was stopped: nothing of it is left, \
                  ask for it again"
                     .to_owned(),
             );
             continue;
         };
+        if entry.dropped {
+            clear(dir, &serial)?;
+            continue;
+        }
         let whom = format!("the {} certificate of {}", entry.kind.name(), entry.names.join(", "));
         let whom = printable(&whom).into_owned();
-        let until = deliver(dir, entry)?;
-        sync(dir, entry.kind)?;
-        notes.push(match until {
-            Some(to) => format!(
-                "{whom} was issued when mytls was stopped: key, certificate and CA are in {}",
-                crate::ca::error::shown(&to)
-            ),
-            None => format!("{whom} was issued when mytls was stopped"),
+        let stopped = "was issued when mytls was stopped";
+        settled.notes.push(if is_servers(dir, entry) {
+            match finish_server(dir, entry)? {
+                Laid::Whole => {
+                    clear(dir, &serial)?;
+                    format!("{whom} {stopped}: its files are in place now")
+                }
+                Laid::Nothing => {
+                    settled.dropped.push(serial);
+                    format!("{whom} {stopped}, and no file was replaced: ask for it again")
+                }
+            }
+        } else if let Some(to) = deliver(dir, entry)? {
+            let to = crate::ca::error::shown(&to);
+            format!("{whom} {stopped}: key, certificate and CA are in {to} now")
+        } else {
+            format!("{whom} {stopped}")
         });
+        sync(dir)?;
     }
-    Ok(notes)
+    Ok(settled)
+}
+
+/// Whether a server's key was staged.
+fn is_servers(dir: &Path, entry: &Entry) -> bool {
+    let key = names(Kind::Server)[1];
+    entry.kind == Kind::Server && dir.join(FOLDER).join(&entry.serial).join(key).exists()
 }
 
 /// Where the store keeps the files of an entry, if it does.

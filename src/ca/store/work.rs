@@ -35,8 +35,10 @@ impl<'a> Work<'a> {
     fn settled(store: &'a Store, lock: Lock) -> Result<(Self, Vec<String>), CaError> {
         let index = Index::read(&store.dir)?;
         index.settle_down(&lock, &store.dir)?;
-        let mut notes = pending::settle(&store.dir, &index)?;
+        let settled = pending::settle(&store.dir, &index)?;
+        let mut notes = settled.notes;
         let mut work = Self { store, index, lock };
+        work.drop_all(&settled.dropped)?;
         if pending::lists_are_due(&store.dir) {
             work.sign_lists(&crate::ca::crl::Update::default())?;
             let mut note = String::new();
@@ -56,62 +58,58 @@ impl<'a> Work<'a> {
         self.index.append(&self.lock, &self.store.dir, events)
     }
 
-    /// Issues: all of them or, whatever fails, none; `also` goes into the list with them.
-    pub(in crate::ca) fn commit(
-        &mut self,
-        mut drafts: Vec<Draft>,
-        also: Vec<Event>,
-    ) -> Result<(), CaError> {
-        self.refuse_taken(&drafts)?;
+    /// Issues: all of them or, whatever fails, none. What the store keeps is laid in its place.
+    pub(in crate::ca) fn commit(&mut self, mut drafts: Vec<Draft>) -> Result<(), CaError> {
         for draft in drafts.iter_mut().filter(|draft| draft.key.is_some()) {
             draft.entry.files = pending::place(&draft.entry);
         }
-        let entries = self.enter(&drafts, also)?;
-        for entry in &entries {
+        for entry in &self.enter(&drafts)? {
             pending::deliver(&self.store.dir, entry)?;
         }
-        let mut kinds: Vec<Kind> = entries.iter().map(|entry| entry.kind).collect();
-        kinds.dedup();
-        kinds.into_iter().try_for_each(|kind| pending::sync(&self.store.dir, kind))
+        pending::sync(&self.store.dir)
     }
 
     /// Issues one whose files somebody else lays; see [`Store::issue_server_to`].
     pub(in crate::ca) fn hand_out<T>(
         mut self,
         issued: &Issued,
-        names: Vec<String>,
-        instead_of: Option<&str>,
+        draft: Draft,
         to: &Destination,
         lay: impl FnOnce(&Issued) -> Result<T, CaError>,
     ) -> Result<T, CaError> {
-        let drafts = vec![Draft::new(issued, Kind::Server, names, true)?];
-        self.refuse_taken(&drafts)?;
-        self.enter(&drafts, Vec::new())?;
-        let serial = drafts[0].entry.serial.clone();
-        let laid = match lay(issued) {
-            Ok(laid) => laid,
-            Err(error) => {
-                self.append(vec![Event::Dropped { serial: serial.clone() }])?;
-                pending::clear(&self.store.dir, &serial)?;
-                return Err(error);
-            }
-        };
         let (files, deployed) = (to.files.clone(), to.deployed);
-        let mut events = vec![Event::Delivered { serial: serial.clone(), files, deployed }];
-        events.extend(
-            instead_of.map(|old| Event::Replaced { serial: old.to_owned(), by: serial.clone() }),
-        );
-        self.append(events)?;
-        pending::clear(&self.store.dir, &serial)?;
-        Ok(laid)
+        let draft = Draft { entry: Entry { files, deployed, ..draft.entry }, ..draft };
+        let serial = draft.entry.serial.clone();
+        self.enter(&[draft])?;
+        match lay(issued) {
+            Ok(laid) => {
+                pending::clear(&self.store.dir, &serial)?;
+                Ok(laid)
+            }
+            Err(error) => {
+                self.drop_all(&[serial])?;
+                Err(error)
+            }
+        }
+    }
+
+    /// These were handed to nobody: the list says so before their keys go.
+    fn drop_all(&mut self, serials: &[String]) -> Result<(), CaError> {
+        if serials.is_empty() {
+            return Ok(());
+        }
+        let events = serials.iter().map(|serial| Event::Dropped { serial: serial.clone() });
+        self.append(events.collect())?;
+        serials.iter().try_for_each(|serial| pending::clear(&self.store.dir, serial))
     }
 
     /// The files on the disk, then the lines in the list.
-    fn enter(&mut self, drafts: &[Draft], also: Vec<Event>) -> Result<Vec<Entry>, CaError> {
+    fn enter(&mut self, drafts: &[Draft]) -> Result<Vec<Entry>, CaError> {
+        self.refuse_taken(drafts)?;
         let ca = self.store.authority.ca_pem()?;
         pending::stage(&self.store.dir, drafts, &ca)?;
         let entries: Vec<Entry> = drafts.iter().map(|draft| draft.entry.clone()).collect();
-        let events = entries.iter().cloned().map(Event::Issued).chain(also).collect();
+        let events = entries.iter().cloned().map(Event::Issued).collect();
         if let Err(error) = self.append(events) {
             pending::settle(&self.store.dir, &self.index)?; // none has a line: all go
             return Err(error);
