@@ -3,41 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn mytls(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mytls"));
-    for locale in ["LC_ALL", "LC_CTYPE", "LANG", "MYTLS_CA_PASSPHRASE"] {
-        command.env_remove(locale);
-    }
-    command.args(args).output().unwrap()
-}
+#[path = "common/program.rs"]
+mod program;
 
-/// Runs it and expects success; returns what it printed.
-fn ok(args: &[&str]) -> String {
-    let output = mytls(args);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    text
-}
-
-/// Runs it and expects that it refuses with bad usage; returns what it said.
-fn refused(args: &[&str]) -> String {
-    let output = mytls(args);
-    assert_eq!(output.status.code(), Some(2), "{args:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn openssl(args: &[&str]) -> String {
-    let output = Command::new("openssl").args(args).output().unwrap();
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "openssl {args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use program::{ok, openssl, path, refused};
 
 #[test]
 fn openssl_verifies_strictly_what_was_issued_with_every_kind_of_key() {

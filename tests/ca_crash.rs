@@ -34,7 +34,7 @@ fn killed_at_any_moment_it_opens_and_nothing_is_lost() {
         // Now and then it may run to its end, and says how long that takes.
         let whole = last.get(name).copied();
         let begun = Instant::now();
-        let mut child = world.start(&arguments);
+        let mut child = start(&arguments);
         let killed = match whole.filter(|_| round % 10 != 9) {
             Some(whole) => kill_after(&mut child, whole.mul_f64(random())),
             None => false,
@@ -56,7 +56,21 @@ fn killed_at_any_moment_it_opens_and_nothing_is_lost() {
     );
     assert!(kills.values().sum::<usize>() >= KILLS / 2, "{kills:?}");
     assert!(kills.len() == World::OPERATIONS.len(), "each of them was killed: {kills:?}");
-    assert_eq!(watcher.end(), Vec::<String>::new(), "keys that others could read");
+    let open: Vec<String> = watcher.end().into_iter().take(5).collect();
+    assert_eq!(open, Vec::<String>::new(), "keys that others could read");
+}
+
+fn start(arguments: &[String]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mytls"));
+    command.arg("ca").args(arguments).env_remove("MYTLS_CA_PASSPHRASE");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+fn ok(arguments: &[&str]) {
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    let output = start(&arguments).wait_with_output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
 }
 
 struct World {
@@ -89,28 +103,15 @@ impl World {
             seen: Mutex::default(),
         };
         for (dir, name) in [(&world.ca, "Example CA"), (&world.foreign, "Foreign CA")] {
-            world.ok(&["create", "--ca-dir", path(dir), "--name", name]);
+            ok(&["create", "--ca-dir", path(dir), "--name", name]);
         }
         for name in ["app0", "app1"] {
             let out = folder.join(name);
-            world.ok(&["client", "--ca-dir", path(&world.ca), "--user", name, "--out", path(&out)]);
+            ok(&["client", "--ca-dir", path(&world.ca), "--user", name, "--out", path(&out)]);
         }
         let out = folder.join("db1");
-        world.ok(&["server", "--ca-dir", path(&world.ca), "--san", "db1", "--out", path(&out)]);
+        ok(&["server", "--ca-dir", path(&world.ca), "--san", "db1", "--out", path(&out)]);
         world
-    }
-
-    fn ok(&self, arguments: &[&str]) {
-        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let output = self.start(&arguments).wait_with_output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    }
-
-    fn start(&self, arguments: &[String]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mytls"));
-        command.arg("ca").args(arguments).env_remove("MYTLS_CA_PASSPHRASE");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
     }
 
     /// The arguments of one of [`Self::OPERATIONS`], in turn.
@@ -136,7 +137,7 @@ impl World {
             "server" => vec!["server", "--ca-dir", ca, "--san", "db2", "--out", path(&out)],
             "renew-server" => vec!["renew", "--ca-dir", ca, "--server", "db1"],
             "revoke" => {
-                self.ok(&["client", "--ca-dir", ca, "--user", "gone", "--out", path(&out)]);
+                ok(&["client", "--ca-dir", ca, "--user", "gone", "--out", path(&out)]);
                 vec!["revoke", "--ca-dir", ca, "gone", "--reason", "key-compromise"]
             }
             "create" => {
@@ -217,7 +218,7 @@ impl World {
             Ok(store) => assert!(store.list().unwrap().is_empty()),
             Err(error) => {
                 assert!(!ended, "{name}: {error}");
-                self.ok(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+                ok(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
                 Store::open(&dir).unwrap();
             }
         }

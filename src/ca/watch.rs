@@ -153,7 +153,7 @@ mod tests {
         }
         let gone = store.list().unwrap()[2].serial.clone();
         let update = Update { now, ..Update::default() };
-        store.revoke(&[gone.clone()], Reason::KeyCompromise, &update).unwrap();
+        store.revoke(std::slice::from_ref(&gone), Reason::KeyCompromise, &update).unwrap();
         let due_at = |now: i64, days: i64| -> Vec<(What, String)> {
             let catalog = Catalog::read(store.dir()).unwrap();
             due(&catalog, now, days * DAY).into_iter().map(|due| (due.what, due.name)).collect()
