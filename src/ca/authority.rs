@@ -226,6 +226,13 @@ impl Authority {
         Ok(X509::from_der(&self.press()?.certificate(params, &Certified::new(key)?)?)?)
     }
 
+    /// The very seconds of a validity under this CA.
+    pub(super) fn exact(&self, validity: Validity) -> Result<Validity, CaError> {
+        let (from, until) = dates(validity, Some(&self.certificate))?;
+        let (not_before, not_after) = (from.unix_timestamp(), until.unix_timestamp());
+        Ok(Validity::Exact { not_before, not_after })
+    }
+
     /// Itself, ready to sign.
     pub(super) fn press(&self) -> Result<Press<'_>, CaError> {
         Press::new(&self.certificate, &self.key)
