@@ -20,5 +20,5 @@ demo: setup ## a real server whose TLS is broken, and the wizard that repairs it
 test: setup ## format, lints, and every test, those on real servers included
 	@scripts/test
 
-bench: setup ## measure start, check, memory and size
+bench: setup ## measure start, check, memory, certificates and size
 	@benches/run

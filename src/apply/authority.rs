@@ -127,7 +127,7 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
         plan.writes.push(Write::by_store(&dir.join(file), 0o644, "a copy for the CA's list"));
     }
     plan.writes.push(Write::by_store(
-        &dir.join("index.json"),
+        &dir.join("index.jsonl"),
         0o600,
         "the CA's list of what it issued",
     ));

@@ -3,12 +3,13 @@
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509Ref};
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
     KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 use super::key::{Certified, Signing};
+use super::sign::Press;
 use super::{CaError, KeyForm, KeyKind, PlainName, San, Subject};
 use crate::secret::Secret;
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
@@ -47,6 +48,7 @@ pub struct ServerSpec {
     /// The names that clients type, at least one.
     pub sans: Vec<San>,
     pub key: KeyKind,
+    pub key_form: KeyForm,
     pub validity: Validity,
     /// Also for connecting to other servers (replication, Galera, Group Replication).
     pub also_client: bool,
@@ -65,6 +67,8 @@ pub struct ClientSpec {
 pub enum Validity {
     /// From five minutes ago (clocks differ) for this many days, but no longer than the CA.
     Days(u32),
+    /// The same with the time told: seconds since 1970, UTC.
+    From { now: i64, days: u32 },
     /// Exactly these, in seconds since 1970, both included; the CA's own dates are not looked at.
     Exact { not_before: i64, not_after: i64 },
 }
@@ -125,7 +129,7 @@ impl Authority {
             return Err(CaError::NoHost);
         }
         let key = spec.key.generate()?;
-        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &Certified::new(&key)?)?;
         params.subject_alt_names = spec.sans.iter().map(san).collect::<Result<_, CaError>>()?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         if spec.also_client {
@@ -137,12 +141,12 @@ impl Authority {
         }
         alter(&mut params);
         let certificate = self.sign(&params, &key)?;
-        Ok(Issued { certificate, key, key_form: KeyForm::default(), chain: self.path() })
+        Ok(Issued { certificate, key, key_form: spec.key_form, chain: self.path() })
     }
 
     pub fn issue_client(&self, spec: &ClientSpec) -> Result<Issued, CaError> {
         let key = spec.key.generate()?;
-        let mut params = self.leaf_params(&spec.subject, spec.validity, &key)?;
+        let mut params = self.leaf_params(&spec.subject, spec.validity, &Certified::new(&key)?)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = self.sign(&params, &key)?;
         Ok(Issued { certificate, key, key_form: KeyForm::default(), chain: self.path() })
@@ -150,9 +154,18 @@ impl Authority {
 
     /// The subject for something it issues: `O=<the CA's organization or name>, CN=<name>`.
     pub fn subject_for(&self, name: &PlainName) -> Result<Subject, CaError> {
-        let own = Subject::from_openssl(self.certificate.subject_name())?;
-        let house = own.house().and_then(|house| house.parse().ok());
-        Ok(house.map_or_else(|| Subject::common_name(name), |house| Subject::of(&house, name)))
+        Ok(Self::subject_under(self.house().as_ref(), name))
+    }
+
+    pub(super) fn subject_under(house: Option<&PlainName>, name: &PlainName) -> Subject {
+        house.map_or_else(|| Subject::common_name(name), |house| Subject::of(house, name))
+    }
+
+    /// The organization, or else the common name: what stands before the names it certifies.
+    pub(super) fn house(&self) -> Option<PlainName> {
+        let own = self.summary().subject;
+        let of = |key| own.rdns.iter().flatten().find(|attribute| attribute.key == key);
+        of("O").or_else(|| of("CN")).and_then(|house| house.text.parse().ok())
     }
 
     /// What a server certificate for these hosts usually is: named after the first of them.
@@ -166,7 +179,8 @@ impl Authority {
         // A common name has 64 characters at most; clients look at the alternative names anyway.
         let short = first.split('.').next().filter(|_| first.len() > PlainName::LONGEST);
         let subject = self.subject_for(&short.unwrap_or(&first).parse()?)?;
-        Ok(ServerSpec { subject, sans: sans.to_vec(), key, validity, also_client: false })
+        let key_form = KeyForm::default();
+        Ok(ServerSpec { subject, sans: sans.to_vec(), key, key_form, validity, also_client: false })
     }
 
     /// What the certificate of an account usually is.
@@ -194,14 +208,14 @@ impl Authority {
         std::iter::once(&self.certificate).chain(&self.chain).cloned().collect()
     }
 
-    fn leaf_params(
+    /// What everything that is no CA has.
+    pub(super) fn leaf_params(
         &self,
         subject: &Subject,
         validity: Validity,
-        key: &PKey<Private>,
+        key: &Certified,
     ) -> Result<CertificateParams, CaError> {
-        let mut params =
-            base_params(subject, validity, &Certified::new(key)?, Some(&self.certificate))?;
+        let mut params = base_params(subject, validity, key, Some(&self.certificate))?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         Ok(params)
@@ -212,28 +226,19 @@ impl Authority {
         params: &CertificateParams,
         key: &PKey<Private>,
     ) -> Result<X509, CaError> {
-        let signed = params.signed_by(&Certified::new(key)?, &self.issuer()?)?;
-        let certificate = X509::from_der(signed.der())?;
-        // The name goes through two libraries. Should it not come out as it went in, no client
-        // would find the way from this certificate to its CA.
-        let (issuer, own) =
-            (certificate.issuer_name().to_der()?, self.certificate.subject_name().to_der()?);
-        if issuer != own {
-            return Err(CaError::ForeignName);
-        }
-        Ok(certificate)
+        Ok(X509::from_der(&self.press()?.certificate(params, &Certified::new(key)?)?)?)
     }
 
-    /// Itself as rcgen wants to see who signs.
-    pub(super) fn issuer(&self) -> Result<Issuer<'static, Signing<'_>>, CaError> {
-        let mut own = CertificateParams::default();
-        own.distinguished_name = Subject::from_openssl(self.certificate.subject_name())?.to_rcgen();
-        let identifier = match self.certificate.subject_key_id() {
-            Some(identifier) => identifier.as_slice().to_vec(),
-            None => Certified::new(&self.key)?.identifier(),
-        };
-        own.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
-        Ok(Issuer::new(own, Signing::new(&self.key)?))
+    /// The very seconds of a validity under this CA.
+    pub(super) fn exact(&self, validity: Validity) -> Result<Validity, CaError> {
+        let (from, until) = dates(validity, Some(&self.certificate))?;
+        let (not_before, not_after) = (from.unix_timestamp(), until.unix_timestamp());
+        Ok(Validity::Exact { not_before, not_after })
+    }
+
+    /// Itself, ready to sign.
+    pub(super) fn press(&self) -> Result<Press<'_>, CaError> {
+        Press::new(&self.certificate, &self.key)
     }
 }
 
@@ -274,7 +279,7 @@ pub(crate) fn pem(certificates: &[X509]) -> Result<String, CaError> {
 }
 
 /// Whether it signed itself; a name of its own as issuer is not enough.
-fn is_root(certificate: &X509Ref) -> bool {
+pub(super) fn is_root(certificate: &X509Ref) -> bool {
     certificate.public_key().is_ok_and(|key| certificate.verify(&key).unwrap_or(false))
 }
 
@@ -313,26 +318,42 @@ pub(super) fn serial() -> Result<Vec<u8>, CaError> {
     Ok(serial)
 }
 
+/// A clock before this is wrong, and a CA made by it would have expired when the clock is set
+/// right: 2025-01-01.
+const NOT_EARLIER: i64 = 1_735_689_600;
+
 fn dates(
     validity: Validity,
     issuer: Option<&X509Ref>,
 ) -> Result<(OffsetDateTime, OffsetDateTime), CaError> {
     let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CaError::Dates);
-    match validity {
-        Validity::Exact { not_before, not_after } => Ok((at(not_before)?, at(not_after)?)),
-        Validity::Days(days) => {
-            let now = at(OffsetDateTime::now_utc().unix_timestamp())?;
-            let span = Duration::days(i64::from(days));
-            let mut until = now.checked_add(span).ok_or(CaError::Dates)?;
-            if let Some(issuer) = issuer {
-                until = until.min(at(crate::x509::certificate::unix_seconds(issuer.not_after()))?);
-            }
-            Ok((now - Duration::minutes(5), until))
+    let (now, days) = match validity {
+        Validity::Exact { not_before, not_after } => {
+            return Ok((at(not_before)?, at(not_after)?));
         }
+        Validity::Days(days) => (OffsetDateTime::now_utc().unix_timestamp(), days),
+        Validity::From { now, days } => (now, days),
+    };
+    if now < NOT_EARLIER {
+        return Err(CaError::Clock { now });
     }
+    let now_at = at(now)?;
+    let mut until = now_at.checked_add(Duration::days(i64::from(days))).ok_or(CaError::Dates)?;
+    if let Some(issuer) = issuer {
+        let [begins, ends] =
+            [issuer.not_before(), issuer.not_after()].map(crate::x509::certificate::unix_seconds);
+        if now < begins {
+            return Err(CaError::BeforeItsCa { now, begins });
+        }
+        if now > ends {
+            return Err(CaError::Expired { ended: ends });
+        }
+        until = until.min(at(ends)?);
+    }
+    Ok((now_at - Duration::minutes(5), until))
 }
 
-fn san(san: &San) -> Result<SanType, CaError> {
+pub(super) fn san(san: &San) -> Result<SanType, CaError> {
     Ok(match san {
         San::Dns(name) => SanType::DnsName(name.as_str().try_into()?),
         San::Ip(ip) => SanType::IpAddress(*ip),

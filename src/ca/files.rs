@@ -153,7 +153,7 @@ fn write_folder(folder: &Path, issued: &Issued, role: &str) -> Result<Vec<Writte
 }
 
 /// All of them, or none: a key without its certificate is worse than the old pair.
-fn write_all(planned: &[(&PathBuf, &str, Meta)]) -> Result<Vec<Written>, CaError> {
+pub(super) fn write_all(planned: &[(&PathBuf, &str, Meta)]) -> Result<Vec<Written>, CaError> {
     let mut written: Vec<Written> = Vec::new();
     for (path, text, meta) in planned {
         let existed = path.exists();

@@ -138,16 +138,6 @@ impl Subject {
     pub(super) fn to_rcgen(&self) -> DistinguishedName {
         self.0.clone()
     }
-
-    /// The organization, or else the common name: what stands before the names it certifies.
-    pub(super) fn house(&self) -> Option<&str> {
-        let text = |kind| match self.0.get(&kind)? {
-            DnValue::Utf8String(text) => Some(text.as_str()),
-            DnValue::PrintableString(text) => Some(text.as_str()),
-            _ => None,
-        };
-        text(DnType::OrganizationName).or_else(|| text(DnType::CommonName))
-    }
 }
 
 /// OpenSSL's name of an attribute, or a dotted identifier, as rcgen's type.

@@ -1,15 +1,10 @@
-//! CAs as nobody should make them, and revocation lists: for the sandbox, which shows what comes of
-//! it.
+//! CAs as nobody should make them: for the sandbox, which shows what comes of it.
 
-use openssl::x509::{X509, X509Crl};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, KeyIdMethod,
-    KeyUsagePurpose, SerialNumber,
-};
-use time::OffsetDateTime;
+use openssl::x509::X509;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
 
 use super::CaError;
-use super::authority::{Authority, AuthoritySpec, ca_params, serial};
+use super::authority::{Authority, AuthoritySpec, ca_params};
 use super::key::{Certified, Signing};
 
 /// What is the matter with a CA.
@@ -51,22 +46,5 @@ impl Unsound {
         if !self.may_sign {
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         }
-    }
-}
-
-impl Authority {
-    /// Its list of revoked certificates, none, valid from and until these seconds since 1970.
-    pub(crate) fn crl(&self, this_update: i64, next_update: i64) -> Result<X509Crl, CaError> {
-        let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CaError::Dates);
-        let identifier = self.certificate.subject_key_id().map(|id| id.as_slice().to_vec());
-        let list = CertificateRevocationListParams {
-            this_update: at(this_update)?,
-            next_update: at(next_update)?,
-            crl_number: SerialNumber::from(serial()?),
-            issuing_distribution_point: None,
-            revoked_certs: Vec::new(),
-            key_identifier_method: KeyIdMethod::PreSpecified(identifier.unwrap_or_default()),
-        };
-        Ok(X509Crl::from_der(list.signed_by(&self.issuer()?)?.der())?)
     }
 }

@@ -1,5 +1,5 @@
 //! The little DER (X.690) that OpenSSL's safe bindings do not offer: which attributes of a name
-//! share a SET, and whether a certificate says that it is a CA.
+//! share a SET, whether a certificate says that it is a CA, a name put in the place of another.
 
 /// One element: its tag, its value, and the bytes after it.
 pub struct Element<'a> {
@@ -34,6 +34,29 @@ pub fn elements(mut value: &[u8]) -> impl Iterator<Item = Element<'_>> {
     })
 }
 
+/// One element with this tag, its value made of these parts.
+pub fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut der = vec![tag];
+    if let Ok(short @ 0..0x80) = u8::try_from(length) {
+        der.push(short);
+    } else {
+        let octets = length.to_be_bytes();
+        let octets = octets.iter().skip_while(|octet| **octet == 0);
+        let first = der.len();
+        der.push(0x80);
+        for octet in octets {
+            der[first] += 1; // 8 at most
+            der.push(*octet);
+        }
+    }
+    der.reserve(length);
+    for part in parts {
+        der.extend_from_slice(part);
+    }
+    der
+}
+
 /// The value of the certificate extension with this object identifier (its DER content octets).
 pub fn extension<'a>(certificate: &'a [u8], oid: &[u8]) -> Option<&'a [u8]> {
     const EXTENSIONS: u8 = 0xa3; // [3] EXPLICIT, RFC 5280 §4.1
@@ -60,6 +83,16 @@ mod tests {
             b"\x30\x80",
         ] {
             assert!(element(der).is_none(), "{der:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_reads_back() {
+        for length in [0, 1, 127, 128, 255, 256, 70_000] {
+            let value = vec![7; length];
+            let der = encode(0x30, &[&value[..length / 2], &value[length / 2..]]);
+            let back = element(&der).unwrap();
+            assert_eq!((back.tag, back.value, back.rest), (0x30, &value[..], &b""[..]));
         }
     }
 

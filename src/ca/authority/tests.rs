@@ -125,3 +125,29 @@ fn a_host_name_too_long_for_a_common_name_is_still_certified() {
     assert_eq!(summary.dns_names, [long]);
     assert_eq!(summary.subject.oneline(OneLine::OpenSsl3), "/O=Example CA/CN=db");
 }
+
+#[test]
+fn a_clock_that_is_wrong_is_noticed_before_anything_is_issued() {
+    let spec = |now| AuthoritySpec {
+        validity: Validity::From { now, days: 10 },
+        ..AuthoritySpec::named(&"Example CA".parse().unwrap())
+    };
+    let said = |error: CaError| error.to_string();
+    let at_1970 = said(Authority::create(&spec(0)).err().unwrap());
+    assert!(at_1970.contains("this machine's clock says 1970-01-01"), "{at_1970}");
+
+    let now = 1_800_000_000;
+    let ca = Authority::create(&spec(now)).unwrap();
+    let issue = |now| {
+        let validity = Validity::From { now, days: 1 };
+        let spec = ca.client_spec(&"app".parse().unwrap(), KeyKind::P256, validity).unwrap();
+        ca.issue_client(&spec).map(|issued| issued.summary())
+    };
+    let day = 86_400;
+    let before = said(issue(now - day).unwrap_err());
+    assert!(before.contains("the CA is valid from 2027-01-15 on"), "{before}");
+    let after = said(issue(now + 11 * day).unwrap_err());
+    assert!(after.contains("the CA expired on 2027-01-25"), "{after}");
+    let issued = issue(now).unwrap();
+    assert_eq!((issued.not_before, issued.not_after), (now - 300, now + day));
+}

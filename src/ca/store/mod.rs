@@ -1,0 +1,317 @@
+//! A CA and what it issued, as plain files in a folder of its own.
+//!
+//! ```text
+//! ca.pem                   the CA's certificate, then those above it up to the root
+//! ca-key.pem               its key, 0600, PKCS#8, under a passphrase if there is one
+//! root/                    the root's certificate and key, when the CA is below one: take it offline
+//! crl.pem                  lists of what was revoked, one of every CA above
+//! index.jsonl              what was issued, revoked and replaced, one event a line
+//! issued/SERIAL.pem        every certificate it ever issued
+//! clients/NAME/            client-cert.pem, client-key.pem and ca.pem, to be carried to the client
+//! pending/SERIAL/          what is being issued at this moment
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::authority::pem;
+use super::protect::{self, Locked};
+use super::{
+    Authority, AuthoritySpec, CaError, ClientSpec, Issued, KeyKind, PlainName, San, ServerSpec,
+    Validity,
+};
+use crate::disk;
+use crate::secret::Secret;
+use crate::x509::pem as read_pem;
+
+mod catalog;
+mod index;
+mod lock;
+mod pending;
+mod place;
+mod work;
+
+pub use catalog::Catalog;
+pub(super) use index::Event;
+#[cfg(test)]
+pub(super) use index::client_files;
+pub use index::{Entry, Kind, Revoked};
+pub use pending::Draft;
+pub(super) use place::Building;
+pub(super) use work::Work;
+
+/// A CA on disk, opened.
+pub struct Store {
+    dir: PathBuf,
+    authority: Authority,
+    passphrase: Option<Secret>,
+    notes: Vec<String>,
+    waiting: fn(&Path),
+}
+
+impl Store {
+    pub const CA_FILE: &str = "ca.pem";
+    pub const KEY_FILE: &str = "ca-key.pem";
+    pub const CRL_FILE: &str = "crl.pem";
+    /// The folder of the root above an issuing CA.
+    pub const ROOT: &str = "root";
+
+    /// Makes a CA in a folder that is empty or does not exist.
+    pub fn create(dir: &Path, spec: &AuthoritySpec) -> Result<Self, CaError> {
+        place::refuse_taken(dir)?;
+        Self::install(dir, Authority::create(spec)?)
+    }
+
+    /// Keeps a CA that exists in memory, in a folder that is empty or does not exist.
+    pub fn install(dir: &Path, authority: Authority) -> Result<Self, CaError> {
+        Self::install_under(dir, authority, None, None)
+    }
+
+    /// [`Self::install`] with the root's key kept apart, and all keys under a passphrase.
+    pub fn install_under(
+        dir: &Path,
+        authority: Authority,
+        root: Option<&Authority>,
+        passphrase: Option<Secret>,
+    ) -> Result<Self, CaError> {
+        let building = Building::begin(dir)?;
+        if let Some(root) = root {
+            let key = protect::to_pem(&root.key, passphrase.as_ref())?;
+            building.lay(&format!("{}/{}", Self::ROOT, Self::KEY_FILE), &key, 0o600)?;
+            let certificate = pem(std::slice::from_ref(&root.certificate))?;
+            let name = format!("{}/{}", Self::ROOT, Self::CA_FILE);
+            building.lay(&name, certificate.as_bytes(), 0o644)?;
+        }
+        let key = protect::to_pem(&authority.key, passphrase.as_ref())?;
+        building.lay(Self::KEY_FILE, &key, 0o600)?;
+        building.finish(&authority.ca_pem()?)?;
+        let (dir, waiting) = (dir.to_owned(), |_: &Path| ());
+        Ok(Self { dir, authority, passphrase, notes: Vec::new(), waiting })
+    }
+
+    /// Opens a CA whose key has no passphrase; [`CaError::KeyEncrypted`] asks for one.
+    pub fn open(dir: &Path) -> Result<Self, CaError> {
+        Self::open_with(dir, None)
+    }
+
+    /// Opens a CA, with the passphrase of its key if that has one. What was under way when an
+    /// earlier run was stopped is carried to its end or taken back; [`Self::notes`] says what.
+    pub fn open_with(dir: &Path, passphrase: Option<&Secret>) -> Result<Self, CaError> {
+        Self::open_patiently(dir, passphrase, |_| ())
+    }
+
+    /// [`Self::open_with`], and whenever another mytls is at work on the store, `waiting` is told.
+    pub fn open_patiently(
+        dir: &Path,
+        passphrase: Option<&Secret>,
+        waiting: fn(&Path),
+    ) -> Result<Self, CaError> {
+        let mut notes = Vec::new();
+        if place::resume(dir)? {
+            notes.push("the CA was being made when mytls was stopped: it is complete now".into());
+        }
+        let chain = read_chain(dir)?;
+        let authority = with_key(chain, &dir.join(Self::KEY_FILE), passphrase)?;
+        let passphrase = passphrase.cloned();
+        let mut store = Self { dir: dir.to_owned(), authority, passphrase, notes, waiting };
+        match store.take_up() {
+            Ok(notes) => store.notes.extend(notes),
+            // To look at it is still possible, on a read-only disk for instance.
+            Err(error) => store.notes.push(format!("what was under way stays so: {error}")),
+        }
+        Ok(store)
+    }
+
+    /// Whether the folder holds a CA, readable or not.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(Self::CA_FILE).exists()
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// What an earlier run had left under way and was done about it; one sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn passphrase(&self) -> Option<&Secret> {
+        self.passphrase.as_ref()
+    }
+
+    /// The folder with what is to be carried to the client of this account.
+    pub fn client_dir(&self, account: &PlainName) -> PathBuf {
+        self.dir.join("clients").join(account.as_str())
+    }
+
+    /// Issues a server certificate, named after the first of its hosts, and enters it in the list.
+    pub fn issue_server(
+        &self,
+        sans: &[San],
+        key: KeyKind,
+        validity: Validity,
+    ) -> Result<Issued, CaError> {
+        self.issue_server_as(&self.authority.server_spec(sans, key, validity)?)
+    }
+
+    /// [`Self::issue_server`] with every detail given.
+    pub fn issue_server_as(&self, spec: &ServerSpec) -> Result<Issued, CaError> {
+        let issued = self.authority.issue_server(spec)?;
+        self.record(&issued, Kind::Server, spec.sans.iter().map(San::to_string).collect())?;
+        Ok(issued)
+    }
+
+    /// Issues a server certificate and has its files laid where `lay` does. Should that fail, the
+    /// certificate is dropped: its key is no more.
+    pub fn issue_server_to<T>(
+        &self,
+        spec: &ServerSpec,
+        to: &Destination,
+        lay: impl FnOnce(&Issued) -> Result<T, CaError>,
+    ) -> Result<(Issued, T), CaError> {
+        let issued = self.authority.issue_server(spec)?;
+        let names = spec.sans.iter().map(San::to_string).collect();
+        let draft = Draft::new(&issued, Kind::Server, names, true)?;
+        let laid = self.begin()?.hand_out(&issued, draft, to, lay)?;
+        Ok((issued, laid))
+    }
+
+    /// Issues the certificate of an account, enters it in the list, and lays what the client needs
+    /// into [`Self::client_dir`]; what lay there before is kept as a backup.
+    pub fn issue_client(
+        &self,
+        account: &PlainName,
+        key: KeyKind,
+        validity: Validity,
+    ) -> Result<Issued, CaError> {
+        self.issue_client_as(account, &self.authority.client_spec(account, key, validity)?)
+    }
+
+    /// [`Self::issue_client`] with every detail given.
+    pub fn issue_client_as(
+        &self,
+        account: &PlainName,
+        spec: &ClientSpec,
+    ) -> Result<Issued, CaError> {
+        let issued = self.authority.issue_client(spec)?;
+        let draft = Draft::new(&issued, Kind::Client, vec![account.to_string()], true)?;
+        self.begin()?.commit(vec![draft])?;
+        Ok(issued)
+    }
+
+    /// Enters a certificate of this CA in its list, and keeps a copy of it. Its files are laid by
+    /// whoever calls this; those of a client belong into [`Self::client_dir`].
+    pub fn record(&self, issued: &Issued, kind: Kind, names: Vec<String>) -> Result<(), CaError> {
+        let mut draft = Draft::new(issued, kind, names, false)?;
+        draft.entry.files = pending::place(&draft.entry);
+        self.begin()?.commit(vec![draft])
+    }
+
+    /// What was issued, oldest first.
+    pub fn list(&self) -> Result<Vec<Entry>, CaError> {
+        Ok(Catalog::read(&self.dir)?.entries)
+    }
+
+    /// The certificate of an entry, from the copy that was kept of it.
+    pub fn certificate(&self, serial: &str) -> Result<openssl::x509::X509, CaError> {
+        let path = self.dir.join("issued").join(format!("{serial}.pem"));
+        let found = read_pem::certificates(&read(&path)?);
+        let mut found = found.map_err(|defect| CaError::File { path, defect })?;
+        Ok(found.remove(0)) // there is at least one
+    }
+
+    /// Takes the lock: from here on the list is as it was read until this ends.
+    pub(super) fn begin(&self) -> Result<Work<'_>, CaError> {
+        Work::begin(self)
+    }
+
+    /// Looks for what was left under way, and ends it, unless another mytls is at work on it.
+    fn take_up(&self) -> Result<Vec<String>, CaError> {
+        if pending::serials(&self.dir).is_empty() && !pending::lists_are_due(&self.dir) {
+            return Ok(Vec::new());
+        }
+        let Some(lock) = lock::Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
+        Work::take_up(self, lock)
+    }
+}
+
+/// Nobody writes to the store while this lives.
+pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<lock::Lock, CaError> {
+    if !dir.join(Store::CA_FILE).exists() {
+        return Err(CaError::NoStore { dir: dir.to_owned() });
+    }
+    lock::Lock::take(dir, lock::Lock::PATIENCE, waiting)
+}
+
+/// Where the files of a server are laid, for the list to remember.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Certificate, key, and the CA's file if it is written, too; absolute.
+    pub files: Vec<PathBuf>,
+    /// Whether the server reads these very files.
+    pub deployed: bool,
+}
+
+/// Certificates of the CA and those above it, itself first; at least one.
+fn read_chain(dir: &Path) -> Result<Vec<openssl::x509::X509>, CaError> {
+    let path = dir.join(Store::CA_FILE);
+    if !path.exists() {
+        return Err(CaError::NoStore { dir: dir.to_owned() });
+    }
+    read_pem::certificates(&read(&path)?).map_err(|defect| CaError::File { path, defect })
+}
+
+/// The CA of a chain, with the key of this file.
+pub(super) fn with_key(
+    mut chain: Vec<openssl::x509::X509>,
+    key_file: &Path,
+    passphrase: Option<&Secret>,
+) -> Result<Authority, CaError> {
+    let certificate = chain.remove(0);
+    let bytes = zeroize::Zeroizing::new(read(key_file)?);
+    let path = || key_file.to_owned();
+    let key = protect::from_pem(&bytes, passphrase).map_err(|error| match error {
+        Ok(Locked::NoPassphrase) => CaError::KeyEncrypted { path: path() },
+        Ok(Locked::Wrong) => CaError::Passphrase { path: path() },
+        Err(defect) => CaError::File { path: path(), defect },
+    })?;
+    if !certificate.public_key()?.public_eq(&key) {
+        return Err(CaError::KeyMismatch { path: path() });
+    }
+    Ok(Authority { certificate, key, chain })
+}
+
+/// Files that root writes into somebody's folder, that somebody could not read afterwards.
+fn refuse_foreign(dir: &Path) -> Result<(), CaError> {
+    let owner = fs::metadata(dir).map_err(|error| io_fault(dir, error))?.uid();
+    if owner == nix::unistd::geteuid().as_raw() {
+        return Ok(());
+    }
+    let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+    let owner = user.map_or_else(|| format!("#{owner}"), |user| user.name);
+    Err(CaError::NotYours { dir: dir.to_owned(), owner })
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CaError> {
+    fs::read(path).map_err(|error| io_fault(path, error))
+}
+
+pub(super) fn io_fault(path: &Path, error: io::Error) -> CaError {
+    disk::DiskError::new(path, error).into()
+}
+
+/// A new name is on the disk only when its folder is.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), CaError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| io_fault(folder, error))
+}
+
+#[cfg(test)]
+mod tests;

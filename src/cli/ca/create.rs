@@ -1,0 +1,132 @@
+//! `mytls ca create`
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Done, ask, can_ask, day, given_passphrase, shown, validity};
+use crate::ca::{Authority, AuthoritySpec, CaError, KeyKind, PlainName, Store};
+use crate::cli::Failure;
+use crate::secret::Secret;
+use crate::x509::Certificate;
+use crate::x509::pem;
+
+/// Make a CA in a folder of its own
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls ca create --ca-dir ~/db-ca --name 'Example Database CA'\n  \
+    mytls ca create --ca-dir ~/db-ca --name 'Example Database CA' --intermediate\n\n\
+    A folder that holds a CA of this name already is left as it is. With --intermediate, carry\n\
+    the folder root/ away when it is made: it is needed again only for its CRL, once a year."
+)]
+pub struct CreateArgs {
+    /// Folder of the CA; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    ca_dir: PathBuf,
+    /// Name of the CA: ASCII, without / + \ ' "
+    #[arg(long)]
+    name: PlainName,
+    /// Kind of its key
+    #[arg(long, value_enum, default_value_t)]
+    key: KeyKind,
+    /// How long it is valid
+    #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    days: u32,
+    /// A root and an issuing CA below it, the root's key apart in root/
+    #[arg(long)]
+    intermediate: bool,
+    /// Leave a CA that is there already as it is, whatever its name
+    #[arg(long)]
+    if_missing: bool,
+    /// Read a passphrase for its key from standard input, instead of asking for one
+    #[arg(long, conflicts_with = "no_passphrase")]
+    passphrase_stdin: bool,
+    /// Do not protect its key with a passphrase, and do not ask
+    #[arg(long)]
+    no_passphrase: bool,
+}
+
+pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
+    let dir = shown(&args.ca_dir);
+    if Store::exists(&args.ca_dir) {
+        // Asked for again, as scripts do: what is wanted is there.
+        let found = existing(args)?;
+        let same = found.subject.rdns.iter().flatten().any(|attribute| {
+            attribute.key == "CN" && attribute.value == args.name.as_str().as_bytes()
+        });
+        let name = found.subject.display();
+        if !same && !args.if_missing {
+            return Err(CaError::StoreExists { dir: args.ca_dir.clone(), name }.into());
+        }
+        let text = format!("there is a CA in {dir} already: {name}; nothing was changed\n");
+        return Ok(text.into());
+    }
+    let passphrase = passphrase(args)?;
+    let is_protected = passphrase.is_some();
+    let (authority, root) = make(args)?;
+    let store = Store::install_under(&args.ca_dir, authority, root.as_ref(), passphrase)?;
+    let until = day(store.authority().summary().not_after);
+    let (name, key) = (&args.name, args.key.describe());
+    let mut text = format!(
+        "made the CA {name} ({key}), valid until {until}\n  \
+         {dir}/{}       give this to every server and client\n  \
+         {dir}/{}   give this to nobody; keep a copy in a safe place\n",
+        Store::CA_FILE,
+        Store::KEY_FILE
+    );
+    if root.is_some() {
+        let root = format!("{dir}/{}/", Store::ROOT);
+        let _ =
+            writeln!(text, "  {root}        the root and its key: carry this folder away, offline");
+    }
+    if is_protected {
+        text.push_str(
+            "without the passphrase its key is lost: nothing and nobody can replace it\n",
+        );
+    }
+    Ok(text.into())
+}
+
+/// The CA that is there, without its key.
+fn existing(args: &CreateArgs) -> Result<Certificate, CaError> {
+    let path = args.ca_dir.join(Store::CA_FILE);
+    let bytes = std::fs::read(&path).map_err(|error| crate::disk::DiskError::new(&path, error))?;
+    let found = pem::certificates(&bytes).map_err(|defect| CaError::File { path, defect })?;
+    Ok(Certificate::from_openssl(&found[0]))
+}
+
+/// The CA that issues, and the root above it.
+fn make(args: &CreateArgs) -> Result<(Authority, Option<Authority>), CaError> {
+    let spec = |name: &PlainName| AuthoritySpec {
+        key: args.key,
+        validity: validity(args.days),
+        ..AuthoritySpec::named(name)
+    };
+    if !args.intermediate {
+        return Ok((Authority::create(&spec(&args.name))?, None));
+    }
+    let root = Authority::create(&spec(&format!("{} root", args.name).parse()?))?;
+    Ok((root.issue_authority(&spec(&args.name))?, Some(root)))
+}
+
+/// Asked for twice, since nobody sees what is typed; none when nothing is typed or nobody is there.
+fn passphrase(args: &CreateArgs) -> Result<Option<Secret>, Failure> {
+    if args.no_passphrase {
+        return Ok(None);
+    }
+    let given = given_passphrase(args.passphrase_stdin)?;
+    if given.is_some() || !can_ask() {
+        return Ok(given);
+    }
+    let first = ask("Passphrase for the CA's key (Enter: none): ")?;
+    if first.is_empty() {
+        return Ok(None);
+    }
+    if ask("The same again: ")? != first {
+        return Err(Failure::usage("the two passphrases differ; nothing was made"));
+    }
+    Ok(Some(first))
+}

@@ -1,0 +1,103 @@
+//! `mytls ca renew`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Done, FINDINGS, StoreArgs, days, now, report, tell, validity};
+use crate::ca::renew::Renewal;
+use crate::ca::{CaError, Entry, Kind, Store};
+use crate::cli::Failure;
+use crate::x509::PublicKey;
+
+/// Issue certificates in the place of those that are about to expire
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls ca renew --ca-dir ~/db-ca --client app\n  \
+    mytls ca renew --ca-dir ~/db-ca --all --within 30d\n\n\
+    Name, hosts and uses stay. The files go where the old ones lie, which are kept beside them as\n\
+    NAME.bak-TIME. A server reads its new files after a reload."
+)]
+pub struct RenewArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    which: Which,
+    /// With --all: what expires within this time
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = days)]
+    within: u32,
+    /// Keep the key, and certify it once more
+    #[arg(long)]
+    same_key: bool,
+    /// How long it is valid
+    #[arg(long, default_value_t = 397, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    days: u32,
+    /// Folder for the new files
+    #[arg(long, value_name = "DIR", conflicts_with = "all")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The account whose certificate is to be renewed
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    /// The server, by one of the names of its certificate
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+    /// All that expire soon
+    #[arg(long)]
+    all: bool,
+}
+
+pub fn run(args: &RenewArgs) -> Result<Done, Failure> {
+    let store = args.store.open()?;
+    let entries = chosen(&store, args)?;
+    if entries.is_empty() {
+        return Ok(format!("nothing expires within {} days\n", args.within).into());
+    }
+    let mut done = Done { text: String::new(), code: 0 };
+    for entry in &entries {
+        match renew(&store, entry, args) {
+            Ok(text) => done.text.push_str(&text),
+            Err(error) if args.which.all => {
+                tell(format_args!("mytls: {error}\n"));
+                done.code = FINDINGS;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(done)
+}
+
+fn renew(store: &Store, entry: &Entry, args: &RenewArgs) -> Result<String, CaError> {
+    let how = Renewal { same_key: args.same_key, validity: validity(args.days) };
+    let (issued, written) = store.renew(entry, how, args.out.as_deref())?;
+    let key = PublicKey::from_openssl(&issued.key).describe();
+    let mut text = report(entry.kind.name(), &entry.names.join(", "), &key, &issued, &written);
+    if entry.deployed && args.out.is_none() {
+        text.push_str("  the server takes it with ALTER INSTANCE RELOAD TLS or FLUSH SSL\n");
+    }
+    Ok(text)
+}
+
+fn chosen(store: &Store, args: &RenewArgs) -> Result<Vec<Entry>, CaError> {
+    let mut entries = store.list()?;
+    entries.retain(Entry::is_current);
+    let (kind, name) = match (&args.which.client, &args.which.server) {
+        (Some(name), _) => (Kind::Client, name),
+        (_, Some(name)) => (Kind::Server, name),
+        (None, None) => {
+            let until = now() + i64::from(args.within) * 86_400;
+            entries.retain(|entry| entry.not_after < until);
+            return Ok(entries);
+        }
+    };
+    // the newest, when somebody issued twice
+    let newest =
+        entries.into_iter().rfind(|entry| entry.kind == kind && entry.names.contains(name));
+    let none = || CaError::NoSuchCertificate { sought: name.clone() };
+    Ok(vec![newest.ok_or_else(none)?])
+}

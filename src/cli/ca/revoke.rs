@@ -1,0 +1,140 @@
+//! `mytls ca revoke` and `mytls ca crl`
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Done, StoreArgs, days, now, shown};
+use crate::ca::crl::{Reason, Signed, Update};
+use crate::ca::{CaError, Catalog, Entry, Store};
+use crate::cli::Failure;
+use crate::printable::printable;
+
+/// Revoke certificates and sign the lists that servers read
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  \
+    mytls ca revoke --ca-dir ~/db-ca app --reason key-compromise\n  \
+    mytls ca revoke --ca-dir ~/db-ca --serial 5C654963B18AC02CA4FB6A53E0D537B6\n\n\
+    It counts for a server once crl.pem is its ssl_crl and it has reloaded."
+)]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The account or server, all its certificates
+    #[arg(value_name = "NAME", required_unless_present = "serial", conflicts_with = "serial")]
+    name: Option<String>,
+    /// This certificate alone
+    #[arg(long, value_name = "HEX")]
+    serial: Option<String>,
+    /// Why: key-compromise, superseded, cessation-of-operation or privilege-withdrawn
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
+    reason: Reason,
+    #[command(flatten)]
+    lists: ListArgs,
+}
+
+/// Sign the lists of revoked certificates anew
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Example:\n  mytls ca crl --ca-dir ~/db-ca --next-update 30d\n\n\
+    A server with ssl_crl refuses everybody once a list is past its next update: do this in time,\n\
+    for instance from cron, and copy crl.pem to the servers."
+)]
+pub struct CrlArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    lists: ListArgs,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// How long servers take the list; as the last time, or 30d
+    #[arg(long, value_name = "TIME", value_parser = days)]
+    next_update: Option<u32>,
+    /// The same for the list of the root; as the last time, or 365d
+    #[arg(long, value_name = "TIME", value_parser = days)]
+    root_next_update: Option<u32>,
+    /// Where the folder root/ is, if it is not in the CA's
+    #[arg(long, value_name = "DIR")]
+    root_dir: Option<PathBuf>,
+}
+
+impl ListArgs {
+    fn update(&self) -> Update {
+        let (days, root_days) = (self.next_update, self.root_next_update);
+        Update { now: now(), days, root_days, root: self.root_dir.clone() }
+    }
+}
+
+pub fn run(args: &RevokeArgs) -> Result<Done, Failure> {
+    let store = args.store.open()?;
+    let entries = chosen(&store, args)?;
+    let serials: Vec<String> = entries.iter().map(|entry| entry.serial.clone()).collect();
+    let signed = store.revoke(&serials, args.reason, &args.lists.update())?;
+    let mut text = String::new();
+    for entry in &entries {
+        let (kind, names) = (entry.kind.name(), entry.names.join(", "));
+        // writing to a String cannot fail
+        let _ = writeln!(
+            text,
+            "revoked the {kind} certificate of {} ({})",
+            printable(&names),
+            entry.serial
+        );
+    }
+    Ok((text + &said(&store, &signed)?).into())
+}
+
+pub fn crl(args: &CrlArgs) -> Result<Done, Failure> {
+    let store = args.store.open()?;
+    let signed = store.sign_lists(&args.lists.update())?;
+    Ok(said(&store, &signed)?.into())
+}
+
+fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {
+    let file = shown(&store.dir().join(Store::CRL_FILE));
+    let first = Catalog::read(store.dir())?.lists.iter().map(|list| list.next_update).min();
+    let until = first.map(super::day).unwrap_or_default();
+    let names = |names: &[String]| printable(&names.join(", ")).into_owned();
+    let mut text = format!("signed the CRL of {}, next update by {until}\n", names(&signed.signed));
+    if !signed.kept.is_empty() {
+        let _ = writeln!(text, "kept the CRL of {}: its key is not here", names(&signed.kept));
+    }
+    if !signed.missing.is_empty() {
+        let _ = writeln!(
+            text,
+            "there is no CRL of {}: a server that has ssl_crl needs one of every CA, or it refuses \
+             everybody; name the folder with its key: mytls ca crl --root-dir DIR",
+            names(&signed.missing)
+        );
+    }
+    let _ = writeln!(
+        text,
+        "  {file}   give this to every server as ssl_crl, then ALTER INSTANCE RELOAD TLS or FLUSH SSL"
+    );
+    Ok(text)
+}
+
+/// What is to be revoked: whatever of that name would still be accepted.
+fn chosen(store: &Store, args: &RevokeArgs) -> Result<Vec<Entry>, Failure> {
+    let sought = args.name.as_ref().or(args.serial.as_ref()).cloned().unwrap_or_default();
+    let mut entries = store.list()?;
+    entries.retain(|entry| match &args.serial {
+        Some(serial) => entry.serial.eq_ignore_ascii_case(serial.trim_start_matches("0x")),
+        None => entry.names.contains(&sought),
+    });
+    if entries.is_empty() {
+        return Err(CaError::NoSuchCertificate { sought }.into());
+    }
+    entries.retain(|entry| entry.revoked.is_none() && !entry.dropped && entry.not_after >= now());
+    if entries.is_empty() {
+        let sought = printable(&sought);
+        return Err(Failure::usage(format!("{sought} is revoked or expired already")));
+    }
+    Ok(entries)
+}
