@@ -18,6 +18,7 @@ pub mod authority;
 pub mod files;
 pub mod key;
 pub mod name;
+pub mod pack;
 pub mod store;
 pub(crate) mod unsound;
 

@@ -17,6 +17,8 @@ use crate::printable::printable;
 use crate::secret::Secret;
 use crate::x509::OneLine;
 
+mod pack;
+
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub struct CaArgs {
@@ -50,6 +52,14 @@ enum CaCommand {
         The printed subject and issuer are what REQUIRE of the account compares."
     )]
     Client(ClientArgs),
+    /// Pack what a client needs: PEM, PKCS#12, a truststore, the settings of its driver
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  \
+        mytls ca pack --ca-dir ~/db-ca app --host db1.example.org --tar app.tar\n\n\
+        The password of the .p12 files lies beside them in password.txt, 0600."
+    )]
+    Pack(pack::PackArgs),
     /// List what was issued
     #[command(
         disable_help_flag = true,
@@ -155,6 +165,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Create(args) => create(args),
         CaCommand::Server(args) => server(args),
         CaCommand::Client(args) => client(args),
+        CaCommand::Pack(args) => return pack::run(args),
         CaCommand::List(args) => list(args),
     };
     print(&done.map_err(|error| Failure::usage(error.to_string()))?)?;
