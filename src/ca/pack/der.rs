@@ -53,10 +53,10 @@ pub fn oid(numbers: &[u32]) -> Vec<u8> {
     let mut content = Vec::new();
     for number in std::iter::once(numbers[0] * 40 + numbers[1]).chain(numbers[2..].iter().copied())
     {
-        let mut groups = vec![number as u8 & 0x7f];
+        let mut groups = vec![seven_bits(number)];
         let mut rest = number >> 7;
         while rest > 0 {
-            groups.push(rest as u8 & 0x7f | 0x80);
+            groups.push(seven_bits(rest) | 0x80);
             rest >>= 7;
         }
         content.extend(groups.iter().rev());
@@ -64,18 +64,20 @@ pub fn oid(numbers: &[u32]) -> Vec<u8> {
     element(OBJECT_IDENTIFIER, &content)
 }
 
+fn seven_bits(number: u32) -> u8 {
+    number.to_le_bytes()[0] & 0x7f
+}
+
 fn element(tag: u8, value: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    if value.len() < 0x80 {
-        out.push(value.len() as u8);
-    } else {
-        let length = value.len().to_be_bytes();
-        let length: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
-        out.push(0x80 | length.len() as u8);
-        out.extend(length);
+    let mut length = value.len().to_be_bytes().to_vec();
+    length.drain(..length.iter().take_while(|byte| **byte == 0).count());
+    if value.len() >= 0x80 {
+        // how many octets the length takes, at most eight
+        length.insert(0, 0x80 | length.len().to_le_bytes()[0]);
+    } else if value.is_empty() {
+        length.push(0);
     }
-    out.extend(value);
-    out
+    [&[tag], length.as_slice(), value].concat()
 }
 
 #[cfg(test)]
@@ -108,7 +110,7 @@ mod tests {
             (2048, &[8, 0]),
             (u32::MAX, &[0, 255, 255, 255, 255]),
         ] {
-            assert_eq!(integer(value), [&[0x02, content.len() as u8], content].concat(), "{value}");
+            assert_eq!(integer(value), element(INTEGER, content), "{value}");
         }
     }
 
@@ -116,7 +118,7 @@ mod tests {
     fn identifiers_are_those_that_openssl_writes() {
         let openssl = |text: &str| {
             let object = openssl::asn1::Asn1Object::from_str(text).unwrap();
-            [&[0x06, object.as_slice().len() as u8], object.as_slice()].concat()
+            element(OBJECT_IDENTIFIER, object.as_slice())
         };
         assert_eq!(oid(&[1, 2, 840, 113_549, 1, 9, 20]), openssl("1.2.840.113549.1.9.20"));
         assert_eq!(
