@@ -180,6 +180,9 @@ impl Stage {
         let port = self.server.sandbox.target().port.unwrap().to_string();
         let mut mytls = lab::mytls();
         mytls.args(["ca", "pack", name, "--host", "localhost", "--port", &port, "--user", "app"]);
+        if out.ends_with("p384") {
+            mytls.args(["--p12", "aes256"]); // one in the other form, for Java
+        }
         mytls.arg("--ca-dir").arg(ca).arg("--out").arg(out);
         let Some(password) = password else { return ok(&mut mytls) };
         mytls.arg("--password-stdin").stdin(Stdio::piped()).stdout(Stdio::null());
