@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::lab::{self, Program, Server};
+use mytls::ca::pack::driver;
 use mytls::sandbox::{Fault, Series};
 
 #[path = "clients/known.rs"]
@@ -21,6 +22,7 @@ use known::{CLIENTS, Client, How, brought};
 
 /// The account's statement says REQUIRE SUBJECT AND ISSUER: see the sandbox.
 const ACCOUNT: &str = "app@%";
+
 /// Kinds of the client's key that a server takes; what else is tried is tried with the last.
 fn keys(series: Series) -> &'static [&'static str] {
     match series {
@@ -94,6 +96,14 @@ fn packed_files_let_their_client_in_and_no_other() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), done.len(), wrong.join("\n"));
     page::write(&clients, &programs, &worked);
+}
+
+#[test]
+fn settings_are_called_tried_where_a_client_carries_them_out() {
+    for driver in driver::all() {
+        let known = CLIENTS.iter().any(|client| client.settings == driver.name);
+        assert_eq!(driver.tried, known, "{}", driver.name);
+    }
 }
 
 fn cases(stage: &Stage, client: &Client) -> Vec<Case> {

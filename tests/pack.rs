@@ -205,7 +205,7 @@ fn nothing_is_overwritten_and_every_refusal_says_what_to_do() {
     let issued = Issued::new("p256");
     ok(&mut issued.pack(&["--out", "app"]));
     let before = fs::read(issued.path("app/client.p12")).unwrap();
-    assert!(refused(&mut issued.pack(&["--out", "app"])).contains("is not empty"));
+    assert!(refused(&mut issued.pack(&["--out", "app"])).contains("is in use"));
     assert_eq!(fs::read(issued.path("app/client.p12")).unwrap(), before);
     ok(&mut issued.pack(&["--tar", "app.tar"]));
     assert!(refused(&mut issued.pack(&["--tar", "app.tar"])).contains("exists already"));

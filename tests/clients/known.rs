@@ -13,7 +13,7 @@ pub struct Client {
     /// As it is listed, and the folder in which its settings are laid.
     pub name: &'static str,
     /// Which settings of the README: the name of a file of `assets/clients`.
-    settings: &'static str,
+    pub settings: &'static str,
     /// Its line in the `versions` of its folder.
     version: &'static str,
     pub program: &'static str,

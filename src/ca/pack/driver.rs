@@ -13,6 +13,9 @@ pub struct Driver {
     pub title: String,
     /// Of the settings, as editors name it: `python`, `ini`.
     pub language: String,
+    /// Whether a test carries out the settings on real servers.
+    #[serde(default = "yes")]
+    pub tried: bool,
     /// A program, or a part of one, with `@HOST@`, `@PORT@`, `@ADDRESS@` (both, with brackets about
     /// an IPv6 address) and `@USER@` in it. Files are named as they lie in the pack, and the
     /// account's password comes from the environment variable `DB_PASSWORD`.
@@ -30,6 +33,10 @@ pub fn all() -> Vec<Driver> {
         Some(Driver { name: (*name).to_owned(), ..driver })
     };
     FILES.iter().filter_map(read).collect()
+}
+
+fn yes() -> bool {
+    true
 }
 
 macro_rules! files {

@@ -122,8 +122,8 @@ pub enum PackError {
     NoPkcs1,
     #[error("the password for the PKCS#12 files is empty; Java refuses such a file")]
     EmptyPassword,
-    #[error("{path} is not empty; name a folder that is not there yet, or move this one away", path = show(path))]
-    NotEmpty { path: PathBuf },
+    #[error("{path} is in use; name a folder that is not there yet, or move this one away", path = show(path))]
+    Taken { path: PathBuf },
 }
 
 fn show(path: &std::path::Path) -> String {

@@ -24,9 +24,11 @@ DB_PASSWORD is the password of the account, which the server asks for beside the
         for line in settings.trim().lines() {
             let _ = writeln!(text, "{}", format!("    {line}").trim_end());
         }
-        if !driver.note.is_empty() {
-            let note = fill(driver.note.trim(), spec).replace('\n', " ");
-            let _ = writeln!(text, "\n{}", textwrap::fill(&note, 100));
+        let untried =
+            if driver.tried { "" } else { " Written after the driver's manual; not run." };
+        let note = fill(driver.note.trim(), spec).replace('\n', " ") + untried;
+        if !note.is_empty() {
+            let _ = writeln!(text, "\n{}", textwrap::fill(note.trim(), 100));
         }
     }
     text

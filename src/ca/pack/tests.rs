@@ -137,11 +137,14 @@ fn a_folder_is_whole_and_private_and_nothing_is_lost_under_it() {
     assert_eq!(fs::read_dir(base.path().join("deep")).unwrap().count(), 1, "nothing beside it");
 
     let again = pack.write_folder(&folder).unwrap_err();
-    assert!(matches!(again, PackError::NotEmpty { .. }), "{again}");
+    assert!(matches!(again, PackError::Taken { .. }), "{again}");
     let empty = base.path().join("empty");
     fs::create_dir(&empty).unwrap();
     pack.write_folder(&empty).unwrap();
     assert_eq!(mode(&empty), 0o700);
+    for place in [".", "..", "/"] {
+        assert!(matches!(pack.write_folder(Path::new(place)), Err(PackError::Taken { .. })));
+    }
     let file = base.path().join("file");
     fs::write(&file, b"mine").unwrap();
     assert!(pack.write_folder(&file).is_err());

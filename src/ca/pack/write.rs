@@ -1,5 +1,6 @@
 //! A pack on its way: as a folder, or as one archive. Whole or not at all.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,17 +16,20 @@ impl Pack {
     /// folder appears under its name when everything is in it.
     pub fn write_folder(&self, folder: &Path) -> Result<(), PackError> {
         let failed = |error| DiskError::new(folder, error);
+        let taken = || PackError::Taken { path: folder.to_owned() };
+        // `.` is where somebody stands, who would stand nowhere once it were replaced
+        let name = folder.file_name().ok_or_else(taken)?;
         if folder.symlink_metadata().is_ok() {
-            let mut entries = fs::read_dir(folder).map_err(failed)?;
+            let mut entries = fs::read_dir(folder).map_err(|_| taken())?;
             if entries.next().is_some() {
-                return Err(PackError::NotEmpty { path: folder.to_owned() });
+                return Err(taken());
             }
         }
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let new = New(parent.join(hidden(folder)?));
+        let new = New(parent.join(hidden(name)?));
         disk::create_private_dir(&new.0)?;
         for file in &self.files {
             disk::write_new(&new.0.join(file.name), &file.bytes, Meta::mode(0o600))?;
@@ -76,13 +80,13 @@ fn header(mode: u32) -> tar::Header {
 }
 
 /// A name beside it that nobody looks for.
-fn hidden(folder: &Path) -> Result<PathBuf, ErrorStack> {
+fn hidden(name: &OsStr) -> Result<OsString, ErrorStack> {
     let mut random = [0; 6];
     openssl::rand::rand_bytes(&mut random)?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(folder.file_name().unwrap_or_default());
-    name.push(format!(".{}", hex(&random)));
-    Ok(name.into())
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}", hex(&random)));
+    Ok(hidden)
 }
 
 /// A folder in the making, removed again unless it becomes the real one.

@@ -11,6 +11,7 @@ use super::shown;
 use crate::ca::pack::{Client, Form, Pack, PackError, PackSpec, Password};
 use crate::ca::{CaError, PlainName, San, Store};
 use crate::cli::{Failure, print};
+use crate::disk::DiskError;
 use crate::facts::Target;
 use crate::secret::Secret;
 
@@ -67,7 +68,8 @@ pub fn run(args: &PackArgs) -> Result<ExitCode, Failure> {
 }
 
 fn pack(args: &PackArgs, password: Password) -> Result<Zeroizing<String>, PackError> {
-    if !Store::exists(&args.ca_dir) {
+    let authority = args.ca_dir.join(Store::CA_FILE);
+    if !authority.try_exists().map_err(|error| DiskError::new(&authority, error))? {
         return Err(CaError::NoStore { dir: args.ca_dir.clone() }.into());
     }
     let client = Client::read(&args.ca_dir.join("clients").join(args.name.as_str()))?;
