@@ -16,6 +16,7 @@ pub mod import;
 pub mod key;
 pub mod list;
 pub mod name;
+pub mod pack;
 mod protect;
 pub mod renew;
 pub mod request;

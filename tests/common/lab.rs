@@ -100,15 +100,20 @@ pub fn servers() -> Vec<Program> {
 
 /// Where `scripts/servers` puts them.
 fn brought() -> PathBuf {
-    if let Some(folder) = std::env::var_os("MYTLS_SERVERS") {
+    cache("MYTLS_SERVERS", "servers")
+}
+
+/// Where the scripts put what tests need: as this variable says, or in the cache.
+pub fn cache(variable: &str, name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os(variable) {
         return folder.into();
     }
     if nix::unistd::geteuid().is_root() {
-        return "/var/cache/mytls/servers".into();
+        return Path::new("/var/cache/mytls").join(name);
     }
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
-    cache.join("mytls/servers")
+    cache.join("mytls").join(name)
 }
 
 /// The sound set-ups of `assets/healthy`: written as faults are, and none.

@@ -20,6 +20,7 @@ mod client;
 mod create;
 mod import;
 mod list;
+mod pack;
 mod renew;
 mod request;
 mod revoke;
@@ -42,6 +43,7 @@ enum CaCommand {
     Import(import::ImportArgs),
     Server(server::ServerArgs),
     Client(client::ClientArgs),
+    Pack(pack::PackArgs),
     Sign(request::SignArgs),
     Csr(request::CsrArgs),
     Accept(request::AcceptArgs),
@@ -79,6 +81,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Import(args) => import::run(args),
         CaCommand::Server(args) => server::run(args),
         CaCommand::Client(args) => client::run(args),
+        CaCommand::Pack(args) => pack::run(args),
         CaCommand::Sign(args) => request::sign(args),
         CaCommand::Csr(args) => request::csr(args),
         CaCommand::Accept(args) => request::accept(args),
