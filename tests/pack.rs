@@ -196,7 +196,7 @@ fn the_password_goes_where_it_was_asked_to_and_nowhere_else() {
     let both = ["--out", "both", "--show-password", "--password-stdin"];
     refused(&mut issued.pack(&both));
     let mut empty = issued.pack(&["--out", "empty", "--password-stdin"]);
-    assert!(refused(empty.stdin(Stdio::null())).contains("is empty"));
+    assert!(refused(empty.stdin(Stdio::null())).contains("there is no password on standard input"));
     assert!(["typed", "both", "empty"].iter().all(|name| !issued.path(name).exists()));
 }
 

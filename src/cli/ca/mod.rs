@@ -138,19 +138,20 @@ impl StoreArgs {
 /// From standard input or the environment.
 fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
     if stdin {
-        return Ok(Some(stdin_passphrase()?));
+        return Ok(Some(stdin_secret("passphrase")?));
     }
     Ok(std::env::var(PASSPHRASE).ok().filter(|text| !text.is_empty()).map(Secret::new))
 }
 
-fn stdin_passphrase() -> Result<Secret, Failure> {
+/// One line; `what` is "passphrase" or "password".
+fn stdin_secret(what: &str) -> Result<Secret, Failure> {
     let mut line = zeroize::Zeroizing::new(String::new());
     std::io::stdin()
         .read_line(&mut line)
-        .map_err(|error| Failure::usage(format!("the passphrase could not be read: {error}")))?;
+        .map_err(|error| Failure::usage(format!("the {what} could not be read: {error}")))?;
     let text = line.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Err(Failure::usage("there is no passphrase on standard input"));
+        return Err(Failure::usage(format!("there is no {what} on standard input")));
     }
     Ok(Secret::new(text))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Done, shown, stdin_passphrase};
+use super::{Done, shown, stdin_secret};
 use crate::ca::pack::{Client, Form, Pack, PackError, PackSpec, Password};
 use crate::ca::{CaError, PlainName, San, Store};
 use crate::cli::Failure;
@@ -63,7 +63,7 @@ pub struct PackArgs {
 /// Packs, and says what lies where.
 pub fn run(args: &PackArgs) -> Result<Done, Failure> {
     let password = match args {
-        PackArgs { password_stdin: true, .. } => Password::Given(stdin_passphrase()?),
+        PackArgs { password_stdin: true, .. } => Password::Given(stdin_secret("password")?),
         PackArgs { show_password: true, .. } => Password::Told,
         _ => Password::InFile,
     };
