@@ -24,7 +24,7 @@ fn main() {
     let rows_of = table.iter().collect::<Vec<&Row>>();
 
     println!("\n{CERTIFICATES} client certificates, EC P-256, in one process");
-    let floor = median(|| bare());
+    let floor = median(bare);
     line("floor: as many key generations and signatures", floor, None);
     let memory = median(|| {
         let made = ca.prepare_clients(&rows_of, KeyKind::P256, 397, now);
