@@ -122,8 +122,28 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Those of which a strict client has something of its own to say, and some that it does not see;
+/// every fault there is starts as its file says in `tests/faults.rs`.
+const SEEN_BY_A_CLIENT: [&str; 15] = [
+    "none",
+    "mismatched-key",
+    "mismatched-key-ec",
+    "mismatched-key-ed25519",
+    "key-unreadable",
+    "key-encrypted",
+    "wrong-chain-order",
+    "chain-incomplete",
+    "wrong-ca",
+    "same-subject-as-ca",
+    "expired-server-certificate",
+    "expiring-server-certificate",
+    "no-tls",
+    "account-without-require",
+    "transport-not-enforced",
+];
+
 #[test]
-fn every_fault_starts_or_is_refused_as_its_file_says_and_leaves_nothing() {
+fn a_fault_starts_or_is_refused_as_its_file_says_and_leaves_nothing() {
     // what a client with the right CA says; the others it trusts
     let mut refusals = vec![
         ("expired-server-certificate", "certificate has expired"),
@@ -136,7 +156,7 @@ fn every_fault_starts_or_is_refused_as_its_file_says_and_leaves_nothing() {
         refusals.push((name, "server does not support SSL"));
     }
     refusals.extend([("key-unreadable", ""), ("wrong-chain-order", "")]);
-    for fault in Fault::all() {
+    for fault in SEEN_BY_A_CLIENT.map(|name| Fault::named(name).unwrap()) {
         let server = std::env::var_os("MYTLS_TEST_SERVER").map(PathBuf::from);
         let series = mytls::sandbox::series_of(server.as_deref());
         if series.is_ok_and(|series| !fault.servers.contain(series)) {
