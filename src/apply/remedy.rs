@@ -45,12 +45,8 @@ pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
             (Place::ServerHost, ActionKind::Shell) if action.text.contains("mytls ca ") => {
                 return Err(NotPlanned::NeedsCertificate);
             }
-            (Place::ServerHost, ActionKind::Shell)
-                if action.text.starts_with("umask 077 &&\nopenssl pkey") =>
-            {
-                return Err(NotPlanned::ByHand(
-                    "openssl asks for the passphrase on a terminal".into(),
-                ));
+            (Place::ServerHost, ActionKind::Shell) if action.asks => {
+                return Err(NotPlanned::ByHand("it asks for a passphrase on a terminal".into()));
             }
             (Place::ServerHost, ActionKind::Shell)
                 if matches!(action.text.as_str(), shell::START | shell::RESTART) =>

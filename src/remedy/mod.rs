@@ -38,6 +38,9 @@ pub struct Action {
     /// What takes it back, of the same kind; empty where nothing is known that does.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub undo: String,
+    /// Whether it asks for something, such as a passphrase, and so needs a terminal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
 }
 
 impl Remedy {
@@ -65,10 +68,25 @@ impl Action {
         self
     }
 
+    /// Says that it asks for something on a terminal.
+    #[must_use]
+    pub fn that_asks(mut self) -> Self {
+        self.asks = true;
+        self
+    }
+
     /// A command for a shell on the server's host.
     pub fn shell(text: impl Into<String>, effect: Effect) -> Self {
         let (place, kind) = (Place::ServerHost, ActionKind::Shell);
-        Self { place, kind, file: None, text: text.into(), effect, undo: String::new() }
+        Self {
+            place,
+            kind,
+            file: None,
+            text: text.into(),
+            effect,
+            undo: String::new(),
+            asks: false,
+        }
     }
 
     /// A statement for the server, with its closing semicolon.
@@ -81,6 +99,7 @@ impl Action {
             text: text.into(),
             effect: Effect::None,
             undo: String::new(),
+            asks: false,
         }
     }
 
@@ -97,6 +116,7 @@ impl Action {
             text,
             effect: Effect::Restart,
             undo: String::new(),
+            asks: false,
         }
     }
 
@@ -110,6 +130,7 @@ impl Action {
             text: text.into(),
             effect,
             undo: String::new(),
+            asks: false,
         }
     }
 }

@@ -65,7 +65,7 @@ fn judge(facts: &Facts) -> Answer {
          mv {key} {kept} && mv {plain} {key}"
     );
     let effect = effect_of_files(facts);
-    let mut actions = vec![Action::shell(format!("umask 077 &&\n{command}"), effect)];
+    let mut actions = vec![Action::shell(format!("umask 077 &&\n{command}"), effect).that_asks()];
     actions.extend(take_effect(facts, effect));
     let decrypt = Remedy::new("take the passphrase off the key", actions)
         .with_note("openssl asks for the passphrase; the encrypted key is kept beside the new one");
