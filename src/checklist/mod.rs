@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::facts::Facts;
 use crate::printable::printable;
+use crate::remedy::config::unpersist;
 use crate::rules::{self, Answer, Finding, Rule, Severity, Step};
 
 /// Facts and what the rules say of them.
@@ -52,7 +53,14 @@ impl Verdict {
 impl Examination {
     /// Runs every rule over the facts; pure.
     pub fn judge(facts: Facts) -> Self {
-        let answer = |rule: &Rule| printed((rule.judge)(&facts));
+        let answer = |rule: &Rule| {
+            let mut answer = printed((rule.judge)(&facts));
+            if let Answer::Fail(findings) = &mut answer {
+                let remedies = findings.iter_mut().flat_map(|finding| &mut finding.remedies);
+                remedies.for_each(|remedy| unpersist(&facts, remedy));
+            }
+            answer
+        };
         let outcomes: Vec<Outcome> =
             rules::ALL.iter().map(|rule| Outcome { rule, answer: answer(rule) }).collect();
         let found = outcomes.iter().flat_map(|outcome| match &outcome.answer {

@@ -52,9 +52,9 @@ impl Sought {
             let configured = config.and_then(|config| config.get(option));
             let value = if is_running { running(option) } else { configured.map(str::to_owned) };
             let path = PathBuf::from(value?);
-            // The origin is where the DBA will edit; it counts only while it says the same.
+            // It counts only while it says the same.
             let origin = config
-                .and_then(|config| config.origin(option))
+                .and_then(|config| config.effective_origin(option))
                 .filter(|_| configured.is_some_and(|configured| Path::new(configured) == path))
                 .cloned();
             let path = data_folder.map_or_else(|| path.clone(), |folder| folder.join(&path));

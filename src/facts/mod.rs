@@ -276,6 +276,12 @@ impl ServerConfig {
         value.value.as_deref().filter(|value| !value.is_empty())
     }
 
+    /// Where the value that counts stands: in an option file, or persisted.
+    pub fn effective_origin(&self, option: &str) -> Option<&Origin> {
+        let persisted = self.persisted.get(option).map(|value| &value.origin);
+        persisted.or_else(|| self.origin(option))
+    }
+
     /// Where an option file sets it, for whoever edits that; never [`Self::persisted`].
     pub fn origin(&self, option: &str) -> Option<&Origin> {
         self.options.get(option).map(|value| &value.origin)
@@ -498,6 +504,11 @@ impl ServerFacts {
         self.tls_library.as_deref().is_some_and(|library| library.starts_with("YaSSL"))
     }
 
+    /// Whether it listens on its socket alone.
+    pub fn is_off_the_network(&self) -> bool {
+        self.is_on("skip_networking")
+    }
+
     pub fn is_on(&self, name: &str) -> bool {
         self.variable(name).is_some_and(|value| matches!(value, "ON" | "1" | "YES" | "TRUE"))
     }
@@ -534,7 +545,36 @@ impl AccountName {
 
     /// Whether it can be used only from the server's own host.
     pub fn is_local(&self) -> bool {
-        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+        is_loopback(&self.host)
+    }
+
+    /// Whether a client at this host or address, as the server knows it, is one of this account's:
+    /// `%` and `_` stand for others. A netmask is not reckoned with, and fits nobody.
+    pub fn admits(&self, host: &str) -> bool {
+        let pattern: Vec<char> = self.host.to_ascii_lowercase().chars().collect();
+        let host: Vec<char> = host.to_ascii_lowercase().chars().collect();
+        // where in the pattern one may be, after each character of the host
+        let mut here = vec![false; pattern.len() + 1];
+        here[0] = true;
+        let pass = |here: &mut Vec<bool>| {
+            for at in 0..pattern.len() {
+                here[at + 1] |= here[at] && pattern[at] == '%';
+            }
+        };
+        pass(&mut here);
+        for c in host {
+            let mut next = vec![false; pattern.len() + 1];
+            for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| here[*at]) {
+                match wanted {
+                    '%' => next[at] = true,
+                    '_' => next[at + 1] = true,
+                    wanted => next[at + 1] |= *wanted == c,
+                }
+            }
+            pass(&mut next);
+            here = next;
+        }
+        here[pattern.len()]
     }
 }
 
@@ -552,6 +592,20 @@ pub struct Account {
     pub require: Require,
     pub plugin: String,
     pub locked: bool,
+}
+
+impl Account {
+    /// Whether somebody on another host may log in to it. Some plugins look at the socket's other
+    /// end, and some let nobody in.
+    pub fn is_for_the_network(&self) -> bool {
+        const HERE_ALONE: [&str; 4] = ["unix_socket", "auth_socket", "mysql_no_login", "no_login"];
+        !self.locked && !self.name.is_local() && !HERE_ALONE.contains(&self.plugin.as_str())
+    }
+}
+
+/// `localhost`, `::1`, and what begins with 127, patterns and netmasks of it included.
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host == "::1" || host.starts_with("127.")
 }
 
 /// What an account REQUIREs of a connection.
@@ -596,9 +650,59 @@ pub struct OtherSession {
     pub connection_type: String,
 }
 
+impl OtherSession {
+    /// Where it comes from, without the port that some servers add.
+    fn from(&self) -> &str {
+        match self.host.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => host,
+            _ => &self.host,
+        }
+    }
+
+    /// Whether it comes from the server's own host.
+    pub fn is_local(&self) -> bool {
+        is_loopback(self.from())
+    }
+
+    /// Whether it may have logged in as this account.
+    pub fn is_of(&self, account: &AccountName) -> bool {
+        self.user == account.user && account.admits(self.from())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_admits_the_hosts_of_its_pattern() {
+        let admits = |pattern: &str, host: &str| AccountName::new("a", pattern).admits(host);
+        assert!(admits("%", "10.0.0.7") && admits("10.0.%", "10.0.0.7"));
+        assert!(admits("db_.Example", "db1.example") && admits("10.0.0.7", "10.0.0.7"));
+        assert!(!admits("10.1.%", "10.0.0.7") && !admits("db_", "db12") && !admits("", "x"));
+        for local in ["localhost", "LOCALHOST", "127.0.0.1", "127.%", "127.0.0.0/255.0.0.0", "::1"]
+        {
+            assert!(AccountName::new("a", local).is_local(), "{local}");
+        }
+        assert!(
+            !AccountName::new("a", "%").is_local() && !AccountName::new("a", "12.7.0.1").is_local()
+        );
+    }
+
+    #[test]
+    fn a_session_belongs_to_accounts_of_its_user_and_host() {
+        let session = |host: &str| OtherSession {
+            id: 1,
+            user: "web".into(),
+            host: host.into(),
+            connection_type: "TCP/IP".into(),
+        };
+        assert!(session("10.0.3.7:5123").is_of(&AccountName::new("web", "10.0.%")));
+        assert!(!session("10.0.3.7").is_of(&AccountName::new("web", "192.168.%")));
+        assert!(!session("10.0.3.7").is_of(&AccountName::new("app", "%")));
+        assert!(session("127.0.0.1:4000").is_local() && session("::1").is_local());
+        assert!(!session("10.0.3.7").is_local());
+    }
 
     #[test]
     fn versions_of_every_kind_are_read() {

@@ -181,6 +181,7 @@ fn locked_in_mariadb(conn: &mut Conn, flavor: Flavor) -> Result<Vec<AccountName>
 }
 
 fn sessions(conn: &mut Conn, performance_schema: &str) -> Source<Vec<OtherSession>> {
+    const NO_SUCH_COLUMN: u16 = 1054;
     const SESSIONS: &str = "SELECT PROCESSLIST_ID, PROCESSLIST_USER, PROCESSLIST_HOST, CONNECTION_TYPE \
         FROM performance_schema.threads WHERE TYPE = 'FOREGROUND' AND PROCESSLIST_ID IS NOT NULL \
         AND PROCESSLIST_USER IS NOT NULL AND PROCESSLIST_ID <> CONNECTION_ID()";
@@ -193,6 +194,12 @@ fn sessions(conn: &mut Conn, performance_schema: &str) -> Source<Vec<OtherSessio
     }
     match conn.query::<Row, _>(SESSIONS) {
         Ok(rows) => Source::Read(rows.iter().map(other_session).collect()),
+        // up to MySQL 5.6 and MariaDB 10.4
+        Err(mysql::Error::MySqlError(error)) if error.code == NO_SUCH_COLUMN => Source::unread(
+            UnreadKind::NotAsked,
+            "a server of this version does not tell which sessions use TLS",
+            "",
+        ),
         Err(error) => Source::unread(
             UnreadKind::Refused,
             format!("the sessions could not be read: {}", super::session::words(&error)),

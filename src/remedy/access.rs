@@ -1,11 +1,19 @@
 //! Opening what is closed to the server's user: to that user, and as far as can be to nobody else.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
 use super::{Action, Effect, Remedy, certificates, shell};
-use crate::facts::{Blocker, Class, Facts};
+use crate::facts::{Access, Blocker, Class, Facts, FileFacts, Readable};
 
 /// Opens each of these, and nothing else. A group that others may be in is never taken from what
 /// it owns: the server's user joins it instead, which counts after a restart.
 pub fn open(facts: &Facts, user: &str, blockers: &[&Blocker]) -> Remedy {
+    if blockers.iter().any(|blocker| is_not_to_be_opened(blocker))
+        && let Some(moved) = moved(facts, &closed(facts))
+    {
+        return moved;
+    }
     let files = certificates::effect_of_files(facts);
     let mut actions: Vec<Action> = Vec::new();
     for blocker in blockers {
@@ -28,6 +36,50 @@ pub fn open(facts: &Facts, user: &str, blockers: &[&Blocker]) -> Remedy {
     };
     remedy.actions.extend(reload);
     remedy
+}
+
+/// Groups whose members may do what root may, or read what nobody else should.
+const PRIVILEGED: [&str; 12] = [
+    "sudo",
+    "wheel",
+    "admin",
+    "adm",
+    "docker",
+    "lxd",
+    "libvirt",
+    "disk",
+    "kmem",
+    "shadow",
+    "staff",
+    "systemd-journal",
+];
+
+/// Whether opening this would let in more than the server: into a home, with a group that means
+/// more than these files, or with one that others are in.
+fn is_not_to_be_opened(blocker: &Blocker) -> bool {
+    let home = blocker.is_folder
+        && (blocker.path == Path::new("/root")
+            || blocker.path.parent() == Some(Path::new("/home")));
+    let bit = if blocker.is_folder { 0o010 } else { 0o040 };
+    let group = blocker.class == Class::Other && blocker.group != "root";
+    let widens = group && blocker.mode & bit == 0;
+    home || widens || (group && PRIVILEGED.contains(&blocker.group.as_str()))
+}
+
+/// The files that the server's user cannot get at, by the options that name them.
+fn closed(facts: &Facts) -> Vec<(&'static str, &Path)> {
+    fn path<T>(file: Option<&FileFacts<T>>) -> Option<&Path> {
+        let file = file?;
+        let no = |access: &Access| matches!(access.readable, Readable::No { .. });
+        file.access.as_ref().is_some_and(no).then_some(file.path.as_path())
+    }
+    let Some(files) = facts.files.read() else { return Vec::new() };
+    let named = [
+        ("ssl_key", path(files.key.as_ref())),
+        ("ssl_cert", path(files.certificate.as_ref())),
+        ("ssl_ca", path(files.ca.as_ref())),
+    ];
+    named.into_iter().filter_map(|(option, path)| Some((option, path?))).collect()
 }
 
 fn open_one(blocker: &Blocker, user: &str, effect: Effect) -> Vec<Action> {
@@ -57,4 +109,36 @@ fn open_one(blocker: &Blocker, user: &str, effect: Effect) -> Vec<Action> {
             if mode & bit == bit { vec![join] } else { vec![join, chmod('g')] }
         }
     }
+}
+
+/// Copies of these files where servers keep theirs, and the options that name them.
+pub fn moved(facts: &Facts, files: &[(&str, &Path)]) -> Option<Remedy> {
+    let config = facts.config.read()?;
+    let mut folder = certificates::default_folder(facts);
+    if files.iter().any(|(_, path)| path.starts_with(&folder)) {
+        folder = certificates::beside(&folder, "server").with_extension("");
+    }
+    let user = facts.files.read()?.server_user.as_deref().unwrap_or("mysql");
+    let mut command = format!("install -d -m 0755 {}", shell::path(&folder));
+    let mut options = Vec::new();
+    for (option, path) in files {
+        let to = folder.join(path.file_name()?);
+        let (from, target) = (shell::path(path), shell::path(&to));
+        // writing to a String cannot fail
+        let _ = match *option {
+            "ssl_key" => write!(
+                command,
+                " &&\ninstall -m 0640 -g \"$(id -gn {})\" {from} {target}",
+                shell::word(user)
+            ),
+            _ => write!(command, " &&\ninstall -m 0644 {from} {target}"),
+        };
+        options.push((*option, to.display().to_string()));
+    }
+    let options: Vec<(&str, &str)> =
+        options.iter().map(|(option, path)| (*option, path.as_str())).collect();
+    let actions =
+        vec![Action::shell(command, Effect::Restart), Action::config(&config.main_file, &options)];
+    let note = "the old files stay; renew the copies from now on";
+    Some(Remedy::new("keep them where servers keep theirs", actions).with_note(note))
 }

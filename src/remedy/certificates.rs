@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
 use crate::ca::{KeyForm, KeyKind};
-use crate::facts::{Facts, FileFacts, OwnCa, ServerFiles};
+use crate::facts::{Account, Facts, FileFacts, OwnCa, Require, ServerFiles};
 use crate::wire::TlsOffer;
 use crate::x509::KeyAlgorithm;
 use crate::x509::pem::Defect;
@@ -140,7 +140,7 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
             actions.push(Action::config(&config.main_file, &unset));
         }
         Remedy::new("make a private CA, and a key and certificate from it", actions)
-            .with_note(format!("clients that verify the server need the new CA: {ca_dir}/ca.pem"))
+            .with_note(new_ca_note(facts, &format!("{ca_dir}/ca.pem")))
     };
     if facts.is_yassl() {
         remedy.note = format!(
@@ -149,6 +149,28 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
     }
     remedy.actions.extend(take_effect(facts, remedy.effect()));
     Some(remedy)
+}
+
+/// Who has to be given something because of a new CA, by name where the accounts are known.
+fn new_ca_note(facts: &Facts, ca_file: &str) -> String {
+    const NAMED: usize = 8;
+    let clients = format!("clients that verify the server need the new CA: {ca_file}");
+    let accounts = facts.server.read().and_then(|server| server.accounts.read());
+    let Some(accounts) = accounts else {
+        return format!("{clients}; accounts that need a certificate need one of the new CA");
+    };
+    let bound = |account: &&Account| {
+        !account.locked && matches!(account.require, Require::X509 | Require::Specified { .. })
+    };
+    let names: Vec<String> =
+        accounts.iter().filter(bound).map(|account| account.name.to_string()).collect();
+    if names.is_empty() {
+        return clients;
+    }
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names = names[..names.len().min(NAMED)].join(", ");
+    format!("{clients}; and nobody gets in as {names}{more} without a certificate of the new CA")
 }
 
 /// Whether the server could not check what the own CA issues: that CA is an intermediate, and

@@ -74,8 +74,10 @@ pub fn write(facts: &Facts, chain: &[&Certificate], ca: Option<String>) -> Optio
 }
 
 fn point_at<T>(facts: &Facts, file: &FileFacts<T>, new: &Path) -> Option<Action> {
-    let main = facts.config.read().map(|config| config.main_file.as_path());
-    let config = file.origin.as_ref().map(|origin| origin.file.as_path()).or(main)?;
+    let config = facts.config.read();
+    let main = config.map(|config| config.main_file.as_path());
+    let origin = config.and_then(|config| config.origin(&file.option)).or(file.origin.as_ref());
+    let config = origin.map(|origin| origin.file.as_path()).or(main)?;
     Some(Action::config(config, &[(file.option.as_str(), &new.display().to_string())]))
 }
 

@@ -1,7 +1,7 @@
 //! Edits of option files: the line where it takes effect, and nothing else.
 
-use super::{Action, Effect, shell};
-use crate::facts::{Origin, ServerConfig};
+use super::{Action, ActionKind, Effect, Remedy, shell};
+use crate::facts::{Facts, Origin, ServerConfig};
 
 /// What every server with TLS 1.2 takes, MySQL's fixed list included, for keys of either kind.
 pub const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
@@ -14,8 +14,37 @@ pub const CIPHERS_OF_YASSL: &str = "AES256-SHA:AES128-SHA";
 /// at each value, also one that a later line replaces. `None` where no file sets it.
 pub fn replaced_line(config: &ServerConfig, option: &str, value: &str) -> Option<Action> {
     let Origin { file, line } = config.origin(option)?;
-    let command = format!("sed -i '{line}s/.*/{option} = {value}/' {}", shell::path(file));
+    let command = format!(
+        "sed -i.bak --follow-symlinks '{line}s/.*/{option} = {value}/' {}",
+        shell::path(file)
+    );
     Some(Action::shell(command, Effect::Restart))
+}
+
+/// Lets the lines that a remedy writes count: what was persisted with `SET PERSIST` goes before every
+/// option file, and is taken back first.
+pub fn unpersist(facts: &Facts, remedy: &mut Remedy) {
+    let Some(config) = facts.config.read().filter(|config| !config.persisted.is_empty()) else {
+        return;
+    };
+    let lines = remedy.actions.iter().filter(|action| action.kind == ActionKind::Config);
+    let written = lines.flat_map(|action| action.text.lines());
+    let names = written.filter_map(|line| Some(line.split_once('=')?.0.trim()));
+    let back: Vec<String> = names
+        .filter(|name| config.persisted.contains_key(*name))
+        .map(|name| format!("RESET PERSIST {name};"))
+        .collect();
+    if back.is_empty() {
+        return;
+    }
+    if facts.server.read().is_some() {
+        remedy.actions.insert(0, Action::sql(back.join("\n")));
+    } else {
+        if !remedy.note.is_empty() {
+            remedy.note.push_str("; ");
+        }
+        remedy.note.push_str("mysqld-auto.cnf sets it, too, and goes before: take it out there");
+    }
 }
 
 /// A value as an option file needs it: quoted where a comment or blanks would end it.
@@ -73,6 +102,23 @@ fn changed(line: &str, name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Source;
+    use crate::rules::testing;
+
+    #[test]
+    fn what_was_persisted_is_taken_back_before_a_line_is_written() {
+        let mut facts = testing::healthy();
+        let Source::Read(config) = &mut facts.config else { panic!() };
+        config.persisted = config.options.clone();
+        config.persisted.remove("ssl_ca");
+        let action = |name| Action::config(std::path::Path::new("/etc/my.cnf"), &[(name, "/x")]);
+        let mut remedy = Remedy::new("", vec![action("ssl_key"), action("ssl_ca")]);
+        unpersist(&facts, &mut remedy);
+        assert_eq!(remedy.actions[0].text, "RESET PERSIST ssl_key;");
+        let mut other = Remedy::new("", vec![action("ssl_ca")]);
+        unpersist(&facts, &mut other);
+        assert_eq!(other.actions.len(), 1);
+    }
 
     #[test]
     fn the_line_in_effect_is_changed_and_the_rest_untouched() {

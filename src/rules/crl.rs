@@ -1,9 +1,7 @@
 //! What the rules about revocation lists have in common.
 
-use std::path::Path;
-
 use super::{Answer, files};
-use crate::facts::{Crl, Facts, FileFacts};
+use crate::facts::{Crl, Facts, FileFacts, Origin, ServerConfig};
 use crate::remedy::certificates::{effect_of_files, take_effect};
 use crate::remedy::{Action, Effect, Remedy, shell};
 use crate::x509::Certificate;
@@ -57,21 +55,23 @@ pub(super) fn remedies(facts: &Facts, cas: &[&Certificate]) -> Vec<Remedy> {
             actions,
         )];
     }
-    let Some(origin) = &file.origin else { return Vec::new() };
-    let note = "until the list is there, revoked certificates are accepted; ask the CA for it";
-    vec![
-        Remedy::new("do without revocation lists for now", vec![disable(&origin.file)])
-            .with_note(note),
-    ]
+    let Some(action) = facts.config.read().and_then(|config| disable(config, "ssl_crl")) else {
+        return Vec::new();
+    };
+    let note = "until the list is there, revoked certificates are accepted; ask the CA for it (a CA \
+                of mytls signs one with mytls ca crl)";
+    vec![Remedy::new("do without revocation lists for now", vec![action]).with_note(note)]
 }
 
-/// Makes a comment of the option, and of `ssl_crlpath`.
-pub(super) fn disable(config: &Path) -> Action {
-    let text = format!(
-        "sed -i -E 's/^[[:space:]]*(loose[-_])?ssl[-_]crl(path)?[[:space:]]*=/# &/' {}",
-        shell::path(config)
-    );
-    Action::shell(text, Effect::Restart)
+/// Makes comments of the lines that set this option for the server, of each one.
+pub(super) fn disable(config: &ServerConfig, option: &str) -> Option<Action> {
+    let last = config.origin(option)?;
+    let before = config.lost.iter().filter(|lost| lost.group.is_none() && lost.name == option);
+    let lines = before.map(|lost| &lost.origin).chain([last]);
+    let commands = lines.map(|Origin { file, line }| {
+        format!("sed -i.bak --follow-symlinks '{line}s/^/# /' {}", shell::path(file))
+    });
+    Some(Action::shell(commands.collect::<Vec<_>>().join(" &&\n"), Effect::Restart))
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ pub(super) mod testing {
     /// A server that trusts one CA and has these lists.
     pub fn with_lists(lists: impl FnOnce(&Authority) -> Vec<Crl>) -> Facts {
         let root = root("Root");
-        testing::with_files(|files| {
+        let mut facts = testing::with_files(|files| {
             let ca = Certificate::from_openssl(&root.certificate);
             files.ca.as_mut().unwrap().content = Ok(vec![ca]);
             files.crl = Some(FileFacts {
@@ -107,6 +107,8 @@ pub(super) mod testing {
                 access: None,
                 content: Ok(lists(&root)),
             });
-        })
+        });
+        testing::set_option(&mut facts, "ssl_crl", "/etc/mysql/tls/crl.pem");
+        facts
     }
 }

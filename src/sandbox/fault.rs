@@ -454,6 +454,7 @@ const FILES: &[(&str, &str)] = files![
     "account-subject-umlaut",
     "account-subject-slash",
     "files-hidden-by-systemd",
+    "persisted-key",
 ];
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ fn malformed(subject: &str, library: Option<OneLine>) -> Option<&'static str> {
     if !subject.starts_with('/') {
         return Some("it does not begin with a /, as every name does in the server's form");
     }
+    let attributes = split(&subject[1..]).filter_map(|part| part.split_once('='));
+    if attributes.map(|(name, _)| name).any(is_misspelled) {
+        return Some(
+            "it has an attribute that is written with other capitals: CN, O, emailAddress",
+        );
+    }
     let prints = subject.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     match library? {
         OneLine::OpenSsl3 | OneLine::OpenSsl1 if !prints => {
@@ -93,6 +99,30 @@ fn malformed(subject: &str, library: Option<OneLine>) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// The server compares `CN`, and never writes `cn`.
+fn is_misspelled(attribute: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "C",
+        "ST",
+        "L",
+        "O",
+        "OU",
+        "CN",
+        "SN",
+        "GN",
+        "DC",
+        "UID",
+        "title",
+        "street",
+        "postalCode",
+        "serialNumber",
+        "emailAddress",
+        "dnQualifier",
+    ];
+    let name = attribute.trim();
+    !NAMES.contains(&name) && NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// At each `/` without a backslash before it.
@@ -183,6 +213,13 @@ mod tests {
         server.tls_library = Some("OpenSSL 1.1.1w".into());
         assert!(matches!(judge(&older), Answer::Pass(_)));
         assert!(matches!(judge(&asking(r"/O=A\/B Corp/CN=x", "app")), Answer::Pass(_)));
+    }
+
+    #[test]
+    fn small_letters_are_never_written() {
+        assert!(matches!(judge(&asking("/o=Other/cn=app", "somebody")), Answer::Fail(_)));
+        assert!(matches!(judge(&asking("/O=Other/uid=app", "somebody")), Answer::Fail(_)));
+        assert!(matches!(judge(&asking("/O=cn=app/UID=o", "somebody")), Answer::Pass(_)));
     }
 
     #[test]

@@ -40,8 +40,11 @@ fn judge(facts: &Facts) -> Answer {
     let Some(accounts) = server.accounts.read() else {
         return server.accounts.reason().map_or_else(Answer::pass, Answer::unknown);
     };
+    if server.is_off_the_network() {
+        return Answer::not_applicable("the server does not listen on the network");
+    }
     let from_network: Vec<&Account> =
-        accounts.iter().filter(|account| !account.locked && !account.name.is_local()).collect();
+        accounts.iter().filter(|account| account.is_for_the_network()).collect();
     let open: Vec<&Account> =
         from_network.iter().copied().filter(|account| account.require == Require::None).collect();
     if open.is_empty() {
@@ -84,7 +87,7 @@ fn finding(server: &ServerFacts, accounts: &[&Account]) -> Finding {
     let sessions = server.sessions.read().into_iter().flatten();
     let plain: Vec<String> = sessions
         .filter(|session| session.connection_type == "TCP/IP")
-        .filter(|session| accounts.iter().any(|account| account.name.user == session.user))
+        .filter(|session| accounts.iter().any(|account| session.is_of(&account.name)))
         .map(|session| format!("{} from {}", session.user, session.host))
         .collect();
     if !plain.is_empty() {

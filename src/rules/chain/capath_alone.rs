@@ -54,7 +54,7 @@ fn judge(facts: &Facts) -> Answer {
     let all: Vec<_> = folder.entries.iter().map(|entry| &entry.certificate).collect();
     let gather = facts.config.read().filter(|_| !all.is_empty()).map(|config| {
         let file = beside(&folder.path, "ca");
-        let main = folder.origin.as_ref().map_or(&config.main_file, |origin| &origin.file);
+        let main = config.origin("ssl_capath").map_or(&config.main_file, |origin| &origin.file);
         Remedy::new(
             "write the CAs of the folder into a file, and name it in ssl_ca",
             vec![

@@ -50,8 +50,7 @@ fn judge(facts: &Facts) -> Answer {
     let mut actions = Vec::new();
     for (option, value) in set {
         finding = finding.saw(option, value);
-        let action = config.origin(option).map(|origin| disable(&origin.file));
-        actions.extend(action.filter(|action| !actions.contains(action)));
+        actions.extend(disable(config, option));
     }
     let remedy = Remedy::new("take the option out, so that nobody relies on it", actions)
         .with_note(
@@ -75,7 +74,11 @@ mod tests {
     fn a_list_that_is_not_read_is_named_and_taken_out() {
         let Answer::Fail(findings) = judge(&with_list("YaSSL")) else { panic!() };
         assert_eq!(findings[0].evidence[0].value, "/etc/mysql/tls/crl.pem");
-        assert!(findings[0].remedies[0].actions[0].text.starts_with("sed -i -E"));
+        assert!(
+            findings[0].remedies[0].actions[0]
+                .text
+                .starts_with("sed -i.bak --follow-symlinks '20s/^/# /'")
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::facts::{Account, Facts, Require};
 /// Accounts that can come in from the network without TLS, as far as they themselves ask.
 fn open_accounts(facts: &Facts) -> Option<Vec<&Account>> {
     let accounts = facts.server.read()?.accounts.read()?;
-    let open = accounts.iter().filter(|account| {
-        account.require == Require::None && !account.locked && !account.name.is_local()
-    });
+    let open = accounts
+        .iter()
+        .filter(|account| account.require == Require::None && account.is_for_the_network());
     Some(open.collect())
 }

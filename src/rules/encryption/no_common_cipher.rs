@@ -140,7 +140,10 @@ mod tests {
         let facts = offering("ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA", "TLSv1.2");
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         let text = &findings[0].remedies[0].actions[0].text;
-        assert!(text.starts_with("sed -i '20s/.*/ssl_cipher = ECDHE-ECDSA-"), "{text}");
+        assert!(
+            text.starts_with("sed -i.bak --follow-symlinks '20s/.*/ssl_cipher = ECDHE-ECDSA-"),
+            "{text}"
+        );
         assert!(matches!(
             judge(&offering("ECDHE-ECDSA-CAMELLIA128-SHA256", "TLSv1.2")),
             Answer::Fail(_)

@@ -47,7 +47,9 @@ fn judge(facts: &Facts) -> Answer {
         );
     }
     let open: Vec<&OtherSession> = server.sessions.read().map_or_else(Vec::new, |sessions| {
-        sessions.iter().filter(|session| session.connection_type == "TCP/IP").collect()
+        let in_the_clear = |session: &&OtherSession| session.connection_type == "TCP/IP";
+        // what does not leave this host has nobody on its path
+        sessions.iter().filter(in_the_clear).filter(|session| !session.is_local()).collect()
     });
     if !open.is_empty() {
         findings.push(others(facts, &open));
@@ -101,8 +103,8 @@ fn end_them(facts: &Facts, open: &[&OtherSession]) -> Option<Remedy> {
     let accounts = server.accounts.read()?;
     let theirs = accounts.iter().filter(|account| {
         account.require == Require::None
-            && !account.name.is_local()
-            && open.iter().any(|session| session.user == account.name.user)
+            && account.is_for_the_network()
+            && open.iter().any(|session| session.is_of(&account.name))
     });
     let theirs: Vec<_> = theirs.map(|account| account.name.clone()).collect();
     let mut actions = Vec::new();

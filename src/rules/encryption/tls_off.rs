@@ -33,6 +33,9 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
+    if facts.server.read().is_some_and(crate::facts::ServerFacts::is_off_the_network) {
+        return Answer::not_applicable("the server does not listen on the network");
+    }
     let have_ssl = facts.server.read().and_then(|server| server.variable("have_ssl"));
     let finding = match facts.wire.read().map(|wire| &wire.tls) {
         Some(TlsOffer::Established(handshake)) => {

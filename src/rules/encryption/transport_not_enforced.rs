@@ -35,6 +35,9 @@ fn judge(facts: &Facts) -> Answer {
     let Some(server) = facts.server.read() else {
         return facts.server.reason().map_or_else(Answer::pass, Answer::unknown);
     };
+    if server.is_off_the_network() {
+        return Answer::not_applicable("the server does not listen on the network");
+    }
     if server.variable("require_secure_transport").is_none() {
         return Answer::not_applicable("this server has no require_secure_transport");
     }

@@ -57,7 +57,8 @@ fn judge(facts: &Facts) -> Answer {
     }
     let effect = effect_of_files(facts);
     let paths: Vec<String> = marked.iter().map(|path| shell::path(path)).collect();
-    let strip = format!("LC_ALL=C sed -i '1s/^\\xEF\\xBB\\xBF//' {}", paths.join(" "));
+    let strip =
+        format!("LC_ALL=C sed -i --follow-symlinks '1s/^\\xEF\\xBB\\xBF//' {}", paths.join(" "));
     let mut actions = vec![Action::shell(strip, effect)];
     actions.extend(take_effect(facts, effect));
     Answer::fail(finding.remedy([Remedy::new("take the mark off", actions)]))
@@ -83,7 +84,7 @@ mod tests {
         let Answer::Fail(findings) = judge(&marked("YaSSL 2.3.7")) else { panic!() };
         assert_eq!(
             findings[0].remedies[0].actions[0].text,
-            "LC_ALL=C sed -i '1s/^\\xEF\\xBB\\xBF//' /etc/mysql/tls/server-key.pem"
+            "LC_ALL=C sed -i --follow-symlinks '1s/^\\xEF\\xBB\\xBF//' /etc/mysql/tls/server-key.pem"
         );
         assert!(matches!(judge(&marked("OpenSSL 3.0.19")), Answer::NotApplicable(_)));
     }

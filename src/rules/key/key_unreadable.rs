@@ -135,6 +135,28 @@ mod tests {
     }
 
     #[test]
+    fn what_would_let_others_in_is_not_opened_but_copied() {
+        for blocker in [
+            blocker("/tls/key.pem", 0o640, "sudo", Class::Other),
+            blocker("/tls/key.pem", 0o600, "users", Class::Other),
+            blocker("/root", 0o700, "root", Class::Other),
+            blocker("/home/dba", 0o750, "dba", Class::Other),
+        ] {
+            let facts = testing::with_files(|files| {
+                let key = files.key.as_mut().unwrap();
+                key.path = "/root/key.pem".into();
+                key.access.as_mut().unwrap().readable = Readable::No { blockers: vec![blocker] };
+            });
+            let Answer::Fail(findings) = judge(&facts) else { panic!() };
+            let actions = &findings[0].remedies[0].actions;
+            assert!(
+                actions[0].text.contains("install -m 0640 -g \"$(id -gn mysql)\" /root/key.pem")
+            );
+            assert!(!actions.iter().any(|action| action.text.contains("usermod")), "{actions:?}");
+        }
+    }
+
+    #[test]
     fn the_bits_that_count_for_the_user_are_set() {
         let own = blocker("/tls", 0o600, "mysql", Class::Owner);
         let group = blocker("/tls/key.pem", 0o600, "mysql", Class::Group);

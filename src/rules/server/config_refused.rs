@@ -63,16 +63,18 @@ fn finding(defect: &ConfigDefect, config: &ServerConfig, running: bool) -> Optio
             let file = shell::path(&at.file);
             let mark = r"s/^\xEF\xBB\xBF//";
             let command = if at.line == 1 {
-                format!("LC_ALL=C sed -i -e '1{mark}' -e '1{{/^\\[/!s/^/# /}}' {file}")
+                format!(
+                    "LC_ALL=C sed -i.bak --follow-symlinks -e '1{mark}' -e '1{{/^\\[/!s/^/# /}}' {file}"
+                )
             } else {
-                format!("sed -i '{}s/^/# /' {file}", at.line)
+                format!("sed -i.bak --follow-symlinks '{}s/^/# /' {file}", at.line)
             };
             fatal("an option stands before the first group of its file", at, command)
         }
         ConfigDefect::Broken { at } => fatal(
             "a line of an option file is none",
             at,
-            format!("sed -i '{}s/^/# /' {}", at.line, shell::path(&at.file)),
+            format!("sed -i.bak --follow-symlinks '{}s/^/# /' {}", at.line, shell::path(&at.file)),
         ),
         ConfigDefect::NoFolder { at, path } => {
             fatal("!includedir names a folder that is not there", at, {

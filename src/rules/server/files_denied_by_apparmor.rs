@@ -1,8 +1,8 @@
 use std::fmt::Write as _;
 
 use crate::facts::Facts;
-use crate::remedy::{Action, Effect, Remedy, shell};
-use crate::rules::server::{moved, out_of_sight, works};
+use crate::remedy::{Action, Effect, Remedy, access, shell};
+use crate::rules::server::{out_of_sight, works};
 use crate::rules::{Answer, rule};
 
 rule! {
@@ -63,7 +63,7 @@ fn judge(facts: &Facts) -> Answer {
         vec![Action::shell(command, Effect::Restart)],
     );
     let finding = finding.saw("profile", profile.file.display().to_string());
-    Answer::fail(finding.remedy([allow]).remedy(moved(facts, &denied)))
+    Answer::fail(finding.remedy([allow]).remedy(access::moved(facts, &denied)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use crate::facts::Facts;
-use crate::rules::server::{moved, out_of_sight, works};
+use crate::remedy::access;
+use crate::rules::server::{out_of_sight, works};
 use crate::rules::{Answer, rule};
 
 rule! {
@@ -48,7 +49,7 @@ fn judge(facts: &Facts) -> Answer {
     if let Some(by) = unit.hides(first) {
         finding = finding.saw("hidden by", format!("{}  ({})", by.setting, by.origin));
     }
-    Answer::fail(finding.remedy(moved(facts, &hidden)))
+    Answer::fail(finding.remedy(access::moved(facts, &hidden)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! Is the server there at all?
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::facts::{Facts, FileFacts};
-use crate::remedy::{Action, Effect, Remedy, certificates, shell};
 use crate::wire::TlsOffer;
 
 pub mod config_refused;
@@ -35,36 +33,4 @@ fn out_of_sight(facts: &Facts, hidden: impl Fn(&Path) -> bool) -> Vec<(&'static 
     ];
     let there = named.into_iter().filter_map(|(option, path)| Some((option, path?)));
     there.filter(|(_, path)| hidden(path)).collect()
-}
-
-/// Copies of these files where servers keep theirs, and the options that name them.
-fn moved(facts: &Facts, files: &[(&str, &Path)]) -> Option<Remedy> {
-    let config = facts.config.read()?;
-    let folder = certificates::default_folder(facts);
-    if files.iter().any(|(_, path)| path.starts_with(&folder)) {
-        return None; // that is where they are
-    }
-    let user = facts.files.read()?.server_user.as_deref().unwrap_or("mysql");
-    let mut command = format!("install -d -m 0755 {}", shell::path(&folder));
-    let mut options = Vec::new();
-    for (option, path) in files {
-        let to = folder.join(path.file_name()?);
-        let (from, target) = (shell::path(path), shell::path(&to));
-        // writing to a String cannot fail
-        let _ = match *option {
-            "ssl_key" => write!(
-                command,
-                " &&\ninstall -m 0640 -g \"$(id -gn {})\" {from} {target}",
-                shell::word(user)
-            ),
-            _ => write!(command, " &&\ninstall -m 0644 {from} {target}"),
-        };
-        options.push((*option, to.display().to_string()));
-    }
-    let options: Vec<(&str, &str)> =
-        options.iter().map(|(option, path)| (*option, path.as_str())).collect();
-    let actions =
-        vec![Action::shell(command, Effect::Restart), Action::config(&config.main_file, &options)];
-    let note = "the old files stay; renew the copies from now on";
-    Some(Remedy::new("keep them where servers keep theirs", actions).with_note(note))
 }

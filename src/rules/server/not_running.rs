@@ -56,8 +56,10 @@ fn judge(facts: &Facts) -> Answer {
         .finding("the server is not running", cause)
         .saw("tried", &unreachable.why);
     let log = facts.log.read().map_or(&[][..], Vec::as_slice);
-    for line in &log[log.len().saturating_sub(3)..] {
-        finding = finding.saw("error log", line);
+    // notes are of the time when all was well
+    let telling: Vec<&String> = log.iter().filter(|line| !line.contains("[Note]")).collect();
+    for line in &telling[telling.len().saturating_sub(3)..] {
+        finding = finding.saw("error log", *line);
     }
     let start = Action::shell(shell::START, Effect::None);
     Answer::fail(finding.remedy([Remedy::new("start the server", vec![start])]))

@@ -69,7 +69,10 @@ fn judge(facts: &Facts) -> Answer {
 }
 
 fn taken_out(Origin { file, line }: &Origin) -> Action {
-    Action::shell(format!("sed -i '{line}s/^/# /' {}", shell::path(file)), Effect::Restart)
+    Action::shell(
+        format!("sed -i.bak --follow-symlinks '{line}s/^/# /' {}", shell::path(file)),
+        Effect::Restart,
+    )
 }
 
 fn fit(leaf: Option<&Certificate>, key: Option<&PublicKey>) -> bool {
@@ -134,7 +137,10 @@ mod tests {
     #[test]
     fn the_later_line_is_taken_out() {
         let Answer::Fail(findings) = judge(&overridden()) else { panic!() };
-        assert_eq!(findings[0].remedies[0].actions[0].text, "sed -i '20s/^/# /' /etc/mysql/my.cnf");
+        assert_eq!(
+            findings[0].remedies[0].actions[0].text,
+            "sed -i.bak --follow-symlinks '20s/^/# /' /etc/mysql/my.cnf"
+        );
         assert_eq!(
             findings[0].evidence[0].value,
             "/etc/mysql/tls/server-key.pem  (/etc/mysql/my.cnf:14)"
