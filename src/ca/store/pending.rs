@@ -11,7 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::index::{Entry, Index, Kind, client_files};
@@ -57,8 +57,8 @@ fn write_all(dir: &Path, drafts: &[Draft], ca_pem: &str) -> Result<(), CaError> 
     let each = drafts.len() <= FEW;
     for draft in drafts {
         let own = dir.join(FOLDER).join(&draft.entry.serial);
-        fs::create_dir(&own).map_err(|error| io_fault(&own, error))?;
-        disk::create_private_dir(&own)?; // it is empty: made private whatever the umask says
+        let made = fs::DirBuilder::new().mode(0o700).create(&own);
+        made.map_err(|error| io_fault(&own, error))?;
         if let Some(key) = &draft.key {
             let [certificate, key_file, ca] = names(draft.entry.kind).map(|name| own.join(name));
             write(&key_file, key.expose().as_bytes(), 0o600, each)?;
@@ -92,7 +92,9 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
     };
     let clients = dir.join("clients");
     let to = clients.join(name);
-    disk::create_private_dir(&clients)?;
+    if !clients.is_dir() {
+        disk::create_private_dir(&clients)?;
+    }
     if to.exists() {
         // Each file as a whole, what it held kept beside it. Stopped in between, the next run does
         // the same again, and finds those that are in place already as they should be.
