@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::error::day;
+pub use super::error::day;
 use super::store::{Catalog, Entry};
 use super::tree::{Branch, Order, Tree, What};
 use super::watch;

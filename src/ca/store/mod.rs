@@ -214,6 +214,18 @@ impl Store {
         self.begin()?.commit(vec![draft])
     }
 
+    /// [`Self::record`] for a server whose files are laid there, so that they can be renewed in place.
+    pub fn record_server(
+        &self,
+        issued: &Issued,
+        names: Vec<String>,
+        to: &Destination,
+    ) -> Result<(), CaError> {
+        let mut draft = Draft::new(issued, Kind::Server, names, false)?;
+        (draft.entry.files, draft.entry.deployed) = (to.files.clone(), to.deployed);
+        self.begin()?.commit(vec![draft])
+    }
+
     /// What was issued, oldest first.
     pub fn list(&self) -> Result<Vec<Entry>, CaError> {
         Ok(Catalog::read(&self.dir)?.entries)
