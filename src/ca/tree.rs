@@ -106,6 +106,22 @@ impl Tree {
         tree
     }
 
+    /// A time line for what was issued: a CA outlives it many times over, and on one line with it
+    /// every other bar is a dot.
+    pub fn time_of_entries(&self, catalog: &Catalog) -> TimeLine {
+        let entries = self.lines.iter().filter(|line| matches!(line.what, What::Entry(..)));
+        let lives: Vec<(i64, i64)> = entries.filter_map(|line| line.life(catalog)).collect();
+        let from = lives.iter().map(|(from, _)| *from).min();
+        let until = lives.iter().map(|(_, until)| *until).max();
+        let now = self.time.now;
+        match (from, until) {
+            (Some(from), Some(until)) => {
+                TimeLine { from: from.min(now), until: until.max(now + 1), now }
+            }
+            _ => self.time,
+        }
+    }
+
     fn push(&mut self, what: What, depth: usize) {
         self.lines.push(Branch { what, depth, follows: 0 });
     }
@@ -140,7 +156,7 @@ impl Branch {
 }
 
 impl TimeLine {
-    /// A lifetime of so many columns, today marked.
+    /// A lifetime of so many columns, today marked; an arrow where it goes on outside the line.
     pub fn bar(&self, life: (i64, i64), columns: usize, ascii: bool) -> String {
         let last = columns.saturating_sub(1);
         let column = |at: i64| {
@@ -150,9 +166,12 @@ impl TimeLine {
         };
         let (from, until, today) = (column(life.0), column(life.1), column(self.now));
         let [full, empty, mark] = if ascii { ['=', '.', '|'] } else { ['━', '·', '┃'] };
+        let [before, after] = if ascii { ['<', '>'] } else { ['◀', '▶'] };
         (0..columns)
             .map(|at| match at {
                 at if at == today => mark,
+                0 if life.0 < self.from && life.1 > self.from => before,
+                at if at == last && life.1 > self.until => after,
                 at if (from..=until).contains(&at) => full,
                 _ => empty,
             })
@@ -205,6 +224,8 @@ mod tests {
         let time = TimeLine { from: 0, until: 100, now: 50 };
         assert_eq!(time.bar((0, 100), 11, false), "━━━━━┃━━━━━");
         assert_eq!(time.bar((60, 80), 11, false), "·····┃━━━··");
+        assert_eq!(time.bar((-9, 200), 11, false), "◀━━━━┃━━━━▶");
+        assert_eq!(time.bar((-9, -5), 11, false), "━····┃·····");
         assert_eq!(time.bar((0, 20), 11, true), "===..|.....");
         assert_eq!(
             (time.bar((0, 9), 0, true), time.bar((0, 9), 1, true)),
