@@ -141,6 +141,18 @@ fn own_store(facts: &Facts) -> Option<Store> {
     Store::open(facts.target.ca_dir.as_ref()?).ok()
 }
 
+/// Opens a CA to work with it. A passphrase is asked for by the CA's own commands alone.
+pub(super) fn open(dir: &Path) -> Result<Store, String> {
+    Store::open(dir).map_err(|error| match error {
+        CaError::KeyEncrypted { .. } => format!(
+            "the CA's key is under a passphrase, which is not asked for here: use mytls ca client, \
+             server, renew or revoke with --ca-dir {}",
+            printable(&dir.display().to_string())
+        ),
+        error => error.to_string(),
+    })
+}
+
 /// The folder for the CA of this name, and the CA if it is there already.
 fn place(facts: &Facts, name: &str) -> Result<(PathBuf, Option<Store>), String> {
     let dir = facts.target.ca_dir.clone();
@@ -148,7 +160,7 @@ fn place(facts: &Facts, name: &str) -> Result<(PathBuf, Option<Store>), String> 
     if !Store::exists(&dir) {
         return Ok((dir, None));
     }
-    let store = Store::open(&dir).map_err(|error| error.to_string())?;
+    let store = open(&dir)?;
     let theirs = store.authority().summary().subject.short();
     if theirs == name.trim() {
         return Ok((dir, Some(store)));

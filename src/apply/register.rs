@@ -91,9 +91,9 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, Stri
     let until = crate::ca::list::day(new.not_after);
     let whose = if same_key { "the same" } else { "a new" };
     let what = [
-        format!("the new certificate, until {until}"),
-        format!("{whose} {key} key, never shown"),
-        "the CA, as it is now".to_owned(),
+        format!("the new certificate, until {until}; backup kept"),
+        format!("{whose} {key} key, never shown; backup kept"),
+        "the CA, unless it stands there already; backup kept".to_owned(),
     ];
     let modes = [0o644, if entry.kind == Kind::Server { 0o640 } else { 0o600 }, 0o644];
     for ((path, what), mode) in paths.iter().zip(what).zip(modes) {
@@ -173,7 +173,7 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, S
 
 fn find(facts: &Facts, serial: &str) -> Result<(Store, Entry), String> {
     let dir = facts.target.ca_dir.as_ref().ok_or("it is not known where the CA is kept")?;
-    let store = Store::open(dir).map_err(|error| error.to_string())?;
+    let store = super::authority::open(dir)?;
     let entries = store.list().map_err(|error| error.to_string())?;
     let entry = entries.into_iter().find(|entry| entry.serial == serial);
     let entry = entry.ok_or("it is not in the CA's list any more; go back and look again")?;

@@ -94,7 +94,7 @@ impl Tree {
         }
         let mut follows = 0_u32;
         for line in tree.lines.iter_mut().rev() {
-            let bit = 1_u32.checked_shl(u32::try_from(line.depth).unwrap_or(u32::MAX)).unwrap_or(0);
+            let bit = bit(line.depth);
             follows &= bit | bit.saturating_sub(1); // whatever is deeper is another branch's
             line.follows = follows;
             follows |= bit;
@@ -127,12 +127,17 @@ impl Tree {
     }
 }
 
+/// A chain of CAs deeper than 32 loses the strokes of its innermost, and no more.
+fn bit(depth: usize) -> u32 {
+    u32::try_from(depth).ok().and_then(|depth| 1_u32.checked_shl(depth)).unwrap_or(0)
+}
+
 impl Branch {
     /// What stands before its name: `│  ├─ `, three columns for each depth.
     pub fn trunk(&self, ascii: bool) -> String {
         let [branch, last, past] =
             if ascii { ["|- ", "`- ", "|  "] } else { ["├─ ", "└─ ", "│  "] };
-        let follows = |depth: usize| self.follows.checked_shr(depth as u32).unwrap_or(0) & 1 == 1;
+        let follows = |depth: usize| self.follows & bit(depth) != 0;
         let mut text = String::new();
         for depth in 1..self.depth {
             text.push_str(if follows(depth) { past } else { "   " });

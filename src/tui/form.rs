@@ -162,7 +162,7 @@ impl Form {
             (KeyCode::Char('u'), Entry::Secret(secret)) => secret.clear(),
             (code, Entry::Choice { options, chosen }) => match code {
                 KeyCode::Right | KeyCode::Char(' ') => {
-                    *chosen = (*chosen + 1) % options.len().max(1)
+                    *chosen = (*chosen + 1) % options.len().max(1);
                 }
                 KeyCode::Left => {
                     *chosen = chosen.checked_sub(1).unwrap_or(options.len().saturating_sub(1));

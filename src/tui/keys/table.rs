@@ -574,7 +574,8 @@ fn submit_label(state: &State) -> &'static str {
         (_, false) => "next",
         (Context::Connect, _) => "check this server",
         (Context::Workshop, _) => "see what it would write…",
-        _ if matches!(state.top(), Some(Overlay::Save(_) | Overlay::Sure { .. })) => "write",
+        _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ if matches!(state.top(), Some(Overlay::Sure { .. })) => "do it",
         _ => "go on",
     }
 }

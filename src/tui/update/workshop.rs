@@ -81,6 +81,8 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::crossterm::event::KeyCode;
+
     use super::*;
 
     fn form(defaults: &AuthorityForm) -> Form {
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(form.value(KEY), "RSA 2048");
         assert!(form.fields[KEY].help.contains("yaSSL knows RSA alone"));
         form.focus = KEY;
-        form.key(ratatui::crossterm::event::KeyCode::Right.into());
+        form.key(KeyCode::Right.into());
         assert_eq!(form.value(KEY), "RSA 2048", "there is nothing else");
     }
 
