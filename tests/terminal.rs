@@ -10,15 +10,18 @@ use std::sync::Arc;
 use common::fake::{Fake, target};
 use common::pty::Pty;
 use mytls::apply::{Applied, Plan};
+use mytls::ca::Catalog;
 use mytls::checklist::Examination;
 use mytls::facts::gather::{Cancel, Progress};
 use mytls::facts::{AccountName, Target};
 use mytls::remedy::Remedy;
 use mytls::secret::Secret;
 use mytls::tui::engine::{
-    AuthorityForm, Engine, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+    AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
+    StatementForm,
 };
 use mytls::tui::{Start, run};
+use mytls::x509::Certificate;
 use nix::sys::signal::Signal;
 use portable_pty::CommandBuilder;
 
@@ -170,6 +173,36 @@ impl Engine for Odd {
 
     fn authority_form(&self, exam: &Examination, user: Option<&str>) -> AuthorityForm {
         self.fake.authority_form(exam, user)
+    }
+
+    fn key_kinds(&self, exam: &Examination) -> KeyKinds {
+        self.fake.key_kinds(exam)
+    }
+
+    fn authority(&self, exam: &Examination) -> Result<Option<Catalog>, String> {
+        self.fake.authority(exam)
+    }
+
+    fn issued(&self, exam: &Examination, serial: &str) -> Result<Certificate, String> {
+        self.fake.issued(exam, serial)
+    }
+
+    fn plan_renewal(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        same_key: bool,
+    ) -> Result<Plan, String> {
+        self.fake.plan_renewal(exam, serial, same_key)
+    }
+
+    fn plan_revocation(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        reason: Reason,
+    ) -> Result<Plan, String> {
+        self.fake.plan_revocation(exam, serial, reason)
     }
 
     fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String> {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::fake::{Fake, app, target};
+use common::fake::{Fake, app, authority, target};
 use common::svg;
 use common::walker::Walker;
 use mytls::facts::gather::{Progress, ProgressState};
@@ -17,6 +17,15 @@ fn broken() -> Walker<Fake> {
 
 fn mended() -> Walker<Fake> {
     Walker::new(Fake::new(|does| does.key_matches = true), Some(target()))
+}
+
+/// With a CA that has issued a few certificates.
+fn with_ca() -> Walker<Fake> {
+    let fake = Fake::new(|does| {
+        does.key_matches = true;
+        does.authority = Some(authority());
+    });
+    Walker::new(fake, Some(target()))
 }
 
 /// The whole walk: from a server whose TLS is off to an account that is proven.
@@ -497,8 +506,145 @@ fn ascii_is_enough() {
         let screen = w.walk(keys).screen();
         assert!(screen.is_ascii(), "{screen}");
     }
+    let mut ca = with_ca();
+    ca.state.ascii = true;
+    for keys in ["5g", "<down>", "/'x'", "<esc>r", "<esc>x", "<esc><enter>"] {
+        let screen = ca.walk(keys).screen();
+        assert!(screen.is_ascii(), "{screen}");
+    }
+    ca.walk("<esc>").sees("`- Example CA").sees("==|====>");
     w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
     w.walk("4<end>").sees("/ the server presents").sees(" - x Key");
+}
+
+#[test]
+fn the_ca_is_shown_as_it_is_what_expires_next_on_top() {
+    let mut w = with_ca();
+    w.resize(120, 40).walk("5g").sees("! next: client billing expires on 2026-12-04, in 12 days");
+    w.sees("✓ Example Root").sees("✓ └─ Example CA").sees("├─ servers (1)");
+    w.sees("└─ clients (5)").sees("! ").sees("12 days").sees("✗       ├─ etl").sees("expired");
+    w.sees("revoked").does_not_see("replaced   ");
+    // the cursor is on the first that was issued, its card below
+    w.sees("── server db1.example, 10.0.0.5").sees("subject    /CN=db1.example");
+    w.sees("for hosts").sees("in the files of a server");
+    w.walk("<down>").sees("── client billing").walk("<up>").sees("── server db1.example");
+    w.walk("<end>").sees("── client intern").sees("revoked 2026-11-19 (privilege-withdrawn)");
+    w.walk("<home>").sees("── root CA Example Root").sees("none: nothing of it was revoked yet");
+    w.resize(80, 24).walk("<pgdn>").sees("── client app");
+    w.walk("<esc>").sees("Who has to show a certificate");
+    assert_eq!(w.state.place, Place::Step(Step::Accounts), "back where it was opened");
+}
+
+#[test]
+fn what_is_looked_for_is_found_as_it_is_typed() {
+    let mut w = with_ca();
+    w.walk("5g/").sees("find  ").walk("'q'").sees("nothing like it");
+    w.walk("<backspace>'RSA'").sees("1 line").sees("db1.example").does_not_see("─ billing");
+    w.walk("<c-u>'EXPIRED'").sees("── client etl").walk("<up><down><enter>");
+    // now letters are keys again
+    w.walk("x").sees("it has expired: nobody takes it any more").sees("find  EXPIRED");
+    w.walk("<esc>").does_not_see("find  EXPIRED").sees("── client etl").sees("billing");
+    w.walk("/'web'<esc>").does_not_see("find  web").sees("── client web").walk("<esc>");
+    w.sees("Who has to show a certificate");
+    assert!(!w.quit, "a q that is typed quits nothing");
+}
+
+#[test]
+fn the_list_is_sorted_and_shows_all_on_request() {
+    let mut w = with_ca();
+    let order = |w: &Walker<Fake>| {
+        let screen = w.screen();
+        let at = |name: &str| screen.find(&format!("─ {name} ")).unwrap_or(usize::MAX);
+        at("billing") < at("app")
+    };
+    w.resize(120, 40).walk("5g").sees("1 replaced left out, a shows all");
+    assert!(order(&w), "billing expires first");
+    w.walk("s").sees("by name");
+    assert!(!order(&w));
+    w.walk("a").sees("– ").sees("replaced").walk("a").does_not_see("– ");
+}
+
+#[test]
+fn a_certificate_is_renewed_with_the_key_that_was_chosen() {
+    let mut w = with_ca();
+    w.walk("5g<down>r").sees("Renew client billing").sees("▶ 1  a new key");
+    w.walk("<enter>").sees("a new key").sees("This will be written").sees("0600 root:root");
+    w.walk("<esc><down><enter>").sees("the same key").walk("<esc>2<enter>").sees("the same key");
+    w.walk("w").sees("done: renew").walk("<enter>").sees("── client billing");
+    assert!(matches!(w.state.place, Place::Authority(_)));
+    w.walk("<home>r").sees("mytls ca rotate");
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_asked_twice() {
+    let mut w = with_ca();
+    w.walk("5g<end><up>").sees("── client etl").walk("<home><pgdn>").sees("── client app");
+    w.walk("x").sees("Revoke client app").sees("That cannot").sees("be taken back");
+    w.walk("2<enter>").sees("key-compromise").sees("/root/ca/crl.pem").sees("w go on…");
+    w.walk("w").sees("Type revoke and press Enter");
+    assert!(w.state.done.is_empty());
+    w.walk("<enter>").sees("type revoke, or Esc to leave it as it is");
+    w.walk("'w'<enter>").sees("type revoke, or Esc");
+    w.walk("<esc>").sees("This will be written").walk("<esc>").sees("Revoke client app");
+    assert!(w.state.done.is_empty(), "nothing is done that was not said yes to twice");
+    w.walk("<enter>w'revoke'<enter>").sees("done: revoke").walk("<enter>");
+    // the list was read again, the same line is selected
+    w.sees("── client app").sees("revoked 2026-11-22 (key-compromise)");
+    w.walk("x").sees("it is revoked already");
+}
+
+#[test]
+fn new_ones_are_made_from_there_and_back_leads_there() {
+    let mut w = with_ca();
+    w.walk("5gm").sees("name of the CA").walk("<esc>").sees("── server db1.example");
+    w.walk("<enter>").sees("its copy").sees("/root/ca/issued/5C5C").walk("q<esc>");
+    w.sees("Who has to show a certificate");
+}
+
+#[test]
+fn the_certificate_is_copied_and_no_key() {
+    let mut w = with_ca();
+    w.walk("5gy");
+    assert!(w.copied.last().unwrap().starts_with("-----BEGIN CERTIFICATE"));
+    w.walk("<home>y");
+    assert!(w.copied.last().unwrap().starts_with("-----BEGIN CERTIFICATE"));
+}
+
+#[test]
+fn a_ca_that_cannot_be_read_says_why() {
+    let mut w = with_ca();
+    w.walk("5g");
+    w.walk("<esc>");
+    w.held = Some(Vec::new());
+    w.walk("g");
+    let why = "line 3 of the CA's list cannot be read".to_owned();
+    w.take(Msg::Ended(w.state.last_job, Outcome::Authority(Err(why))));
+    w.sees("the private CA cannot be read").sees("line 3 of the CA's list");
+}
+
+/// Only what is seen is formatted: a key press in a list of 10,000 takes no longer than a blink.
+#[test]
+fn ten_thousand_certificates_are_gone_through_without_waiting() {
+    let mut w = with_ca();
+    w.engine.change(|does| {
+        let catalog = does.authority.as_mut().unwrap();
+        let one = catalog.entries.pop().unwrap();
+        catalog.entries.extend((0..10_000).map(|at| {
+            let mut entry = one.clone();
+            entry.serial = format!("{at:032X}");
+            entry.names = vec![format!("client{at}")];
+            entry
+        }));
+    });
+    w.walk("5g");
+    let begun = std::time::Instant::now();
+    const KEYS: u32 = 40;
+    for _ in 0..KEYS / 2 {
+        w.walk("<pgdn><down>").screen();
+    }
+    let each = begun.elapsed() / KEYS;
+    assert!(each.as_millis() < 60, "{each:?} for a key, in a build without optimisation");
+    w.walk("/'client9999'").sees("1 line").sees("── client client9999");
 }
 
 /// Every screen, in every size a terminal can have: nothing panics, and a terminal that is too
@@ -524,10 +670,16 @@ fn no_size_breaks_a_screen() {
         "?",
         "ne",
         "t",
+        "ca 5g",
+        "ca 5g/'app'",
+        "ca 5g<enter>",
+        "ca 5gr",
+        "ca 5gx<enter>w",
+        "ca 5g<end>?",
     ];
     for keys in screens {
-        let mut w = broken();
-        w.walk(keys);
+        let mut w = if keys.starts_with("ca ") { with_ca() } else { broken() };
+        w.walk(keys.trim_start_matches("ca "));
         for columns in (0..=100).step_by(11).chain([1, 39, 40, 41, 59, 60, 80]) {
             for rows in (0..=40).step_by(9).chain([1, 11, 12, 13, 16, 24]) {
                 w.resize(columns, rows).screen();
@@ -560,6 +712,15 @@ fn the_screens_at_three_sizes() {
     ];
     for (name, keys) in places {
         let mut w = broken();
+        w.walk(keys);
+        w.state.toast = None;
+        for (columns, rows) in [(80, 24), (120, 40), (60, 16)] {
+            w.resize(columns, rows);
+            insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), w.screen());
+        }
+    }
+    for (name, keys) in [("ca", "5g<down>"), ("ca_find", "5g/'b'"), ("revoke", "5g<down>x")] {
+        let mut w = with_ca();
         w.walk(keys);
         w.state.toast = None;
         for (columns, rows) in [(80, 24), (120, 40), (60, 16)] {

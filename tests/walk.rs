@@ -107,6 +107,18 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     }
     picture(&pty, "report", "mytls: the report");
 
+    // the CA as it is now; the server's certificate renewed, and read by the server without a stop
+    pty.keys("g").sees("├─ servers (1)").sees("this server presents it now");
+    pty.keys("r").sees("▶ 1  a new key").keys("\r").sees("5 files, 1 reload");
+    pty.keys("w").sees("the server read its files again").sees("checked: nothing is wrong");
+    pty.keys("\r").sees("3 issued").sees("this server presents it now");
+    pty.keys("\x1b[B").sees("── client app").keys("x2\r").sees("revoked stays revoked");
+    pty.keys("w").sees("Type revoke").keys("revoke\r").sees("signed the list of");
+    pty.sees("checked: ").keys("\ra").sees("✗    └─ app").sees("– │  └─").sees("replaced");
+    pty.sees("state    revoked").sees("Enter card");
+    picture(&pty, "ca", "mytls: the private CA, and what it issued");
+    pty.keys("\x1b").sees("nothing that is known of");
+
     assert_eq!(pty.keys("q").ends(), 0);
     assert_eq!(pty.is_restored(), Ok(()));
     let screen = pty.screen();

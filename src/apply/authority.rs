@@ -9,13 +9,14 @@ use nix::unistd::{Group, User};
 use super::remedy::edit;
 use super::{Issue, Plan, Write};
 use crate::ca::{
-    Authority, AuthoritySpec, CaError, Issued, KeyKind, Kind, PlainName, San, Store, Subject,
-    Validity,
+    Authority, AuthoritySpec, CaError, Destination, Issued, KeyKind, Kind, PlainName, San, Store,
+    Subject, Validity,
 };
-use crate::facts::{Facts, Require, files};
+use crate::facts::{Facts, Require, ServerFacts, files};
 use crate::printable::printable;
 use crate::remedy::certificates::{self, ca_name, server_names};
 use crate::remedy::{Effect, statement};
+use crate::secret::Secret;
 
 /// What is wanted of the workshop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,13 +137,27 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
         plan.trust = Some(dir.join(Store::CA_FILE));
         plan.warnings.extend(left_behind(facts, &authority, &dir));
     }
-    plan.issue = Some(Issue { dir, create, certificates });
+    let server = (!wishes.server_names.is_empty())
+        .then(|| Destination { files: server_paths(wishes).to_vec(), deployed: true });
+    plan.issue = Some(Issue { dir, create, certificates, server });
     Ok(plan)
 }
 
 /// The CA that lies where mytls keeps this server's, if it can be used.
 fn own_store(facts: &Facts) -> Option<Store> {
     Store::open(facts.target.ca_dir.as_ref()?).ok()
+}
+
+/// Opens a CA to work with it. A passphrase is asked for by the CA's own commands alone.
+pub(super) fn open(dir: &Path) -> Result<Store, String> {
+    Store::open(dir).map_err(|error| match error {
+        CaError::KeyEncrypted { .. } => format!(
+            "the CA's key is under a passphrase, which is not asked for here: use mytls ca client, \
+             server, renew or revoke with --ca-dir {}",
+            printable(&dir.display().to_string())
+        ),
+        error => error.to_string(),
+    })
 }
 
 /// The folder for the CA of this name, and the CA if it is there already.
@@ -152,7 +167,7 @@ fn place(facts: &Facts, name: &str) -> Result<(PathBuf, Option<Store>), String> 
     if !Store::exists(&dir) {
         return Ok((dir, None));
     }
-    let store = Store::open(&dir).map_err(|error| error.to_string())?;
+    let store = open(&dir)?;
     let theirs = store.authority().summary().subject.short();
     if theirs == name.trim() {
         return Ok((dir, Some(store)));
@@ -172,8 +187,7 @@ fn server_files(
 ) -> Result<(), String> {
     let said = |error: CaError| error.to_string();
     let owner = server_owner(facts);
-    let path = |name: &str| wishes.folder.join(name);
-    let (ca, certificate, key) = (path("ca.pem"), path("server-cert.pem"), path("server-key.pem"));
+    let [certificate, key, ca] = server_paths(wishes);
     let kind = wishes.key.describe();
     let chain = if issued.chain.len() > 1 { "certificate and its chain" } else { "certificate" };
     let key_mode = if owner.is_some() { 0o640 } else { 0o600 };
@@ -184,12 +198,7 @@ fn server_files(
             0o644,
             format!("server {chain}"),
         ),
-        Write::key(
-            &key,
-            issued.key_pem().map_err(said)?,
-            key_mode,
-            format!("{kind} key, never shown"),
-        ),
+        Write::key(&key, server_key(facts, issued)?, key_mode, format!("{kind} key, never shown")),
         Write::text(&ca, issued.ca_pem().map_err(said)?, 0o644, "the CA, for verifying clients"),
     ];
     for write in writes.iter_mut().filter(|write| !write.replaces) {
@@ -235,6 +244,23 @@ fn server_files(
     }
     plan.effect = Effect::Restart;
     Ok(())
+}
+
+/// Certificate, key and CA in the server's folder.
+fn server_paths(wishes: &Wishes) -> [PathBuf; 3] {
+    ["server-cert.pem", "server-key.pem", "ca.pem"].map(|name| wishes.folder.join(name))
+}
+
+/// The key in the form that this server reads: yaSSL knows PKCS#1 alone.
+fn server_key(facts: &Facts, issued: &Issued) -> Result<Secret, String> {
+    let yassl = facts.server.read().is_some_and(ServerFacts::is_yassl);
+    match issued.key.rsa() {
+        Ok(rsa) if yassl => {
+            let pem = rsa.private_key_to_pem().map_err(|error| error.to_string())?;
+            Ok(Secret::new(String::from_utf8_lossy(&zeroize::Zeroizing::new(pem))))
+        }
+        _ => issued.key_pem().map_err(|error| error.to_string()),
+    }
 }
 
 fn client_files(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::ca::store::Kind;
-use crate::ca::{Authority, Issued};
+use crate::ca::{Authority, Destination, Issued};
 use crate::facts::session::Route;
 use crate::facts::{Facts, Target, Transport};
 use crate::remedy::Effect;
@@ -14,6 +14,7 @@ use crate::secret::Secret;
 pub mod authority;
 mod diff;
 pub mod journal;
+pub mod register;
 pub mod remedy;
 mod run;
 
@@ -26,6 +27,8 @@ pub struct Plan {
     pub title: String,
     /// A new CA, and what is to be entered in its list, or in that of one that exists.
     pub issue: Option<Issue>,
+    /// Something the CA issued is renewed or revoked.
+    pub change: Option<Change>,
     pub writes: Vec<Write>,
     /// Shell commands on this host, each with what takes it back.
     pub commands: Vec<Command>,
@@ -41,6 +44,8 @@ pub struct Plan {
     pub trust: Option<PathBuf>,
     /// What a person should know before saying yes.
     pub warnings: Vec<String>,
+    /// It cannot be undone: asked twice, and this word is to be typed.
+    pub asked_again: Option<&'static str>,
 }
 
 /// What a private CA does in the course of a plan. The files it writes are listed among the
@@ -51,7 +56,11 @@ pub struct Issue {
     /// `None`: the CA that lies there.
     pub create: Option<Authority>,
     pub certificates: Vec<(Issued, Kind, Vec<String>)>,
+    /// Where the files of the server certificate among them lie.
+    pub server: Option<Destination>,
 }
+
+pub use register::Change;
 
 impl std::fmt::Debug for Issue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use mysql::Conn;
 use mysql::prelude::Queryable as _;
 
-use super::{Applied, ApplyError, Content, Issue, Plan, Restart, Write};
-use crate::ca::store::Store;
+use super::{Applied, ApplyError, Change, Content, Issue, Plan, Restart, Write};
+use crate::ca::crl::Update;
+use crate::ca::store::{Kind, Store};
 use crate::disk::{self, Meta};
 use crate::facts::session::{self, Session};
 use crate::printable::{printable, printable_lines};
@@ -44,6 +45,9 @@ impl Run<'_> {
     fn all(&mut self, plan: &Plan, restart: Option<&dyn Restart>) -> Result<(), ApplyError> {
         if let Some(issue) = &plan.issue {
             self.issue(issue)?;
+        }
+        if let Some(change) = &plan.change {
+            self.change(change)?;
         }
         for write in &plan.writes {
             if let Err(error) = self.write(write) {
@@ -107,9 +111,43 @@ impl Run<'_> {
             None => Store::open(dir)?,
         };
         for (issued, kind, names) in &issue.certificates {
-            store.record(issued, *kind, names.clone())?;
+            match (kind, &issue.server) {
+                (Kind::Server, Some(to)) => store.record_server(issued, names.clone(), to)?,
+                _ => store.record(issued, *kind, names.clone())?,
+            }
             let subject = issued.summary().subject.display();
             self.done(format!("issued a {} certificate: {subject}", kind.name()), "");
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), ApplyError> {
+        let store = Store::open(change.dir())?;
+        match change {
+            Change::Renew { entry, issued, .. } => {
+                let (issued, written) = store.hand_out_again(entry, (**issued).clone(), None)?;
+                let serial = issued.summary().serial;
+                self.done(format!("renewed {}: serial {serial}", change.subject()), "");
+                for file in &written {
+                    let path = &file.path;
+                    let (what, undo) = match &file.backup {
+                        Some(backup) => (
+                            format!("wrote {} (before: {})", shown(path), shown(backup)),
+                            format!("mv {} {}", shell::path(backup), shell::path(path)),
+                        ),
+                        None => (format!("wrote {}", shown(path)), String::new()),
+                    };
+                    self.done(what, &undo);
+                }
+            }
+            Change::Revoke { entry, reason, .. } => {
+                let serials = [entry.serial.clone()];
+                let signed = store.revoke(&serials, *reason, &Update::default())?;
+                self.done(format!("revoked {} ({})", change.subject(), reason.name()), "");
+                let lists = printable(&signed.signed.join(", ")).into_owned();
+                let file = shown(&change.dir().join(Store::CRL_FILE));
+                self.done(format!("signed the list of {lists} anew: {file}"), "");
+            }
         }
         Ok(())
     }

@@ -199,6 +199,7 @@ impl Authority {
                 not_before: params.not_before.unix_timestamp(),
                 not_after: params.not_after.unix_timestamp(),
                 sha256: hex(&openssl::sha::sha256(&der)),
+                key: kind.describe().to_owned(),
                 ..Entry::empty(Kind::Client, vec![row.name.to_string()])
             };
             let certificate = format!("{leaf}{intermediates}");

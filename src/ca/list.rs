@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::error::day;
-use super::store::{Catalog, Entry, Kind};
+pub use super::error::day;
+use super::store::{Catalog, Entry};
+use super::tree::{Branch, Order, Tree, What};
 use super::watch;
 use crate::printable::printable;
 use crate::x509::{Certificate, OneLine};
@@ -42,43 +43,30 @@ impl Status {
             _ => Self::Valid,
         }
     }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
+            Self::Dropped => "never handed out",
+        }
+    }
 }
 
 /// The tree: each CA under the one that signed it, servers and clients under the last, what expires
 /// next on top; beside each its lifetime, all on one time line with today marked.
 pub fn text(catalog: &Catalog, now: i64, look: Look) -> String {
-    let mut rows = Vec::new();
-    for (depth, ca) in catalog.chain.iter().rev().enumerate() {
-        rows.push(Row::of_ca(ca, depth));
-    }
-    let depth = catalog.chain.len();
-    let mut left_out = 0;
-    for (kind, title) in [(Kind::Server, "servers"), (Kind::Client, "clients")] {
-        let mut entries: Vec<(Status, &Entry)> = (catalog.entries.iter())
-            .filter(|entry| entry.kind == kind)
-            .map(|entry| (Status::of(entry, now), entry))
-            .filter(|(status, _)| {
-                let shown = look.all || matches!(status, Status::Valid | Status::Expired);
-                left_out += usize::from(!shown);
-                shown
-            })
-            .collect();
-        if entries.is_empty() {
-            continue;
-        }
-        entries.sort_by(|(one, a), (other, b)| {
-            let order = |status, entry: &Entry| (status != Status::Valid, entry.not_after);
-            order(*one, a).cmp(&order(*other, b)).then_with(|| a.names.cmp(&b.names))
-        });
-        rows.push(Row::title(title, entries.len(), depth));
-        rows.extend(entries.iter().map(|(status, entry)| Row::of(*status, entry, depth + 1)));
-    }
+    let tree = Tree::grow(catalog, now, Order::Expiry, |_, status| {
+        look.all || matches!(status, Status::Valid | Status::Expired)
+    });
     let mut text = String::new();
     // writing to a String cannot fail
     if let Some(next) = watch::next(catalog, now) {
         let _ = writeln!(text, "next: {}\n", next.sentence(now));
     }
-    draw(&mut text, &rows, now, look);
+    draw(&mut text, catalog, &tree, look);
     for list in &catalog.lists {
         let name = catalog.chain.get(list.of).map_or(String::new(), |ca| ca.subject.short());
         let (name, count, until) = (printable(&name), list.serials.len(), day(list.next_update));
@@ -87,8 +75,8 @@ pub fn text(catalog: &Catalog, now: i64, look: Look) -> String {
     if catalog.entries.is_empty() {
         text.push_str("\nnothing was issued yet\n");
     }
-    if left_out > 0 {
-        let _ = writeln!(text, "\n{left_out} revoked or replaced: --all shows them");
+    if tree.left_out > 0 {
+        let _ = writeln!(text, "\n{} revoked or replaced: --all shows them", tree.left_out);
     }
     if !catalog.under_way.is_empty() {
         let count = catalog.under_way.len();
@@ -174,100 +162,51 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
     crate::printable::printable_json(&json) + "\n"
 }
 
-/// A line of the tree.
-struct Row {
-    depth: usize,
-    what: String,
-    /// From when until when; `None` for a title.
-    life: Option<(i64, i64)>,
-    /// What else there is to say.
-    more: String,
-}
-
-impl Row {
-    fn of_ca(ca: &Certificate, depth: usize) -> Self {
-        let what = printable(&ca.subject.short()).into_owned();
-        let more = if ca.self_signed { "root CA" } else { "CA" };
-        Self { depth, what, life: Some((ca.not_before, ca.not_after)), more: more.to_owned() }
-    }
-
-    fn title(title: &str, count: usize, depth: usize) -> Self {
-        Self { depth, what: format!("{title} ({count})"), life: None, more: String::new() }
-    }
-
-    fn of(status: Status, entry: &Entry, depth: usize) -> Self {
-        let mut more = match status {
-            Status::Valid => String::new(),
-            Status::Expired => "expired  ".to_owned(),
-            Status::Replaced => "replaced  ".to_owned(),
-            Status::Dropped => "never handed out  ".to_owned(),
-            Status::Revoked => entry.revoked.map_or(String::new(), |revoked| {
-                format!("revoked {} ({})  ", day(revoked.at), revoked.reason.name())
-            }),
-        };
-        more.push_str(&entry.serial);
-        let what = printable(&entry.names.join(", ")).into_owned();
-        Self { depth, what, life: Some((entry.not_before, entry.not_after)), more }
-    }
-}
-
-fn draw(text: &mut String, rows: &[Row], now: i64, look: Look) {
+/// The tree, beside each line its lifetime and what else there is to say.
+fn draw(text: &mut String, catalog: &Catalog, tree: &Tree, look: Look) {
     const WIDEST: usize = 44;
-    let lives = || rows.iter().filter_map(|row| row.life);
-    let from = lives().map(|(from, _)| from).min().unwrap_or(now).min(now);
-    let until = lives().map(|(_, until)| until).max().unwrap_or(now).max(now + 1);
-    let glyphs = if look.ascii { ["|- ", "`- ", "|  "] } else { ["├─ ", "└─ ", "│  "] };
-    let width = |row: &Row| row.depth * 3 + row.what.chars().count();
-    let alive = rows.iter().filter(|row| row.life.is_some());
-    let widest = alive.map(width).max().unwrap_or(0).min(WIDEST);
-    // for each depth, whether something of that depth follows before the tree goes up again
-    let mut follows = vec![false; rows.iter().map(|row| row.depth + 1).max().unwrap_or(1)];
-    let mut lasts = vec![Vec::new(); rows.len()];
-    for (at, row) in rows.iter().enumerate().rev() {
-        follows.truncate(row.depth + 1);
-        lasts[at].clone_from(&follows);
-        follows[row.depth] = true;
-        follows.resize(follows.len().max(row.depth + 2), false);
-    }
-    for (row, follows) in rows.iter().zip(&lasts) {
-        let mut name = String::new();
-        for follows in follows.iter().take(row.depth).skip(1) {
-            name.push_str(if *follows { glyphs[2] } else { "   " });
-        }
-        if row.depth > 0 {
-            name.push_str(if follows.get(row.depth) == Some(&true) {
-                glyphs[0]
-            } else {
-                glyphs[1]
-            });
-        }
-        name.push_str(&row.what);
-        let Some(life) = row.life else {
-            let _ = writeln!(text, "{name}");
-            continue;
+    let name = |line: &Branch| line.trunk(look.ascii) + &name(catalog, line);
+    let alive = tree.lines.iter().filter(|line| line.life(catalog).is_some());
+    let widest = alive.map(|line| name(line).chars().count()).max().unwrap_or(0).min(WIDEST);
+    for line in &tree.lines {
+        let name = name(line);
+        // writing to a String cannot fail
+        let _ = match line.life(catalog) {
+            None => writeln!(text, "{name}"),
+            Some(life) => {
+                let bar = tree.time.bar(life, LINE, look.ascii);
+                let (until, more) = (day(life.1), more(catalog, line));
+                let whole = format!("{name:<widest$}  {bar}  until {until}  {more}");
+                writeln!(text, "{}", whole.trim_end())
+            }
         };
-        let bar = bar(life, (from, until), now, look.ascii);
-        let whole = format!("{name:<widest$}  {bar}  until {}  {}", day(life.1), row.more);
-        let _ = writeln!(text, "{}", whole.trim_end());
     }
 }
 
-/// A lifetime on the time line, today marked.
-fn bar(life: (i64, i64), whole: (i64, i64), now: i64, ascii: bool) -> String {
-    let column = |at: i64| {
-        let span = i128::from((whole.1 - whole.0).max(1));
-        let place = i128::from(at - whole.0) * (LINE as i128 - 1) / span;
-        usize::try_from(place.clamp(0, LINE as i128 - 1)).unwrap_or(0)
+/// What a line is about: a CA, the kind of what stands below, or an account or server.
+pub fn name(catalog: &Catalog, line: &Branch) -> String {
+    match line.what {
+        What::Ca(at) => printable(&catalog.chain[at].subject.short()).into_owned(),
+        What::Title(kind, count) => format!("{}s ({count})", kind.name()),
+        What::Entry(at, _) => printable(&catalog.entries[at].names.join(", ")).into_owned(),
+    }
+}
+
+fn more(catalog: &Catalog, line: &Branch) -> String {
+    let (entry, status) = match line.what {
+        What::Ca(at) if catalog.chain[at].self_signed => return "root CA".to_owned(),
+        What::Ca(_) => return "CA".to_owned(),
+        What::Title(..) => return String::new(),
+        What::Entry(at, status) => (&catalog.entries[at], status),
     };
-    let (from, until, today) = (column(life.0), column(life.1), column(now));
-    let [full, empty, mark] = if ascii { ['=', '.', '|'] } else { ['━', '·', '┃'] };
-    (0..LINE)
-        .map(|at| match at {
-            at if at == today => mark,
-            at if (from..=until).contains(&at) => full,
-            _ => empty,
-        })
-        .collect()
+    let state = match (status, entry.revoked) {
+        (Status::Revoked, Some(revoked)) => {
+            format!("revoked {} ({})  ", day(revoked.at), revoked.reason.name())
+        }
+        (Status::Valid, _) => String::new(),
+        (status, _) => format!("{}  ", status.word()),
+    };
+    state + &entry.serial
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod renew;
 pub mod request;
 mod sign;
 pub mod store;
+pub mod tree;
 pub(crate) mod unsound;
 pub mod watch;
 

@@ -32,10 +32,26 @@ impl Store {
         how: Renewal,
         out: Option<&Path>,
     ) -> Result<(Issued, Vec<Written>), CaError> {
+        self.hand_out_again(entry, self.issue_again(entry, how)?, out)
+    }
+
+    /// The first half of [`Self::renew`]: the new certificate, in memory.
+    pub fn issue_again(&self, entry: &Entry, how: Renewal) -> Result<Issued, CaError> {
+        still_current(Some(entry))?;
         let old = self.certificate(&entry.serial)?;
         let key = if how.same_key { self.key_of(entry, &old)? } else { like(&old)?.generate()? };
         let mut issued = self.authority().issue_again(&old, key, how.validity)?;
         issued.key_form = self.form_of(entry);
+        Ok(issued)
+    }
+
+    /// The second half: it is entered in the list and laid where the old one lies.
+    pub fn hand_out_again(
+        &self,
+        entry: &Entry,
+        issued: Issued,
+        out: Option<&Path>,
+    ) -> Result<(Issued, Vec<Written>), CaError> {
         match entry.kind {
             Kind::Client => self.renew_client(entry, issued, out),
             Kind::Server => self.renew_server(entry, issued, out),

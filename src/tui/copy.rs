@@ -21,6 +21,7 @@ pub fn text(state: &State) -> Option<String> {
         },
         Place::Step(Step::Report) => Some(plain(&screen::report::lines(state, 100))),
         Place::Step(_) => row(state),
+        Place::Authority(_) => Some(state.register.as_ref()?.certificate()?.pem.clone()),
         Place::Workshop(_) => None,
     }
 }

@@ -8,13 +8,17 @@ use std::path::PathBuf;
 
 pub use crate::apply::remedy::NotPlanned;
 use crate::apply::{Applied, Plan};
+use crate::ca::Catalog;
 pub use crate::ca::KeyKind;
+pub use crate::ca::crl::Reason;
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress};
 use crate::facts::{AccountName, Target};
 use crate::remedy::Remedy;
+pub use crate::remedy::key_kinds::KeyKinds;
 pub use crate::remedy::offer::Level;
 use crate::secret::Secret;
+use crate::x509::Certificate;
 
 /// What the wizard can ask for. Every method may block and is called on a job's thread, but for
 /// [`Engine::can_restart`]. Error texts are shown as they are: one or two sentences that say what
@@ -31,6 +35,31 @@ pub trait Engine: Send + Sync {
     /// Defaults for the workshop, real values all of them. `user` is the account the client
     /// certificate is for, when the wizard comes from one.
     fn authority_form(&self, exam: &Examination, user: Option<&str>) -> AuthorityForm;
+
+    /// The kinds of keys that this server can use.
+    fn key_kinds(&self, exam: &Examination) -> KeyKinds;
+
+    /// The private CA that is kept for this server, and what it issued; `None` where there is none.
+    fn authority(&self, exam: &Examination) -> Result<Option<Catalog>, String>;
+
+    /// A certificate that it issued, by serial number.
+    fn issued(&self, exam: &Examination, serial: &str) -> Result<Certificate, String>;
+
+    /// What another certificate in the place of this one would write. Touches nothing.
+    fn plan_renewal(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        same_key: bool,
+    ) -> Result<Plan, String>;
+
+    /// What revoking this certificate would write. Touches nothing.
+    fn plan_revocation(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        reason: Reason,
+    ) -> Result<Plan, String>;
 
     /// What a private CA, a server certificate and a client certificate would write, and the edit
     /// of the server's options. Touches nothing.

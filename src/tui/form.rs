@@ -3,6 +3,8 @@
 //! Leaving a field backwards never validates and never loses what was typed; an error stands under
 //! its field and goes away with the next key.
 
+use std::borrow::Cow;
+
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler as _;
@@ -21,7 +23,7 @@ pub struct Form {
 pub struct Field {
     pub label: &'static str,
     /// One line below the form while the field has the focus.
-    pub help: &'static str,
+    pub help: Cow<'static, str>,
     pub entry: Entry,
     /// In words that say what to do.
     pub error: Option<String>,
@@ -34,7 +36,7 @@ pub enum Entry {
     Number(Input),
     Secret(Secret),
     Choice {
-        options: &'static [&'static str],
+        options: Vec<&'static str>,
         chosen: usize,
     },
 }
@@ -54,15 +56,15 @@ impl Field {
 
     pub fn choice(
         label: &'static str,
-        help: &'static str,
-        options: &'static [&'static str],
+        help: impl Into<Cow<'static, str>>,
+        options: impl Into<Vec<&'static str>>,
         chosen: usize,
     ) -> Self {
-        Self::new(label, help, Entry::Choice { options, chosen })
+        Self::new(label, help, Entry::Choice { options: options.into(), chosen })
     }
 
-    fn new(label: &'static str, help: &'static str, entry: Entry) -> Self {
-        Self { label, help, entry, error: None }
+    fn new(label: &'static str, help: impl Into<Cow<'static, str>>, entry: Entry) -> Self {
+        Self { label, help: help.into(), entry, error: None }
     }
 
     /// What was typed, without blanks around it; empty for a secret.
@@ -159,8 +161,12 @@ impl Form {
             (KeyCode::Backspace, Entry::Secret(secret)) => secret.pop(),
             (KeyCode::Char('u'), Entry::Secret(secret)) => secret.clear(),
             (code, Entry::Choice { options, chosen }) => match code {
-                KeyCode::Right | KeyCode::Char(' ') => *chosen = (*chosen + 1) % options.len(),
-                KeyCode::Left => *chosen = (*chosen + options.len() - 1) % options.len(),
+                KeyCode::Right | KeyCode::Char(' ') => {
+                    *chosen = (*chosen + 1) % options.len().max(1);
+                }
+                KeyCode::Left => {
+                    *chosen = chosen.checked_sub(1).unwrap_or(options.len().saturating_sub(1));
+                }
                 _ => {}
             },
             (_, Entry::Text(input) | Entry::Number(input)) => {

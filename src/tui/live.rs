@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{
-    AuthorityForm, Engine, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+    AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
+    StatementForm,
 };
 use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
-use crate::ca::{self, Store};
+use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
 use crate::facts::{AccountName, Target, files, session};
 use crate::printable::printable;
 use crate::prove::{self, Expected, Row, Subject};
+use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Effect, Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
@@ -75,11 +77,47 @@ impl Engine for Live {
         }
         AuthorityForm {
             ca_name: wishes.ca_name,
-            key: wishes.key,
+            key: key_kinds(&exam.facts).kinds.first().copied().unwrap_or_default(),
             server_names: wishes.server_names.join(", "),
             client_account: wishes.client,
             folder: wishes.folder,
         }
+    }
+
+    fn key_kinds(&self, exam: &Examination) -> KeyKinds {
+        key_kinds(&exam.facts)
+    }
+
+    fn authority(&self, exam: &Examination) -> Result<Option<Catalog>, String> {
+        match exam.facts.target.ca_dir.as_deref().filter(|dir| Store::exists(dir)) {
+            Some(dir) => Catalog::read(dir).map(Some).map_err(|error| error.to_string()),
+            None => Ok(None),
+        }
+    }
+
+    fn issued(&self, exam: &Examination, serial: &str) -> Result<Certificate, String> {
+        let dir = exam.facts.target.ca_dir.as_deref().ok_or("it is not known where the CA is")?;
+        ca::store::copy_of(dir, serial)
+            .map(|x509| Certificate::from_openssl(&x509))
+            .map_err(|error| error.to_string())
+    }
+
+    fn plan_renewal(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        same_key: bool,
+    ) -> Result<Plan, String> {
+        apply::register::renewal(&exam.facts, serial, same_key)
+    }
+
+    fn plan_revocation(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        reason: Reason,
+    ) -> Result<Plan, String> {
+        apply::register::revocation(&exam.facts, serial, reason)
     }
 
     fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String> {

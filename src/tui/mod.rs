@@ -34,6 +34,7 @@ pub mod form;
 mod guard;
 pub mod keys;
 pub mod live;
+pub mod register;
 pub mod rows;
 pub mod screen;
 pub mod state;
@@ -243,7 +244,18 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
             Outcome::Examined(Box::new(engine.examine(&target, cancel, &mut progress)))
         }
         Job::Defaults { exam, user } => {
-            Outcome::Defaults(engine.authority_form(&exam, user.as_deref()))
+            let form = engine.authority_form(&exam, user.as_deref());
+            Outcome::Defaults(form, engine.key_kinds(&exam))
+        }
+        Job::Authority { exam } => Outcome::Authority(engine.authority(&exam)),
+        Job::Issued { exam, serial } => Outcome::Issued(engine.issued(&exam, &serial)),
+        Job::PlanRenewal { exam, serial, same_key } => {
+            let plan = engine.plan_renewal(&exam, &serial, same_key);
+            Outcome::Planned(plan.map_err(engine::NotPlanned::ByHand))
+        }
+        Job::PlanRevocation { exam, serial, reason } => {
+            let plan = engine.plan_revocation(&exam, &serial, reason);
+            Outcome::Planned(plan.map_err(engine::NotPlanned::ByHand))
         }
         Job::PlanAuthority { exam, form } => Outcome::Planned(
             engine.plan_authority(&exam, &form).map_err(engine::NotPlanned::ByHand),

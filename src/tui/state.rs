@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyEvent;
 
-use super::engine::{AuthorityForm, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm};
+use super::engine::{
+    AuthorityForm, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason, StatementForm,
+};
 use super::form::Form;
+use super::register::Register;
 use super::rows::{Row, RowKey};
 use crate::apply::{Applied, Plan};
+use crate::ca::Catalog;
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Progress, ProgressState};
 use crate::facts::{Account, AccountName, Target};
 use crate::remedy::Remedy;
 use crate::rules::{Finding, Rule, Step};
 use crate::secret::Secret;
+use crate::x509::Certificate;
 
 /// The wizard between two messages.
 #[derive(Debug)]
@@ -46,6 +51,10 @@ pub struct State {
     /// The answers of a connect form that was sent off, to come back to.
     pub connect_kept: Option<Form>,
     pub workshop: Option<Form>,
+    /// The CA there is, and what it issued.
+    pub register: Option<Register>,
+    /// What is being read of it beside the job.
+    pub fetching: Option<(JobId, Fetch)>,
     pub level: Level,
     pub statement_form: StatementForm,
     pub offers: BTreeMap<OfferKey, Result<Offer, String>>,
@@ -74,7 +83,9 @@ pub enum Place {
     Step(Step),
     /// One account's statement.
     Account(AccountName),
-    /// The private CA; leads back to where it was opened.
+    /// The private CA there is; leads back to where it was opened.
+    Authority(Box<Place>),
+    /// The form that makes a CA and certificates; leads back to where it was opened.
     Workshop(Box<Place>),
 }
 
@@ -111,6 +122,68 @@ pub enum Overlay {
     },
     /// Asks where the report goes.
     Save(Form),
+    /// How one is to be renewed, or why it is revoked.
+    Ways(Ways),
+    /// All of the certificate under the cursor.
+    Card,
+    /// Asked a second time: a word is to be typed.
+    Sure {
+        plan: Arc<Plan>,
+        word: &'static str,
+        form: Form,
+    },
+}
+
+/// A choice before something the CA issued is changed.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    pub what: Changing,
+    pub serial: String,
+    /// `client app`
+    pub name: String,
+    pub chosen: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changing {
+    Renew,
+    Revoke,
+}
+
+impl Changing {
+    /// What there is to choose from, and what each means.
+    pub fn ways(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Renew => &[
+                ("a new key", "the old key opens nothing any more once the old one expired"),
+                ("the same key", "for a key that cannot be replaced; it only lives longer"),
+            ],
+            Self::Revoke => &[
+                ("no reason said", "it is refused all the same"),
+                ("key compromise", "somebody else may have the key"),
+                ("superseded", "another certificate took its place"),
+                ("cessation of operation", "its account or server is no more"),
+                ("privilege withdrawn", "its owner may no longer do what it was for"),
+            ],
+        }
+    }
+
+    /// In the order of [`Self::ways`].
+    pub const REASONS: [Reason; 5] = [
+        Reason::Unspecified,
+        Reason::KeyCompromise,
+        Reason::Superseded,
+        Reason::CessationOfOperation,
+        Reason::PrivilegeWithdrawn,
+    ];
+}
+
+/// What can be read of the CA beside a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    Catalog,
+    /// A certificate, by its serial number.
+    Card(String),
 }
 
 /// The ways to mend one finding.
@@ -209,7 +282,9 @@ pub enum Told {
 pub enum Outcome {
     Examined(Box<Examination>),
     Suggested(Target),
-    Defaults(AuthorityForm),
+    Defaults(AuthorityForm, KeyKinds),
+    Authority(Result<Option<Catalog>, String>),
+    Issued(Result<Certificate, String>),
     Planned(Result<Plan, NotPlanned>),
     Offered(Result<Offer, String>),
     Applied(Result<Applied, (Applied, String)>),
@@ -240,6 +315,10 @@ pub enum Job {
     Defaults { exam: Arc<Examination>, user: Option<String> },
     PlanAuthority { exam: Arc<Examination>, form: AuthorityForm },
     PlanRemedy { exam: Arc<Examination>, remedy: Remedy },
+    Authority { exam: Arc<Examination> },
+    Issued { exam: Arc<Examination>, serial: String },
+    PlanRenewal { exam: Arc<Examination>, serial: String, same_key: bool },
+    PlanRevocation { exam: Arc<Examination>, serial: String, reason: Reason },
     Offer { exam: Arc<Examination>, key: OfferKey },
     Apply { target: Target, plan: Arc<Plan> },
     Prove { exam: Arc<Examination>, account: AccountName, password: Option<Secret> },
@@ -265,6 +344,8 @@ impl State {
             connect: None,
             connect_kept: None,
             workshop: None,
+            register: None,
+            fetching: None,
             level: Level::SubjectAndIssuer,
             statement_form: StatementForm::default(),
             offers: BTreeMap::new(),
@@ -285,7 +366,7 @@ impl State {
             match place {
                 Place::Step(step) => *step,
                 Place::Account(_) => Step::Accounts,
-                Place::Workshop(from) => of(from),
+                Place::Authority(from) | Place::Workshop(from) => of(from),
             }
         }
         of(&self.place)
@@ -413,10 +494,15 @@ impl State {
 
     fn form_under<'a>(&'a self, top: Option<&'a Overlay>) -> Option<&'a Form> {
         match top {
-            Some(Overlay::Password { form, .. } | Overlay::Save(form)) => Some(form),
+            Some(
+                Overlay::Password { form, .. } | Overlay::Save(form) | Overlay::Sure { form, .. },
+            ) => Some(form),
             Some(_) => None,
             None => match &self.place {
                 Place::Workshop(_) => self.workshop.as_ref(),
+                Place::Authority(_) => {
+                    self.register.as_ref().filter(|r| r.typing).map(|r| &r.filter)
+                }
                 Place::Step(Step::Server) => self.connect.as_ref(),
                 _ => None,
             },
@@ -425,10 +511,15 @@ impl State {
 
     pub fn form_mut(&mut self) -> Option<&mut Form> {
         match self.layers.last_mut().map(|layer| &mut layer.over) {
-            Some(Overlay::Password { form, .. } | Overlay::Save(form)) => Some(form),
+            Some(
+                Overlay::Password { form, .. } | Overlay::Save(form) | Overlay::Sure { form, .. },
+            ) => Some(form),
             Some(_) => None,
             None => match &self.place {
                 Place::Workshop(_) => self.workshop.as_mut(),
+                Place::Authority(_) => {
+                    self.register.as_mut().filter(|r| r.typing).map(|r| &mut r.filter)
+                }
                 Place::Step(Step::Server) => self.connect.as_mut(),
                 _ => None,
             },

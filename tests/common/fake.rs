@@ -2,9 +2,11 @@
 //! of it as the wizard mends it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 use mytls::apply::{Applied, Content, DiffKind, DiffLine, Plan, Statement, Write};
+use mytls::ca::{Catalog, Entry, Kind, Revoked};
 use mytls::checklist::{Examination, Outcome};
 use mytls::facts::gather::{Cancel, Progress, ProgressState};
 use mytls::facts::{
@@ -16,7 +18,8 @@ use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
-    AuthorityForm, Engine, KeyKind, Level, NotPlanned, Offer, Proof, ProofRow, StatementForm,
+    AuthorityForm, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
+    StatementForm,
 };
 use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use mytls::x509::chain::VerifyFault;
@@ -48,6 +51,8 @@ pub struct Does {
     pub certificate_name: &'static str,
     /// A note is found, too.
     pub notes: bool,
+    /// The private CA there is.
+    pub authority: Option<Catalog>,
 }
 
 impl Default for Does {
@@ -64,6 +69,7 @@ impl Default for Does {
             refuses_right_certificate: false,
             certificate_name: "db1.example",
             notes: false,
+            authority: None,
         }
     }
 }
@@ -112,6 +118,49 @@ impl Engine for Fake {
             client_account: user.unwrap_or("app").into(),
             folder: "/etc/mysql/tls".into(),
         }
+    }
+
+    fn key_kinds(&self, exam: &Examination) -> KeyKinds {
+        mytls::remedy::key_kinds::key_kinds(&exam.facts)
+    }
+
+    fn authority(&self, _: &Examination) -> Result<Option<Catalog>, String> {
+        Ok(self.does.lock().unwrap().authority.clone())
+    }
+
+    fn issued(&self, _: &Examination, serial: &str) -> Result<Certificate, String> {
+        let does = self.does.lock().unwrap();
+        let catalog = does.authority.as_ref().ok_or("there is no CA")?;
+        let entry = catalog.entries.iter().find(|entry| entry.serial == serial);
+        let entry = entry.ok_or("there is no such file")?;
+        let server = entry.kind == Kind::Server;
+        Ok(Certificate {
+            dns_names: if server { entry.names.clone() } else { Vec::new() },
+            serial: entry.serial.clone(),
+            sha256: entry.sha256.clone(),
+            not_before: entry.not_before,
+            not_after: entry.not_after,
+            is_ca: Some(false),
+            ..certificate(&entry.names[0], "Example CA", "e5")
+        })
+    }
+
+    fn plan_renewal(&self, _: &Examination, serial: &str, same_key: bool) -> Result<Plan, String> {
+        Ok(register_plan(
+            &format!("renew {serial}, {} key", if same_key { "the same" } else { "a new" }),
+            &[("clients/app/client-cert.pem", 0o644), ("clients/app/client-key.pem", 0o600)],
+        ))
+    }
+
+    fn plan_revocation(
+        &self,
+        _: &Examination,
+        serial: &str,
+        reason: Reason,
+    ) -> Result<Plan, String> {
+        let files = [("crl.pem", 0o644), ("index.jsonl", 0o600)];
+        let title = format!("revoke {serial}: {}", reason.name());
+        Ok(Plan { asked_again: Some("revoke"), ..register_plan(&title, &files) })
     }
 
     fn plan_authority(&self, _: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
@@ -224,6 +273,13 @@ impl Engine for Fake {
     ) -> Result<Applied, (Applied, String)> {
         let mut does = self.does.lock().unwrap();
         let mut applied = Applied::default();
+        if let (Some(rest), Some(catalog)) =
+            (plan.title.strip_prefix("revoke "), does.authority.as_mut())
+        {
+            let serial = rest.split(':').next().unwrap();
+            let revoked = catalog.entries.iter_mut().find(|entry| entry.serial == serial).unwrap();
+            revoked.revoked = Some(Revoked { at: NOW, reason: Reason::KeyCompromise });
+        }
         for write in &plan.writes {
             let line = format!("wrote {}", write.path.display());
             told(&line);
@@ -308,6 +364,90 @@ impl Engine for Fake {
 
     fn suggest_target(&self) -> Target {
         Target { host: Some("localhost".into()), user: Some("root".into()), ..Target::default() }
+    }
+}
+
+fn register_plan(title: &str, files: &[(&str, u32)]) -> Plan {
+    let write = |(file, mode): &(&str, u32)| Write {
+        path: Path::new("/root/ca").join(file),
+        content: Content::ByStore,
+        mode: *mode,
+        owner: Some(("root".into(), "root".into())),
+        what: "written by the CA".into(),
+        diff: Vec::new(),
+        replaces: true,
+        seen: None,
+    };
+    Plan { title: title.into(), writes: files.iter().map(write).collect(), ..Plan::default() }
+}
+
+/// A root, an issuing CA, and what that has issued: some good, one about to expire, one expired, one
+/// revoked, one replaced.
+pub fn authority() -> Catalog {
+    let ca = |name: &str, issuer: &str, id: &str, years: i64| Certificate {
+        not_before: NOW - 200 * DAY,
+        not_after: NOW + years * 365 * DAY,
+        serial: id.repeat(16).to_uppercase(),
+        is_ca: Some(true),
+        self_signed: name == issuer,
+        public_key: Some(PublicKey {
+            algorithm: KeyAlgorithm::Ec("prime256v1".into()),
+            bits: 256,
+            ..public_key(id)
+        }),
+        ..certificate(name, issuer, id)
+    };
+    let entry = |kind, names: &str, id: &str, from: i64, until: i64| Entry {
+        serial: id.repeat(16).to_uppercase(),
+        kind,
+        subject: format!("/O=Example CA/CN={names}"),
+        names: names.split(", ").map(str::to_owned).collect(),
+        not_before: NOW - from * DAY,
+        not_after: NOW + until * DAY,
+        sha256: id.repeat(32),
+        key: "EC P-256".into(),
+        files: Vec::new(),
+        deployed: false,
+        revoked: None,
+        instead_of: None,
+        replaced_by: None,
+        dropped: false,
+    };
+    let client = |name: &str, id: &str, from, until| Entry {
+        files: ["client-cert.pem", "client-key.pem", "ca.pem"]
+            .map(|file| format!("clients/{name}/{file}").into())
+            .to_vec(),
+        ..entry(Kind::Client, name, id, from, until)
+    };
+    let served = Entry {
+        files: vec![
+            "/etc/mysql/tls/server-cert.pem".into(),
+            "/etc/mysql/tls/server-key.pem".into(),
+        ],
+        deployed: true,
+        key: "RSA 2048".into(),
+        ..entry(Kind::Server, "db1.example, 10.0.0.5", "5c", 100, 297)
+    };
+    let revoked = Some(Revoked { at: NOW - 3 * DAY, reason: Reason::PrivilegeWithdrawn });
+    let entries = vec![
+        Entry { replaced_by: Some("77".repeat(16)), ..client("app", "70", 390, 7) },
+        served,
+        client("app", "77", 5, 392),
+        client("billing", "b1", 385, 12),
+        client("etl", "e0", 420, -23),
+        Entry { revoked, ..client("intern", "1a", 60, 337) },
+        client("web", "3e", 150, 247),
+    ];
+    Catalog {
+        dir: "/root/ca".into(),
+        chain: vec![
+            ca("Example CA", "Example Root", "ca", 5),
+            ca("Example Root", "Example Root", "a0", 10),
+        ],
+        entries,
+        lists: Vec::new(),
+        under_way: Vec::new(),
+        torn: false,
     }
 }
 

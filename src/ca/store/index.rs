@@ -16,7 +16,7 @@ use super::lock::Lock;
 use crate::ca::CaError;
 use crate::ca::crl::Reason;
 use crate::disk::{self, Meta};
-use crate::x509::{Certificate, OneLine};
+use crate::x509::{Certificate, OneLine, PublicKey};
 
 /// One certificate of the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Entry {
     pub not_after: i64,
     /// SHA-256 over the DER, lower-case hexadecimal.
     pub sha256: String,
+    /// The kind of its key: `EC P-256`; empty in lists of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
     /// Where certificate, key and CA lie: certificate first, relative to the store or absolute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,
@@ -117,6 +120,7 @@ impl Entry {
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             sha256: certificate.sha256.clone(),
+            key: certificate.public_key.as_ref().map(PublicKey::describe).unwrap_or_default(),
             ..Self::empty(kind, names)
         }
     }
@@ -131,6 +135,7 @@ impl Entry {
             not_before: 0,
             not_after: 0,
             sha256: String::new(),
+            key: String::new(),
             files: Vec::new(),
             deployed: false,
             revoked: None,

@@ -214,6 +214,18 @@ impl Store {
         self.begin()?.commit(vec![draft])
     }
 
+    /// [`Self::record`] for a server whose files are laid there, so that they can be renewed in place.
+    pub fn record_server(
+        &self,
+        issued: &Issued,
+        names: Vec<String>,
+        to: &Destination,
+    ) -> Result<(), CaError> {
+        let mut draft = Draft::new(issued, Kind::Server, names, false)?;
+        (draft.entry.files, draft.entry.deployed) = (to.files.clone(), to.deployed);
+        self.begin()?.commit(vec![draft])
+    }
+
     /// What was issued, oldest first.
     pub fn list(&self) -> Result<Vec<Entry>, CaError> {
         Ok(Catalog::read(&self.dir)?.entries)
@@ -221,10 +233,7 @@ impl Store {
 
     /// The certificate of an entry, from the copy that was kept of it.
     pub fn certificate(&self, serial: &str) -> Result<openssl::x509::X509, CaError> {
-        let path = self.dir.join("issued").join(format!("{serial}.pem"));
-        let found = read_pem::certificates(&read(&path)?);
-        let mut found = found.map_err(|defect| CaError::File { path, defect })?;
-        Ok(found.remove(0)) // there is at least one
+        copy_of(&self.dir, serial)
     }
 
     /// Takes the lock: from here on the list is as it was read until this ends.
@@ -240,6 +249,14 @@ impl Store {
         let Some(lock) = lock::Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
         Work::take_up(self, lock)
     }
+}
+
+/// A certificate that the CA in this folder issued, from the copy that was kept of it.
+pub fn copy_of(dir: &Path, serial: &str) -> Result<openssl::x509::X509, CaError> {
+    let path = dir.join("issued").join(format!("{serial}.pem"));
+    let found = read_pem::certificates(&read(&path)?);
+    let mut found = found.map_err(|defect| CaError::File { path, defect })?;
+    Ok(found.remove(0)) // there is at least one
 }
 
 /// Nobody writes to the store while this lives.

@@ -20,6 +20,7 @@ use crate::ca::CaError;
 use crate::disk::{self, Meta};
 use crate::printable::printable;
 use crate::secret::Secret;
+use crate::x509::pem;
 
 const FOLDER: &str = "pending";
 const ISSUED: &str = "issued";
@@ -100,6 +101,9 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
         // the same again, and finds those that are in place already as they should be.
         for name in names(Kind::Client) {
             let path = from.join(name);
+            if name == CA && trusts_already(&to.join(name), &path)? {
+                continue;
+            }
             disk::replace(&to.join(name), &staged(&path)?, Meta::mode(Meta::of(&path)?.mode))?;
         }
         remove(&from)?;
@@ -107,6 +111,18 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
         fs::rename(&from, &to).map_err(|error| io_fault(&to, error))?;
     }
     Ok(Some(to))
+}
+
+/// Whether a client trusts this CA already, perhaps beside others: the server's own may be another.
+fn trusts_already(file: &Path, staged_file: &Path) -> Result<bool, CaError> {
+    let Ok(old) = fs::read(file) else { return Ok(false) };
+    let (Ok(old), Ok(new)) = (pem::certificates(&old), pem::certificates(&staged(staged_file)?))
+    else {
+        return Ok(false);
+    };
+    let der = |x509: &openssl::x509::X509| x509.to_der().unwrap_or_default();
+    let old: Vec<Vec<u8>> = old.iter().map(der).collect();
+    Ok(new.iter().all(|ca| old.contains(&der(ca))))
 }
 
 /// What became of a server's files when they were being laid.
@@ -250,11 +266,13 @@ pub(super) fn place(entry: &Entry) -> Vec<PathBuf> {
     }
 }
 
+const CA: &str = "ca.pem";
+
 /// Certificate, key, CA.
 fn names(kind: Kind) -> [&'static str; 3] {
     match kind {
-        Kind::Server => ["server-cert.pem", "server-key.pem", "ca.pem"],
-        Kind::Client => ["client-cert.pem", "client-key.pem", "ca.pem"],
+        Kind::Server => ["server-cert.pem", "server-key.pem", CA],
+        Kind::Client => ["client-cert.pem", "client-key.pem", CA],
     }
 }
 

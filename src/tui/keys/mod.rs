@@ -27,7 +27,15 @@ pub enum Action {
     Open,
     Explain,
     Recheck,
-    OpenWorkshop,
+    /// The CA there is, or the form that makes one.
+    OpenAuthority,
+    Make,
+    Renew,
+    Revoke,
+    Filter,
+    Sort,
+    ShowAll,
+    Page,
     Copy,
     Next,
     Back,
@@ -56,6 +64,8 @@ pub enum Context {
     Accounts,
     Account,
     Report,
+    Authority,
+    Filter,
     Workshop,
     Fix,
     Review,
@@ -65,16 +75,19 @@ pub enum Context {
     /// Help and explanations.
     Text,
     Ask,
+    Ways,
 }
 
 impl Context {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
         Self::Accounts,
         Self::Account,
         Self::Report,
+        Self::Authority,
+        Self::Filter,
         Self::Workshop,
         Self::Fix,
         Self::Review,
@@ -83,6 +96,7 @@ impl Context {
         Self::Proof,
         Self::Text,
         Self::Ask,
+        Self::Ways,
     ];
 
     /// The context that the next key is for.
@@ -93,15 +107,20 @@ impl Context {
     /// The context with this overlay on top.
     pub fn beneath(state: &State, over: Option<&Overlay>) -> Self {
         match over {
-            Some(Overlay::Help | Overlay::Explain(_)) => Self::Text,
+            Some(Overlay::Help | Overlay::Explain(_) | Overlay::Card) => Self::Text,
             Some(Overlay::Fix(_)) => Self::Fix,
             Some(Overlay::Review(_)) => Self::Review,
             Some(Overlay::Applying { .. }) => Self::Applying,
             Some(Overlay::Done { .. }) => Self::Done,
             Some(Overlay::Proof(_)) => Self::Proof,
-            Some(Overlay::Password { .. } | Overlay::Save(_)) => Self::Ask,
+            Some(Overlay::Ways(_)) => Self::Ways,
+            Some(Overlay::Password { .. } | Overlay::Save(_) | Overlay::Sure { .. }) => Self::Ask,
             None => match &state.place {
                 Place::Workshop(_) => Self::Workshop,
+                Place::Authority(_) if state.register.as_ref().is_some_and(|r| r.typing) => {
+                    Self::Filter
+                }
+                Place::Authority(_) => Self::Authority,
                 Place::Account(_) => Self::Account,
                 Place::Step(Step::Server) if state.connect.is_some() => Self::Connect,
                 Place::Step(_) if state.exam.is_none() => Self::Waiting,
@@ -120,20 +139,23 @@ impl Context {
             Self::Accounts => "Accounts",
             Self::Account => "An account's statement",
             Self::Report => "Report",
-            Self::Workshop => "The private CA",
+            Self::Authority => "The private CA and what it issued",
+            Self::Filter => "While something is looked for in it",
+            Self::Workshop => "A new CA, or new certificates",
             Self::Fix => "Ways to mend a finding",
             Self::Review => "Before anything is written",
             Self::Applying => "While it is written",
             Self::Done => "After it was written, or was not",
             Self::Proof => "The proof",
-            Self::Text => "Help and explanations",
-            Self::Ask => "A password, or a file's name",
+            Self::Text => "Help, explanations and certificates",
+            Self::Ask => "A password, a file's name, or a word",
+            Self::Ways => "How to renew, why to revoke",
         }
     }
 
     /// Whether letters are letters.
     fn is_typing(self) -> bool {
-        matches!(self, Self::Connect | Self::Workshop | Self::Ask)
+        matches!(self, Self::Connect | Self::Workshop | Self::Filter | Self::Ask)
     }
 }
 

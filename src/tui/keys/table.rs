@@ -3,6 +3,8 @@
 use ratatui::crossterm::event::KeyCode;
 
 use super::{Action, Binding, Context, Key};
+use crate::ca::list::Status;
+use crate::ca::tree::Order;
 use crate::rules::Step;
 use crate::tui::form::{Entry, Form};
 use crate::tui::rows::Row;
@@ -153,7 +155,131 @@ pub static BINDINGS: &[Binding] = &[
         |_| "scroll",
         "scroll",
     ),
+    // the private CA
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Authority],
+        Action::Move,
+        |_| "select",
+        "select a line",
+    ),
+    bind(&[UP, DOWN], 2, &[Context::Filter], Action::Move, |_| "select", "select a line"),
+    bind(
+        &[ENTER],
+        1,
+        &[Context::Filter],
+        Action::Open,
+        |_| "keep",
+        "keep these lines, and go through them",
+    ),
+    bind(
+        &[ESC],
+        1,
+        &[Context::Filter],
+        Action::Close,
+        |_| "show all",
+        "look for nothing any more; the selected line stays selected",
+    ),
+    bind(
+        &[ENTER],
+        1,
+        &[Context::Authority],
+        Action::Open,
+        |_| "card",
+        "all of the certificate, as a page of its own",
+    ),
+    bind(
+        &[Key::Char('r')],
+        1,
+        &[Context::Authority],
+        Action::Renew,
+        |_| "renew…",
+        "issue another certificate in its place, with a new key or the same one",
+    )
+    .unless(not_renewable),
+    bind(
+        &[Key::Char('x')],
+        1,
+        &[Context::Authority],
+        Action::Revoke,
+        |_| "revoke…",
+        "revoke the certificate; it is asked twice, for it cannot be taken back",
+    )
+    .unless(not_revocable),
+    bind(
+        &[Key::Char('m')],
+        1,
+        &[Context::Authority],
+        Action::Make,
+        |_| "make…",
+        "make new certificates in this CA",
+    ),
+    bind(
+        &[Key::Char('/')],
+        1,
+        &[Context::Authority],
+        Action::Filter,
+        |_| "find",
+        "show only lines with what is typed: a name, a serial, a kind of key, a state, a date",
+    ),
+    bind(
+        &[Key::Char('s')],
+        1,
+        &[Context::Authority],
+        Action::Sort,
+        sort_label,
+        "what expires next on top, or by name",
+    ),
+    bind(
+        &[Key::Char('a')],
+        1,
+        &[Context::Authority],
+        Action::ShowAll,
+        all_label,
+        "also what was replaced or never handed out, or not",
+    ),
+    bind(
+        &[Key::Code(KeyCode::PageUp), Key::Code(KeyCode::PageDown)],
+        2,
+        &[Context::Authority, Context::Filter],
+        Action::Page,
+        |_| "",
+        "a page of lines up or down",
+    ),
+    bind(
+        &[ESC, Key::Code(KeyCode::Left)],
+        1,
+        &[Context::Authority],
+        Action::Close,
+        |state| if is_filtered(state) { "show all" } else { "back" },
+        "look for nothing any more; then back to where it was opened",
+    ),
     // overlays
+    bind(
+        &[UP, DOWN, Key::Char('k'), Key::Char('j')],
+        2,
+        &[Context::Ways],
+        Action::Move,
+        |_| "choose",
+        "choose one",
+    ),
+    bind(
+        &[Key::Digit],
+        1,
+        &[Context::Ways],
+        Action::ChooseNumber,
+        |_| "",
+        "choose the one with this number",
+    ),
+    bind(
+        &[ENTER],
+        1,
+        &[Context::Ways],
+        Action::Open,
+        |_| "see what it would write…",
+        "see what it would write; nothing is written yet",
+    ),
     bind(
         &[UP, DOWN, Key::Char('k'), Key::Char('j')],
         2,
@@ -188,6 +314,7 @@ pub static BINDINGS: &[Binding] = &[
         &[Context::Review],
         Action::Write,
         |state| match state.top() {
+            Some(Overlay::Review(plan)) if plan.asked_again.is_some() => "go on…",
             Some(Overlay::Review(plan)) if plan.writes.is_empty() => "do it",
             _ => "write",
         },
@@ -218,6 +345,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Accounts,
             Context::Account,
             Context::Report,
+            Context::Authority,
             Context::Fix,
             Context::Review,
             Context::Done,
@@ -225,7 +353,7 @@ pub static BINDINGS: &[Binding] = &[
         ],
         Action::Copy,
         |_| "copy",
-        "copy the fix, the statement or the text",
+        "copy the fix, the statement, the certificate or the text",
     ),
     bind(
         &[Key::Char('e')],
@@ -240,9 +368,9 @@ pub static BINDINGS: &[Binding] = &[
         &[Key::Char('g')],
         1,
         &[Context::List, Context::Accounts, Context::Report],
-        Action::OpenWorkshop,
+        Action::OpenAuthority,
         |_| "own CA",
-        "make a private CA, a server and a client certificate",
+        "the private CA and what it issued; where there is none, make one",
     ),
     bind(
         &[Key::Char('t')],
@@ -266,7 +394,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[ESC, Key::Char('q')],
         1,
-        &[Context::Fix, Context::Review],
+        &[Context::Fix, Context::Review, Context::Ways],
         Action::Close,
         |_| "back",
         "back; nothing is done",
@@ -298,7 +426,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Code(KeyCode::Home), Key::Code(KeyCode::End)],
         2,
-        READING,
+        ENDS,
         Action::Ends,
         |_| "",
         "to the first or the last line",
@@ -316,7 +444,14 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Char('q')],
         1,
-        &[Context::Waiting, Context::List, Context::Accounts, Context::Account, Context::Report],
+        &[
+            Context::Waiting,
+            Context::List,
+            Context::Accounts,
+            Context::Account,
+            Context::Report,
+            Context::Authority,
+        ],
         Action::Quit,
         |_| "quit",
         "quit",
@@ -331,12 +466,12 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Char('?'), Key::Code(KeyCode::F(1))],
         2,
-        READING,
+        HELPED,
         Action::Help,
         |_| "",
         "the keys of this screen",
     ),
-    bind(&[Key::Code(KeyCode::F(1))], 1, FORMS, Action::Help, |_| "", "the keys of this screen"),
+    bind(&[Key::Code(KeyCode::F(1))], 1, TYPING, Action::Help, |_| "", "the keys of this screen"),
 ];
 
 pub const EVERYWHERE: &[Context] = &Context::ALL;
@@ -353,10 +488,41 @@ const READING: &[Context] = &[
     Context::Proof,
     Context::Text,
 ];
+/// The same, and the CA, where pages are of lines.
+const ENDS: &[Context] = &[
+    Context::Waiting,
+    Context::List,
+    Context::Accounts,
+    Context::Account,
+    Context::Report,
+    Context::Authority,
+    Context::Fix,
+    Context::Review,
+    Context::Applying,
+    Context::Done,
+    Context::Proof,
+    Context::Text,
+];
+const HELPED: &[Context] = &[
+    Context::Waiting,
+    Context::List,
+    Context::Accounts,
+    Context::Account,
+    Context::Report,
+    Context::Authority,
+    Context::Fix,
+    Context::Ways,
+    Context::Review,
+    Context::Applying,
+    Context::Done,
+    Context::Proof,
+    Context::Text,
+];
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
+const TYPING: &[Context] = &[Context::Connect, Context::Workshop, Context::Filter, Context::Ask];
 
 const UP: Key = Key::Code(KeyCode::Up);
 const DOWN: Key = Key::Code(KeyCode::Down);
@@ -409,6 +575,7 @@ fn submit_label(state: &State) -> &'static str {
         (Context::Connect, _) => "check this server",
         (Context::Workshop, _) => "see what it would write…",
         _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ if matches!(state.top(), Some(Overlay::Sure { .. })) => "do it",
         _ => "go on",
     }
 }
@@ -433,6 +600,41 @@ fn follows(state: &State) -> bool {
 
 fn quit_label(state: &State) -> &'static str {
     if Context::of(state).is_typing() { "quit" } else { "" }
+}
+
+fn sort_label(state: &State) -> &'static str {
+    match state.register.as_ref().map(|register| register.order) {
+        Some(Order::Name) => "by expiry",
+        _ => "by name",
+    }
+}
+
+fn all_label(state: &State) -> &'static str {
+    if state.register.as_ref().is_some_and(|register| register.all) { "in use" } else { "all" }
+}
+
+fn is_filtered(state: &State) -> bool {
+    state.register.as_ref().is_some_and(|register| !register.sought().is_empty())
+}
+
+fn not_renewable(state: &State) -> Option<&'static str> {
+    match state.register.as_ref()?.entry() {
+        None => Some("a CA is not renewed here: mytls ca rotate leads through it"),
+        Some((_, Status::Revoked)) => Some("it is revoked: m makes a new one"),
+        Some((_, Status::Replaced)) => Some("it was replaced already: renew the one in its place"),
+        Some((_, Status::Dropped)) => Some("it was never handed out: m makes a new one"),
+        Some((_, Status::Valid | Status::Expired)) => None,
+    }
+}
+
+fn not_revocable(state: &State) -> Option<&'static str> {
+    match state.register.as_ref()?.entry() {
+        None => Some("a CA is not revoked: whoever trusts it has to stop trusting it"),
+        Some((_, Status::Revoked)) => Some("it is revoked already"),
+        Some((_, Status::Dropped)) => Some("it was never handed out: nobody can use it"),
+        Some((_, Status::Expired)) => Some("it has expired: nobody takes it any more"),
+        Some((_, Status::Valid | Status::Replaced)) => None,
+    }
 }
 
 fn no_account(state: &State) -> Option<&'static str> {

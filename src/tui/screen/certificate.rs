@@ -39,7 +39,7 @@ fn date(at: i64) -> String {
     date.and_then(|date| date.format(format).ok()).unwrap_or_else(|| "?".to_owned())
 }
 
-fn left(not_after: i64, now: i64) -> String {
+pub fn left(not_after: i64, now: i64) -> String {
     match (not_after - now).div_euclid(86_400) {
         0 if not_after >= now => "ends today".to_owned(),
         1 => "1 day left".to_owned(),

@@ -52,7 +52,7 @@ pub fn draw(intro: Vec<Line<'static>>, form: &Form, area: Rect, frame: &mut Fram
     }
     if let Some(field) = form.focused() {
         lines.push(Line::default());
-        lines.extend(paragraph(field.help, columns, 0, theme::quiet()));
+        lines.extend(paragraph(&field.help, columns, 0, theme::quiet()));
     }
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(lines), area);

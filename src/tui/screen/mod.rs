@@ -27,6 +27,7 @@ mod info;
 mod list;
 pub mod overlay;
 mod proof;
+mod register;
 pub mod report;
 pub mod review;
 
@@ -56,6 +57,7 @@ pub fn draw(state: &State, frame: &mut Frame) {
     match view(state, body) {
         View::Page { lines, scroll } => page_of(lines, scroll, body, frame),
         View::List(list) => list::draw(state, &list, body, frame),
+        View::Register(sheet) => register::draw(state, &sheet, body, frame),
         View::Form { intro, form } => fields::draw(intro, form, body, frame),
     }
     if state.ascii {
@@ -69,6 +71,7 @@ pub fn scroll_limit(state: &State) -> u16 {
     let (lines, height) = match view(state, body) {
         View::Page { lines, .. } => (lines.len(), body.height),
         View::List(list) => (list.detail.len(), list.detail_height(body)),
+        View::Register(sheet) => (sheet.detail.len(), sheet.detail_height(body)),
         View::Form { .. } => return 0,
     };
     let lines = u16::try_from(lines).unwrap_or(u16::MAX);
@@ -86,10 +89,16 @@ pub fn page(state: &State) -> u16 {
     height.saturating_sub(2).max(1)
 }
 
+/// How many lines PgDn goes in the CA's list.
+pub fn register_page(state: &State) -> u16 {
+    state.register.as_ref().map_or(1, |register| register::page(register, body(state)))
+}
+
 /// What fills the body.
 enum View<'a> {
     Page { lines: Vec<Line<'static>>, scroll: u16 },
     List(list::List),
+    Register(register::Sheet),
     Form { intro: Vec<Line<'static>>, form: &'a super::form::Form },
 }
 
@@ -101,6 +110,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
                 View::Form { intro: overlay::password(account, width), form }
             }
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
+            Overlay::Sure { plan, word, form } => {
+                View::Form { intro: register::sure(&plan.title, word, width), form }
+            }
             over => View::Page { lines: overlay::lines(state, over, width), scroll: layer.scroll },
         };
     }
@@ -109,6 +121,10 @@ fn view(state: &State, body: Rect) -> View<'_> {
         Place::Workshop(_) => match &state.workshop {
             Some(form) => View::Form { intro: fields::workshop_intro(state, width), form },
             None => page(fields::workshop_intro(state, width)),
+        },
+        Place::Authority(_) => match &state.register {
+            Some(register) => View::Register(register::Sheet::new(state, register, body)),
+            None => page(vec![Line::styled("reading the private CA", theme::quiet())]),
         },
         Place::Account(name) => page(account::panel(state, name, width)),
         Place::Step(Step::Server) if let Some(form) = &state.connect => {

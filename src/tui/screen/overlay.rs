@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{detail, heading, proof, review, rule};
+use super::{detail, heading, proof, register, review, rule};
 use crate::apply::Applied;
 use crate::facts::AccountName;
 use crate::facts::gather::ProgressState;
@@ -24,7 +24,9 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Applying { plan, lines } => applying(state, &plan.title, lines, columns),
         Overlay::Done { title, done, failed } => ended(title, done, failed.as_deref(), columns),
         Overlay::Proof(view) => proof::lines(state, view, columns),
-        Overlay::Password { .. } | Overlay::Save(_) => Vec::new(),
+        Overlay::Ways(ways) => register::ways(ways, columns),
+        Overlay::Card => register::page_of_card(state, columns),
+        Overlay::Password { .. } | Overlay::Save(_) | Overlay::Sure { .. } => Vec::new(),
     }
 }
 

@@ -86,6 +86,7 @@ fn files(writes: &[Write], columns: usize) -> Vec<Line<'static>> {
     let facts = |write: &Write| {
         let verb = match (write.replaces, write.diff.is_empty()) {
             (false, _) => "new",
+            (true, _) if matches!(write.content, Content::ByStore) => "changed",
             (true, true) => "replaced, backup kept",
             (true, false) => "changed, backup kept",
         };

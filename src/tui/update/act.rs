@@ -1,8 +1,11 @@
 //! What each key does.
 
+use std::sync::Arc;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-use super::{connect, examine, go, push, run, scroll_mut, stop, workshop};
+use super::{connect, examine, go, push, register, run, scroll_mut, stop, workshop};
+use crate::apply::Plan;
 use crate::facts::AccountName;
 use crate::facts::target::Target;
 use crate::rules::Step;
@@ -13,7 +16,7 @@ use crate::tui::keys::{Action, Context};
 use crate::tui::rows::{Row, RowKey};
 use crate::tui::screen;
 use crate::tui::screen::account::LEVELS;
-use crate::tui::state::{Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
+use crate::tui::state::{Changing, Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
 
 pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<Effect>) {
     let forward = matches!(
@@ -26,6 +29,9 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Help => help(state),
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
+        Action::Move if matches!(Context::of(state), Context::Authority | Context::Filter) => {
+            register::step(state, if forward { 1 } else { -1 });
+        }
         Action::Move => match state.form_mut() {
             Some(form) => form.go(forward),
             None => select(
@@ -44,7 +50,20 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
                 examine(state, target, effects);
             }
         }
-        Action::OpenWorkshop => open_workshop(state, None, effects),
+        Action::OpenAuthority => register::open(state, effects),
+        Action::Make => open_workshop(state, None, effects),
+        Action::Renew => register::ways(state, Changing::Renew),
+        Action::Revoke => register::ways(state, Changing::Revoke),
+        Action::Page => register::page(state, forward),
+        Action::Filter | Action::Sort | Action::ShowAll => {
+            if let Some(register) = &mut state.register {
+                match action {
+                    Action::Sort => register.sort(),
+                    Action::ShowAll => register.toggle_all(),
+                    _ => register.typing = true,
+                }
+            }
+        }
         Action::Certificate => {
             let proof = match state.top() {
                 Some(Overlay::Proof(view)) => Some(view.account.clone()),
@@ -114,6 +133,9 @@ fn select(state: &mut State, to: impl Fn(usize, usize) -> usize) {
             fix.by_hand = None;
             layer.scroll = 0;
         }
+        if let Overlay::Ways(ways) = &mut layer.over {
+            ways.chosen = to(ways.chosen, ways.what.ways().len() - 1);
+        }
         return;
     }
     match &state.place {
@@ -130,12 +152,14 @@ fn select(state: &mut State, to: impl Fn(usize, usize) -> usize) {
                 state.scroll = 0;
             }
         }
-        Place::Workshop(_) => {}
+        Place::Authority(_) | Place::Workshop(_) => {}
     }
 }
 
 fn ends(state: &mut State, forward: bool) {
-    if matches!(Context::of(state), Context::List | Context::Accounts) {
+    if Context::of(state) == Context::Authority {
+        register::step(state, if forward { isize::MAX } else { isize::MIN });
+    } else if matches!(Context::of(state), Context::List | Context::Accounts) {
         select(state, |_, last| if forward { last } else { 0 });
     } else {
         *scroll_mut(state) = if forward { u16::MAX } else { 0 }; // held to its limit afterwards
@@ -156,6 +180,13 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
         };
         run(state, Doing::Planning, Job::PlanRemedy { exam, remedy }, effects);
         return;
+    }
+    if let Some(Overlay::Ways(ways)) = state.top() {
+        let ways = ways.clone();
+        return register::plan(state, &ways, effects);
+    }
+    if matches!(state.place, Place::Authority(_)) {
+        return register::enter(state);
     }
     match state.selected_row() {
         Some(Row::Finding { .. }) => {
@@ -243,6 +274,10 @@ fn choose_number(state: &mut State, key: KeyEvent) {
         Some(Overlay::Fix(fix)) if number <= fix.finding.remedies.len() => {
             select(state, |_, _| number - 1);
         }
+        Some(Overlay::Ways(ways)) if number <= ways.what.ways().len() => {
+            select(state, |_, _| number - 1);
+        }
+        Some(Overlay::Ways(_)) => state.toast = Some(format!("there is no way {number}")),
         _ => state.toast = Some(format!("there is no fix {number}")),
     }
 }
@@ -281,6 +316,14 @@ fn prove(state: &mut State, effects: &mut Vec<Effect>) {
 fn write(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(Overlay::Review(plan)) = state.top() else { return };
     let plan = plan.clone();
+    match plan.asked_again {
+        Some(word) => register::ask_again(state, plan, word),
+        None => apply(state, plan, effects),
+    }
+}
+
+/// What was said yes to is done; the layer that asked goes.
+fn apply(state: &mut State, plan: Arc<Plan>, effects: &mut Vec<Effect>) {
     let target = state.target.clone().unwrap_or_default();
     if run(state, Doing::Applying, Job::Apply { target, plan: plan.clone() }, effects) {
         state.layers.pop();
@@ -324,6 +367,7 @@ fn submit_target(state: &mut State, effects: &mut Vec<Effect>) {
         state.exam = None;
         state.selected.clear();
         state.proofs.clear();
+        state.register = None;
     }
     super::forget(state, Step::Server);
     state.target = Some(target.clone());
@@ -341,6 +385,14 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
             if run(state, Doing::Proving, job, effects) {
                 state.layers.pop();
                 state.passwords.insert(account, password);
+            }
+        }
+        Some(Overlay::Sure { plan, word, form }) => {
+            let (plan, word) = (plan.clone(), *word);
+            if form.value(0).eq_ignore_ascii_case(word) {
+                apply(state, plan, effects);
+            } else if let Some(form) = state.form_mut() {
+                form.fail(0, format!("type {word}, or Esc to leave it as it is"));
             }
         }
         Some(Overlay::Save(form)) => {
@@ -373,6 +425,12 @@ fn close(state: &mut State) {
             Place::Workshop(from) => {
                 let from = (**from).clone();
                 go(state, from);
+            }
+            Place::Authority(from) => {
+                let from = (**from).clone();
+                if register::leave(state) {
+                    go(state, from);
+                }
             }
             _ => state.connect_kept = state.connect.take(),
         },

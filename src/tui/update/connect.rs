@@ -43,7 +43,7 @@ pub fn form(target: &Target) -> Form {
         Field::choice(
             "if untrusted",
             "← → choose; all the same: the password may go to whoever answers",
-            &[DO_NOT, ALL_THE_SAME],
+            [DO_NOT, ALL_THE_SAME],
             usize::from(target.insecure_login),
         ),
         Field::text(

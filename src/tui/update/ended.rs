@@ -1,6 +1,6 @@
 //! What comes of a job that has ended.
 
-use super::{connect, examine, forget, go, push, workshop};
+use super::{connect, examine, forget, go, push, register, workshop};
 use std::sync::Arc;
 
 use crate::apply::Applied;
@@ -16,7 +16,15 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
     match outcome {
         Outcome::Examined(exam) => examined(state, *exam),
         Outcome::Suggested(target) => suggested(state, target),
-        Outcome::Defaults(defaults) => state.workshop = Some(workshop::form(&defaults)),
+        Outcome::Defaults(defaults, kinds) => {
+            state.workshop = Some(workshop::form(&defaults, &kinds));
+        }
+        Outcome::Authority(Ok(Some(catalog))) => register::opened(state, catalog),
+        Outcome::Authority(Ok(None)) => super::act::open_workshop(state, None, effects),
+        Outcome::Authority(Err(why)) => {
+            let title = "the private CA cannot be read".to_owned();
+            push(state, Overlay::Done { title, done: Applied::default(), failed: Some(why) });
+        }
         Outcome::Planned(Ok(plan)) => {
             if plan.is_empty() {
                 state.toast = Some("there is nothing to write".to_owned());
@@ -46,8 +54,8 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
             }
         }
         Outcome::Broken(why) => broken(state, what, why, effects),
-        // it has no job of its own
-        Outcome::Offered(_) => {}
+        // they have no job of their own
+        Outcome::Offered(_) | Outcome::Issued(_) => {}
     }
 }
 
@@ -83,6 +91,9 @@ fn examined(state: &mut State, exam: Examination) {
     }
     if let (Place::Account(_), Some(toast)) = (&state.place, &mut state.toast) {
         toast.push_str("; p proves this account");
+    }
+    if let Some(register) = &mut state.register {
+        register.at(exam.facts.at);
     }
     state.exam = Some(exam.into());
     state.connect = None;

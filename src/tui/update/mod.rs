@@ -14,6 +14,7 @@ use crate::rules::Step;
 mod act;
 pub mod connect;
 mod ended;
+mod register;
 pub mod workshop;
 
 /// Takes one message in.
@@ -43,7 +44,11 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
             }
         }
     }
+    if let Some(register) = &mut state.register {
+        register.settle();
+    }
     ask_for_statement(state, &mut effects);
+    register::fetch(state, &mut effects);
     clamp_scroll(state);
     effects
 }
@@ -116,6 +121,12 @@ fn outcome(state: &mut State, id: JobId, outcome: Outcome, effects: &mut Vec<Eff
         };
         if let Some(key) = key {
             state.offers.insert(key, offer);
+        }
+        return;
+    }
+    if state.fetching.as_ref().is_some_and(|(fetching, _)| *fetching == id) {
+        if let Some((_, what)) = state.fetching.take() {
+            register::fetched(state, what, outcome);
         }
         return;
     }
@@ -200,6 +211,10 @@ fn forget(state: &mut State, from: Step) {
     state.stale.extend(Step::ALL.into_iter().filter(|step| *step >= from));
     state.offers.clear();
     state.offering = None;
+    if let Some(register) = &mut state.register {
+        register.stale = true;
+        state.fetching = None;
+    }
     for (_, current) in &mut state.proofs {
         *current = false;
     }

@@ -2,17 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::tui::engine::{AuthorityForm, KeyKind};
-use crate::tui::form::{Entry, Field, Form};
+use crate::tui::engine::{AuthorityForm, KeyKind, KeyKinds};
+use crate::tui::form::{Field, Form};
 
 const NAME: usize = 0;
 const KEY: usize = 1;
 pub const NAMES: usize = 2;
 const ACCOUNT: usize = 3;
 const FOLDER: usize = 4;
-
-/// In the order of [`ALL_KINDS`]; a test holds them together.
-const KINDS: &[&str] = &["EC P-256", "EC P-384", "Ed25519", "RSA 2048", "RSA 3072", "RSA 4096"];
 
 const ALL_KINDS: [KeyKind; 6] = [
     KeyKind::P256,
@@ -23,11 +20,18 @@ const ALL_KINDS: [KeyKind; 6] = [
     KeyKind::Rsa4096,
 ];
 
-pub fn form(defaults: &AuthorityForm) -> Form {
-    let kind = ALL_KINDS.iter().position(|kind| *kind == defaults.key).unwrap_or(0);
+/// The form, with the kinds of keys that the server can use.
+pub fn form(defaults: &AuthorityForm, offered: &KeyKinds) -> Form {
+    let kind = offered.kinds.iter().position(|kind| *kind == defaults.key).unwrap_or(0);
+    let kinds: Vec<&str> = offered.kinds.iter().map(|kind| kind.describe()).collect();
     Form::new(vec![
         Field::text("name of the CA", "stands as issuer in every certificate", &defaults.ca_name),
-        Field::choice("kind of keys", "← → choose; old clients may need RSA", KINDS, kind),
+        Field::choice(
+            "kind of keys",
+            format!("← → choose; old clients may need RSA ({})", offered.why),
+            kinds,
+            kind,
+        ),
         Field::text(
             "server's names",
             "every name and address that clients type; empty: the server keeps its certificate",
@@ -65,13 +69,10 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
         form.fail(FOLDER, "the whole path, such as /etc/mysql/tls");
         return None;
     }
-    let chosen = match form.fields.get(KEY).map(|field| &field.entry) {
-        Some(Entry::Choice { chosen, .. }) => *chosen,
-        _ => 0,
-    };
+    let chosen = form.value(KEY);
     Some(AuthorityForm {
         ca_name: form.value(NAME).to_owned(),
-        key: ALL_KINDS.get(chosen).copied().unwrap_or_default(),
+        key: ALL_KINDS.into_iter().find(|kind| kind.describe() == chosen).unwrap_or_default(),
         server_names: form.value(NAMES).to_owned(),
         client_account: form.value(ACCOUNT).to_owned(),
         folder,
@@ -80,11 +81,24 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::crossterm::event::KeyCode;
+
     use super::*;
 
+    fn form(defaults: &AuthorityForm) -> Form {
+        let offered = KeyKinds { kinds: ALL_KINDS.to_vec(), why: "no others" };
+        super::form(defaults, &offered)
+    }
+
     #[test]
-    fn the_kinds_on_screen_are_the_kinds_there_are() {
-        assert_eq!(KINDS, ALL_KINDS.map(KeyKind::describe));
+    fn only_what_the_server_can_use_is_offered_and_it_says_why() {
+        let offered = KeyKinds { kinds: vec![KeyKind::Rsa2048], why: "yaSSL knows RSA alone" };
+        let mut form = super::form(&AuthorityForm::default(), &offered);
+        assert_eq!(form.value(KEY), "RSA 2048");
+        assert!(form.fields[KEY].help.contains("yaSSL knows RSA alone"));
+        form.focus = KEY;
+        form.key(KeyCode::Right.into());
+        assert_eq!(form.value(KEY), "RSA 2048", "there is nothing else");
     }
 
     #[test]

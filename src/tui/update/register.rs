@@ -1,0 +1,132 @@
+//! The private CA: opened, gone through, and what is to be done to a line of it.
+
+use std::sync::Arc;
+
+use super::{go, push, run};
+use crate::apply::Plan;
+use crate::tui::form::{Field, Form};
+use crate::tui::register::Register;
+use crate::tui::screen;
+use crate::tui::state::{
+    Changing, Doing, Effect, Fetch, Job, Outcome, Overlay, Place, State, Ways,
+};
+
+/// Looks whether there is a CA; what comes next is decided when that is known.
+pub fn open(state: &mut State, effects: &mut Vec<Effect>) {
+    if let Some(exam) = state.exam.clone() {
+        run(state, Doing::Looking, Job::Authority { exam }, effects);
+    }
+}
+
+/// There is one: it is shown as it is now.
+pub fn opened(state: &mut State, catalog: crate::ca::Catalog) {
+    let now = state.exam.as_ref().map_or(0, |exam| exam.facts.at);
+    match &mut state.register {
+        Some(register) if register.catalog.dir == catalog.dir => {
+            register.at(now);
+            register.read_again(catalog);
+        }
+        register => *register = Some(Register::new(catalog, now)),
+    }
+    if !matches!(state.place, Place::Authority(_)) {
+        let from = Box::new(state.place.clone());
+        go(state, Place::Authority(from));
+    }
+}
+
+/// Enter: looking ends, or the whole certificate is shown.
+pub fn enter(state: &mut State) {
+    match &mut state.register {
+        Some(register) if register.typing => register.typing = false,
+        Some(_) => push(state, Overlay::Card),
+        None => {}
+    }
+}
+
+/// Esc: looking ends, then this place. `true` when it is to be left.
+pub fn leave(state: &mut State) -> bool {
+    match &mut state.register {
+        Some(register) if register.typing || !register.sought().is_empty() => {
+            register.clear_filter();
+            false
+        }
+        _ => true,
+    }
+}
+
+/// By a line, a page, or to an end.
+pub fn step(state: &mut State, by: isize) {
+    if let Some(register) = &mut state.register {
+        register.step(by);
+        state.scroll = 0;
+    }
+}
+
+pub fn page(state: &mut State, forward: bool) {
+    let page = isize::try_from(screen::register_page(state)).unwrap_or(1);
+    step(state, if forward { page } else { -page });
+}
+
+/// Asks how the line under the cursor is to be renewed, or why it is revoked.
+pub fn ways(state: &mut State, what: Changing) {
+    let Some((entry, _)) = state.register.as_ref().and_then(Register::entry) else { return };
+    let name = format!("{} {}", entry.kind.name(), entry.names.join(", "));
+    let ways = Ways { what, serial: entry.serial.clone(), name, chosen: 0 };
+    push(state, Overlay::Ways(ways));
+}
+
+/// What was chosen is planned; the review follows.
+pub fn plan(state: &mut State, ways: &Ways, effects: &mut Vec<Effect>) {
+    let Some(exam) = state.exam.clone() else { return };
+    let serial = ways.serial.clone();
+    let job = match ways.what {
+        Changing::Renew => Job::PlanRenewal { exam, serial, same_key: ways.chosen == 1 },
+        Changing::Revoke => {
+            let reason = Changing::REASONS.get(ways.chosen).copied().unwrap_or_default();
+            Job::PlanRevocation { exam, serial, reason }
+        }
+    };
+    run(state, Doing::Planning, job, effects);
+}
+
+/// Asks once more, with a word that nobody types ahead.
+pub fn ask_again(state: &mut State, plan: Arc<Plan>, word: &'static str) {
+    let form = Form::new(vec![Field::text("type the word", "", "")]);
+    push(state, Overlay::Sure { plan, word, form });
+}
+
+/// What is shown and not yet read is asked for.
+pub fn fetch(state: &mut State, effects: &mut Vec<Effect>) {
+    let (Place::Authority(_), Some(exam)) = (&state.place, state.exam.clone()) else { return };
+    let Some(register) = &state.register else { return };
+    let (what, job) = match (register.stale, register.card_wanted()) {
+        (true, _) => (Fetch::Catalog, Job::Authority { exam }),
+        (false, Some(serial)) => {
+            let serial = serial.to_owned();
+            (Fetch::Card(serial.clone()), Job::Issued { exam, serial })
+        }
+        (false, None) => return,
+    };
+    if state.fetching.as_ref().is_some_and(|(_, asked)| *asked == what) {
+        return;
+    }
+    state.last_job += 1;
+    state.fetching = Some((state.last_job, what));
+    effects.push(Effect::Run(state.last_job, job));
+}
+
+/// What was asked for has come.
+pub fn fetched(state: &mut State, what: Fetch, outcome: Outcome) {
+    let Some(register) = &mut state.register else { return };
+    match (what, outcome) {
+        (Fetch::Catalog, Outcome::Authority(Ok(Some(catalog)))) => register.read_again(catalog),
+        (Fetch::Catalog, Outcome::Authority(Err(why)) | Outcome::Broken(why)) => {
+            register.stale = false;
+            state.toast = Some(why);
+        }
+        (Fetch::Catalog, _) => register.stale = false,
+        (Fetch::Card(serial), Outcome::Issued(card)) => register.card = Some((serial, card)),
+        (Fetch::Card(serial), Outcome::Broken(why)) => register.card = Some((serial, Err(why))),
+        (Fetch::Card(_), _) => {}
+    }
+}
