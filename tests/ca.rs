@@ -16,7 +16,17 @@ fn openssl_verifies_strictly_what_was_issued_with_every_kind_of_key() {
         let folder = tempfile::tempdir().unwrap();
         let [ca, server, client] = ["ca", "server", "client"].map(|name| folder.path().join(name));
         let (ca, server, client) = (path(&ca), path(&server), path(&client));
-        ok(&["ca", "create", "--ca-dir", ca, "--name", "Example Database CA", "--key", key]);
+        ok(&[
+            "ca",
+            "create",
+            "--no-passphrase",
+            "--ca-dir",
+            ca,
+            "--name",
+            "Example Database CA",
+            "--key",
+            key,
+        ]);
         let hosts = "db1.example.org,10.0.0.5,::1";
         ok(&["ca", "server", "--ca-dir", ca, "--san", hosts, "--out", server, "--key", key]);
         ok(&["ca", "client", "--ca-dir", ca, "--user", "app", "--out", client, "--key", key]);
@@ -58,7 +68,7 @@ fn the_extensions_are_those_that_strict_clients_ask_for() {
     let folder = tempfile::tempdir().unwrap();
     let [ca, out] = ["ca", "out"].map(|name| folder.path().join(name));
     let (ca, out) = (path(&ca), path(&out));
-    ok(&["ca", "create", "--ca-dir", ca, "--name", "Example CA"]);
+    ok(&["ca", "create", "--no-passphrase", "--ca-dir", ca, "--name", "Example CA"]);
     ok(&["ca", "server", "--ca-dir", ca, "--san", "db1", "--key", "rsa2048", "--out", out]);
     let text = |file: &str| openssl(&["x509", "-in", file, "-noout", "-text"]);
     let of_ca = text(&format!("{ca}/ca.pem"));
@@ -89,7 +99,7 @@ fn the_printed_subject_and_issuer_are_what_openssl_prints() {
     let folder = tempfile::tempdir().unwrap();
     let [ca, out] = ["ca", "out"].map(|name| folder.path().join(name));
     let (ca, out) = (path(&ca), path(&out));
-    ok(&["ca", "create", "--ca-dir", ca, "--name", "Example CA"]);
+    ok(&["ca", "create", "--no-passphrase", "--ca-dir", ca, "--name", "Example CA"]);
     let said = ok(&["ca", "client", "--ca-dir", ca, "--user", "app", "--out", out]);
     let own = format!("{out}/client-cert.pem");
     let compat =
@@ -113,7 +123,17 @@ fn a_key_for_yassl_is_rsa_in_pkcs1() {
     let folder = tempfile::tempdir().unwrap();
     let [ca, out] = ["ca", "out"].map(|name| folder.path().join(name));
     let (ca, out) = (path(&ca), path(&out));
-    ok(&["ca", "create", "--ca-dir", ca, "--name", "Example CA", "--key", "rsa2048"]);
+    ok(&[
+        "ca",
+        "create",
+        "--no-passphrase",
+        "--ca-dir",
+        ca,
+        "--name",
+        "Example CA",
+        "--key",
+        "rsa2048",
+    ]);
     let server =
         ["ca", "server", "--ca-dir", ca, "--san", "db1", "--out", out, "--key-form", "pkcs1"];
     assert!(refused(&server).contains("--key rsa2048"));
@@ -131,11 +151,11 @@ fn twice_the_same_destroys_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca");
     let ca = path(&ca);
-    let create = ["ca", "create", "--ca-dir", ca, "--name", "Example CA"];
+    let create = ["ca", "create", "--no-passphrase", "--ca-dir", ca, "--name", "Example CA"];
     ok(&create);
     let key = fs::read(format!("{ca}/ca-key.pem")).unwrap();
     assert!(ok(&create).contains("nothing was changed"));
-    let other = ["ca", "create", "--ca-dir", ca, "--name", "Other CA"];
+    let other = ["ca", "create", "--no-passphrase", "--ca-dir", ca, "--name", "Other CA"];
     assert!(refused(&other).contains("CN=Example CA"));
     ok(&[&other[..], &["--if-missing"]].concat());
     assert_eq!(fs::read(format!("{ca}/ca-key.pem")).unwrap(), key);
@@ -175,7 +195,7 @@ fn what_cannot_be_done_is_said_in_a_sentence_that_helps() {
     let dir = path(&dir);
     let no_ca = refused(&["ca", "list", "--ca-dir", dir]);
     assert!(no_ca.contains(&format!("mytls ca create --ca-dir {dir}")), "{no_ca}");
-    let odd = refused(&["ca", "create", "--ca-dir", dir, "--name", "O'Brien"]);
+    let odd = refused(&["ca", "create", "--no-passphrase", "--ca-dir", dir, "--name", "O'Brien"]);
     assert!(odd.contains("do not agree on `'`"), "{odd}");
     assert!(!Path::new(dir).exists());
     refused(&["ca", "server", "--ca-dir", dir, "--san", "db1"]);
@@ -197,6 +217,8 @@ fn help_fits_one_screen_and_shows_an_example() {
         assert!(help.lines().count() <= 40, "{command} has {} lines", help.lines().count());
     }
     assert!(ok(&["sandbox", "--help"]).lines().count() <= 40);
-    assert!(ok(&["sandbox", "--list"]).contains("mismatched-key"));
+    let faults = ok(&["sandbox", "--list"]);
+    assert!(faults.contains("mismatched-key"));
+    assert!(faults.contains(" (mariadb only)") && faults.contains("mysql-5.6 only)"), "{faults}");
     assert!(refused(&["sandbox", "--fault", "nothing", "--headless"]).contains("--list"));
 }

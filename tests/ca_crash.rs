@@ -103,7 +103,7 @@ impl World {
             seen: Mutex::default(),
         };
         for (dir, name) in [(&world.ca, "Example CA"), (&world.foreign, "Foreign CA")] {
-            ok(&["create", "--ca-dir", path(dir), "--name", name]);
+            ok(&["create", "--no-passphrase", "--ca-dir", path(dir), "--name", name]);
         }
         for name in ["app0", "app1"] {
             let out = folder.join(name);
@@ -141,7 +141,15 @@ impl World {
                 vec!["revoke", "--ca-dir", ca, "gone", "--reason", "key-compromise"]
             }
             "create" => {
-                vec!["create", "--ca-dir", path(&fresh), "--name", "New CA", "--intermediate"]
+                vec![
+                    "create",
+                    "--no-passphrase",
+                    "--ca-dir",
+                    path(&fresh),
+                    "--name",
+                    "New CA",
+                    "--intermediate",
+                ]
             }
             _ => vec!["import", "--ca-dir", path(&fresh), "--cert", &certificate, "--key", &key],
         };

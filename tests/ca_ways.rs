@@ -41,7 +41,11 @@ impl Place {
 
     fn new(more: &[&str]) -> Self {
         let place = Self::bare();
-        ok(&[&["ca", "create", "--ca-dir", &place.ca, "--name", "Example CA"], more].concat());
+        ok(&[
+            &["ca", "create", "--no-passphrase", "--ca-dir", &place.ca, "--name", "Example CA"],
+            more,
+        ]
+        .concat());
         place
     }
 
@@ -217,7 +221,10 @@ fn a_renewed_certificate_says_the_same_of_the_same() {
 
     let own = place.in_ca("clients/app/client-cert.pem");
     let old = certificate(&own);
-    ok(&["ca", "renew", "--ca-dir", ca, "--client", "app", "--same-key"]);
+    let said = ok(&["ca", "renew", "--ca-dir", ca, "--client", "app", "--same-key"]);
+    let backup = said.lines().find_map(|line| line.split_once("client-cert.pem (before: "));
+    let backup = backup.unwrap_or_else(|| panic!("{said}")).1.trim_end_matches(')');
+    assert_eq!(certificate(backup).to_der().unwrap(), old.to_der().unwrap());
     let new = certificate(&own);
     assert!(new.public_key().unwrap().public_eq(&old.public_key().unwrap()), "the same key");
     assert_ne!(of(&new).serial, of(&old).serial);
@@ -577,6 +584,49 @@ fn a_table_is_issued_whole_and_once() {
     }
     let again = ok(&issue);
     assert!(again.contains("app has a certificate until") && again.contains("issued 0"), "{again}");
+
+    // what was revoked is issued anew, also when an older one of the account is still valid
+    ok(&["ca", "revoke", "--ca-dir", &place.ca, "app"]);
+    assert!(ok(&issue).contains("issued 1 client certificate"));
+    place.client("app");
+    let json = place.json();
+    let serial = json["certificates"].as_array().unwrap().last().unwrap()["serial"].clone();
+    ok(&["ca", "revoke", "--ca-dir", &place.ca, "--serial", serial.as_str().unwrap()]);
+    assert!(ok(&issue).contains("issued 1 client certificate"));
+    let file = format!("{out}/app/client-cert.pem");
+    let lists = format!("{}/crl.pem", place.ca);
+    let checked = ["-crl_check", "-CRLfile", &lists];
+    assert!(verifies("sslclient", &trusted, &file, &checked), "the one that is handed out");
+}
+
+#[test]
+fn a_second_certificate_of_an_account_says_that_the_first_stays_valid() {
+    let place = Place::new(&[]);
+    let client = ["ca", "client", "--ca-dir", &place.ca, "--user", "app", "--out"];
+    let issue = |out: &str| ok(&[&client[..], &[&place.at(out)]].concat());
+    assert!(!issue("one").contains("had already"));
+    let serial = place.json()["certificates"][0]["serial"].as_str().unwrap().to_owned();
+    let said = issue("two");
+    let revoke = format!("mytls ca revoke --ca-dir {} --serial {serial}", place.ca);
+    assert!(said.contains("had already") && said.contains(&revoke), "{said}");
+    ok(&["ca", "revoke", "--ca-dir", &place.ca, "app"]);
+    assert!(!issue("three").contains("had already"));
+}
+
+#[test]
+fn a_key_without_a_passphrase_is_made_only_where_somebody_said_so() {
+    let place = Place::bare();
+    let create = ["ca", "create", "--ca-dir", &place.ca, "--name", "Example CA"];
+    let said = refused(&create);
+    for way in ["--passphrase-stdin", "MYTLS_CA_PASSPHRASE", "--no-passphrase"] {
+        assert!(said.contains(way), "{way}: {said}");
+    }
+    assert!(!Path::new(&place.ca).exists());
+    let given = command(&create).env("MYTLS_CA_PASSPHRASE", "correct horse").output().unwrap();
+    assert!(given.status.success(), "{}", text(&given.stderr));
+    let key = fs::read_to_string(place.in_ca("ca-key.pem")).unwrap();
+    assert!(key.contains("ENCRYPTED"));
+    assert!(ok(&create).contains("nothing was changed"), "it is there, and nothing is asked");
 }
 
 #[test]
@@ -674,7 +724,7 @@ fn a_full_disk_leaves_what_there_was() {
     }
     let _unmount = Unmount(disk.clone());
     let ca = format!("{disk}/ca");
-    ok(&["ca", "create", "--ca-dir", &ca, "--name", "Example CA"]);
+    ok(&["ca", "create", "--no-passphrase", "--ca-dir", &ca, "--name", "Example CA"]);
     let list = || ok(&["ca", "list", "--ca-dir", &ca, "--format", "json"]);
     let mut refusal = String::new();
     for n in 0..64 {
@@ -691,7 +741,8 @@ fn a_full_disk_leaves_what_there_was() {
     }
     assert!(refusal.contains("the disk is full"), "{refusal}");
     let full = format!("{disk}/another");
-    let said = refused(&["ca", "create", "--ca-dir", &full, "--name", "Another CA"]);
+    let said =
+        refused(&["ca", "create", "--no-passphrase", "--ca-dir", &full, "--name", "Another CA"]);
     assert!(said.contains("the disk is full"), "{said}");
     assert!(!Path::new(&full).exists(), "nothing half-written");
     for n in 0..4 {
@@ -720,7 +771,15 @@ fn a_folder_that_is_not_ours_or_read_only_is_left_alone() {
         let parent = place.at("theirs");
         fs::create_dir(&parent).unwrap();
         std::os::unix::fs::chown(&parent, Some(65_534), None).unwrap();
-        let said = refused(&["ca", "create", "--ca-dir", &parent, "--name", "Example CA"]);
+        let said = refused(&[
+            "ca",
+            "create",
+            "--no-passphrase",
+            "--ca-dir",
+            &parent,
+            "--name",
+            "Example CA",
+        ]);
         assert!(said.contains("belongs to"), "{said}");
         std::os::unix::fs::chown(&place.ca, Some(0), None).unwrap();
     } else {

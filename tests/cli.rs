@@ -198,7 +198,7 @@ impl Files {
     fn new() -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap() };
         let [ca, out] = [files.path("own-ca"), files.path("tls")];
-        run(&["ca", "create", "--ca-dir", &ca, "--name", "Test CA"]).ok();
+        run(&["ca", "create", "--no-passphrase", "--ca-dir", &ca, "--name", "Test CA"]).ok();
         run(&["ca", "server", "--ca-dir", &ca, "--san", "db1.example", "--out", &out]).ok();
         files
     }
@@ -526,4 +526,24 @@ fn a_full_disk_is_said() {
     let said = ended(command, "");
     assert_eq!(said.code, 3);
     says(&said.err, &["cannot write to stdout", "No space left"]);
+}
+
+// --- a folder of keys and certificates ---
+
+#[test]
+fn a_folder_says_which_files_belong_together() {
+    let files = Files::new();
+    let ca = files.path("own-ca");
+    run(&["ca", "crl", "--ca-dir", &ca]).ok();
+    let look = |more: &[&str]| run(&[&["check", "--files", &files.path("")], more].concat());
+    let said = look(&[]).ok();
+    says(&said, &["✓ tls/server-cert.pem and tls/server-key.pem: "]);
+    says(&said, &["7 files, 4 pairs, 1 revocation list, 0 problems\n"]);
+    fs::write(files.path("tls/cut.pem"), &files.bytes("own-ca/ca.pem")[..100]).unwrap();
+    for gone in ["tls/server-key.pem", "tls/ca.pem"] {
+        fs::remove_file(files.path(gone)).unwrap();
+    }
+    let output = look(&["--ascii"]);
+    assert_eq!(output.code, 1);
+    says(&output.out, &["1 pair, 1 revocation list, 1 problem\n", "+ own-ca/ca.pem and"]);
 }

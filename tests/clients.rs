@@ -134,7 +134,9 @@ impl Stage {
 
         // The same, but for the CAs to trust: those of somebody else.
         let (stranger, wrong) = (stage.folder("stranger"), stage.folder("wrong"));
-        ok(lab::mytls().args(["ca", "create", "--name", "Stranger", "--ca-dir"]).arg(&stranger));
+        ok(lab::mytls()
+            .args(["ca", "create", "--no-passphrase", "--name", "Stranger", "--ca-dir"])
+            .arg(&stranger));
         stage.issue(&stranger, "app", stage.key());
         let store_password = fs::read_to_string(good.join("password.txt")).unwrap();
         stage.pack(&stranger, "app", &wrong, Some(&store_password));

@@ -19,7 +19,9 @@ impl Issued {
     fn new(key: &str) -> Self {
         let issued = Self { folder: tempfile::tempdir().unwrap() };
         let (ca, out) = (issued.path("ca"), issued.path("issued"));
-        ok(lab::mytls().args(["ca", "create", "--name", "Example CA", "--ca-dir"]).arg(&ca));
+        ok(lab::mytls()
+            .args(["ca", "create", "--no-passphrase", "--name", "Example CA", "--ca-dir"])
+            .arg(&ca));
         let mut client = lab::mytls();
         client.args(["ca", "client", "--user", "app", "--key", key, "--ca-dir"]).arg(&ca);
         ok(client.arg("--out").arg(out));
@@ -212,7 +214,8 @@ fn nothing_is_overwritten_and_every_refusal_says_what_to_do() {
 
     let pkcs1 = refused(&mut issued.pack(&["--out", "old", "--legacy"]));
     assert!(pkcs1.contains("--key rsa2048"), "{pkcs1}");
-    assert!(refused(&mut issued.pack(&[])).contains("--out"));
+    let nowhere = refused(&mut issued.pack(&[]));
+    assert!(nowhere.contains("--out") && nowhere.contains("--tar"), "{nowhere}");
     refused(&mut issued.pack(&["--out", "x", "--tar", "y"]));
     refused(&mut issued.pack(&["--out", "x", "--port", "0"]));
     let host = refused(&mut issued.pack(&["--out", "x", "--host", "db1\"; evil"]));
@@ -229,6 +232,66 @@ fn nothing_is_overwritten_and_every_refusal_says_what_to_do() {
     assert!(pack("app", "none").contains("mytls ca create"));
     assert!(pack("../app", "ca").contains("cannot be the name"));
     assert!(!issued.path("x").exists() && !issued.path("old").exists());
+}
+
+#[test]
+fn what_is_no_good_any_more_is_not_packed_and_needs_no_passphrase_to_be_found_out() {
+    let issued = Issued::new("p256");
+    let ca = |arguments: &[&str]| {
+        let mut mytls = lab::mytls();
+        mytls.current_dir(issued.folder.path()).arg("ca").args(arguments);
+        mytls.args(["--ca-dir", "ca"]);
+        mytls
+    };
+    ok(&mut ca(&["revoke", "app"]));
+    fs::rename(issued.path("ca/ca-key.pem"), issued.path("key")).unwrap();
+    let revoked = refused(&mut issued.pack(&["--out", "x"]));
+    assert!(revoked.contains("was revoked on"), "{revoked}");
+    assert!(revoked.contains("mytls ca client --ca-dir ca --user app --out"), "{revoked}");
+    // the list of what was issued is lost, that of what was revoked is not
+    fs::rename(issued.path("ca/index.jsonl"), issued.path("index")).unwrap();
+    assert!(refused(&mut issued.pack(&["--out", "x"])).contains("was revoked"));
+    fs::rename(issued.path("index"), issued.path("ca/index.jsonl")).unwrap();
+    fs::rename(issued.path("key"), issued.path("ca/ca-key.pem")).unwrap();
+    ok(&mut ca(&["client", "--user", "app", "--out", "new"]));
+    ok(&mut issued.pack(&["--out", "good"]));
+
+    let old = issued.path("old");
+    fs::create_dir(&old).unwrap();
+    let kept = issued.path("ca/clients/app");
+    for name in ["client-cert.pem", "client-key.pem"] {
+        fs::copy(kept.join(name), old.join(name)).unwrap();
+    }
+    ok(&mut ca(&["renew", "--client", "app"]));
+    ok(&mut issued.pack(&["--out", "renewed"]));
+    for name in ["client-cert.pem", "client-key.pem"] {
+        fs::copy(old.join(name), kept.join(name)).unwrap();
+    }
+    let replaced = refused(&mut issued.pack(&["--out", "x"]));
+    assert!(replaced.contains("was replaced by"), "{replaced}");
+    assert!(!issued.path("x").exists());
+}
+
+#[test]
+fn the_host_of_an_account_is_no_part_of_its_login_name() {
+    let issued = Issued::new("p256");
+    fs::write(issued.path("accounts.csv"), "rep,10.0.0.%,90\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut mytls = lab::mytls();
+        mytls.current_dir(issued.folder.path()).args(["ca"]).args(arguments);
+        mytls.args(["--ca-dir", "ca"]);
+        mytls
+    };
+    ok(&mut run(&["client", "--from", "accounts.csv"]));
+    let said = refused(&mut run(&["pack", "rep", "--out", "rep"]));
+    assert!(said.contains("mytls ca pack --ca-dir ca rep@10.0.0.%"), "{said}");
+    let said = ok(&mut run(&["pack", "rep@10.0.0.%", "--out", "rep"]));
+    assert!(said.contains("the login name is rep, from the host 10.0.0.%"), "{said}");
+    let readme = fs::read_to_string(issued.path("rep/README.txt")).unwrap();
+    assert!(readme.contains("user = \"rep\"") && !readme.contains("\"rep@"), "{readme}");
+    ok(&mut run(&["pack", "rep@10.0.0.%", "--user", "rep@corp", "--out", "corp"]));
+    let readme = fs::read_to_string(issued.path("corp/README.txt")).unwrap();
+    assert!(readme.contains("user = \"rep@corp\""), "{readme}");
 }
 
 #[test]

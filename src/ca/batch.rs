@@ -144,10 +144,15 @@ impl Store {
     ) -> Result<Batch, CaError> {
         let mut work = self.begin()?;
         let mut batch = Batch::default();
-        let good: HashMap<&str, i64> = (work.index.entries.iter())
-            .filter(|entry| entry.kind == Kind::Client && entry.is_current())
-            .filter(|entry| entry.not_after > now)
-            .filter_map(|entry| Some((entry.names.first()?.as_str(), entry.not_after)))
+        // The last of each name is the one whose files lie in its folder: where that was revoked, one
+        // before it that was not is of no use to anybody.
+        let last: HashMap<&str, &Entry> = (work.index.entries.iter())
+            .filter(|entry| entry.kind == Kind::Client && !entry.dropped)
+            .filter_map(|entry| Some((entry.names.first()?.as_str(), entry)))
+            .collect();
+        let good: HashMap<&str, i64> = (last.into_iter())
+            .filter(|(_, entry)| entry.is_current() && entry.not_after > now)
+            .map(|(name, entry)| (name, entry.not_after))
             .collect();
         let (had, wanted): (Vec<&Row>, Vec<&Row>) =
             rows.iter().partition(|row| good.contains_key(row.name.as_str()));

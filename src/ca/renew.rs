@@ -10,9 +10,7 @@ use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use super::files::{self, ServerFiles, Written};
 use super::key::Certified;
 use super::store::{Destination, Draft, Kind, read};
-use super::{
-    Authority, CaError, Entry, Issued, KeyForm, KeyKind, PlainName, San, Store, Subject, Validity,
-};
+use super::{Authority, CaError, Entry, Issued, KeyForm, KeyKind, San, Store, Subject, Validity};
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey, pem};
 
 /// How to renew.
@@ -72,17 +70,13 @@ impl Store {
         still_current(work.index.get(&entry.serial))?;
         let mut draft = Draft::new(&issued, Kind::Client, entry.names.clone(), true)?;
         draft.entry.instead_of = Some(entry.serial.clone());
-        work.commit(vec![draft])?;
+        let mut kept = work.commit(vec![draft])?;
         drop(work);
-        let Some(out) = out else {
-            let account: PlainName = entry.names.concat().parse()?;
-            let folder = self.client_dir(&account);
-            let names = ["client-key.pem", "client-cert.pem", "ca.pem"];
-            let written = names.map(|name| Written { path: folder.join(name), backup: None });
-            return Ok((issued, written.to_vec()));
-        };
+        let Some(out) = out else { return Ok((issued, kept)) };
         crate::disk::create_private_dir(out)?;
-        let written = files::write_client(out, &issued)?;
+        let mut written = files::write_client(out, &issued)?;
+        kept.retain(|file| file.backup.is_some());
+        written.extend(kept);
         Ok((issued, written))
     }
 

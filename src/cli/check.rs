@@ -125,18 +125,44 @@ fn pairs(folder: &std::path::Path, args: &CheckArgs) -> Result<ExitCode, Failure
                     problem.rule
                 );
             }
-            let _ = writeln!(
-                out,
-                "{} files, {} pairs belong together, {} problems",
-                found.len(),
-                pairs.together.len(),
-                pairs.problems.len()
-            );
+            out.push_str(&summary(&found, &pairs, args.ascii));
             print(&out)?;
         }
     }
     let failed = !pairs.problems.is_empty() && args.fail_on != FailOn::Never;
     Ok(if failed { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
+}
+
+/// Which files belong together, as many as one still reads, and how much of each there is.
+fn summary(found: &[folder::Found], pairs: &folder::Pairs, ascii: bool) -> String {
+    const SHOWN: usize = 20;
+    let mark = if ascii { "+" } else { "✓" };
+    let mut out = String::new();
+    for pair in pairs.together.iter().take(SHOWN) {
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let line = format!("{certificate} and {key}: {}", pair.subject);
+        // writing to a String cannot fail
+        let _ = writeln!(out, "{mark} {}", printable(&line));
+    }
+    if pairs.together.len() > SHOWN {
+        let more = count(pairs.together.len() - SHOWN, "more pair");
+        let _ = writeln!(out, "{mark} and {more}; --format json lists them all");
+    }
+    // of one file, what it holds comes in a row
+    let mut files: Vec<&std::path::Path> = found.iter().map(|file| file.path.as_path()).collect();
+    files.dedup();
+    let mut counts = vec![count(files.len(), "file"), count(pairs.together.len(), "pair")];
+    if !pairs.revocation_lists.is_empty() {
+        counts.push(count(pairs.revocation_lists.len(), "revocation list"));
+    }
+    counts.push(count(pairs.problems.len(), "problem"));
+    let _ = writeln!(out, "{}", counts.join(", "));
+    out
+}
+
+/// `1 pair`, `2 pairs`
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Prints an examination; also for the sandbox without a terminal.

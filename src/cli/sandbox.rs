@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{Failure, print, tell};
-use crate::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
+use crate::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions, Servers};
 
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -37,11 +37,19 @@ pub struct SandboxArgs {
     pub keep: bool,
 }
 
-/// Prints name and title of every fault.
+/// Prints name and title of every fault, and for which servers it is unless it is for all.
 pub fn list() -> Result<ExitCode, Failure> {
     let faults = Fault::all();
     let width = faults.iter().map(|fault| fault.name.len()).max().unwrap_or(0);
-    let line = |fault: &Fault| format!("{:<width$}  {}\n", fault.name, fault.title);
+    let line = |fault: &Fault| {
+        let Fault { name, title, servers, .. } = fault;
+        let only = if *servers == Servers::default() {
+            String::new()
+        } else {
+            format!(" ({servers} only)")
+        };
+        format!("{name:<width$}  {title}{only}\n")
+    };
     print(&faults.iter().map(line).collect::<String>())?;
     Ok(ExitCode::SUCCESS)
 }

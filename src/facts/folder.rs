@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use openssl::pkey::{HasPublic, PKeyRef};
+use openssl::x509::X509Crl;
 use serde::Serialize;
 
 use crate::x509::certificate::unix_seconds;
@@ -31,6 +32,8 @@ pub enum Holds {
     Key {
         spki: Vec<u8>,
     },
+    /// Which certificates a CA revoked.
+    RevocationList,
     /// It looks like one by its name, and is none.
     Broken(Defect),
 }
@@ -50,6 +53,8 @@ pub struct Leaf {
 pub struct Pairs {
     pub together: Vec<Pair>,
     pub problems: Vec<Problem>,
+    /// Files with lists of revoked certificates.
+    pub revocation_lists: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -107,6 +112,8 @@ pub fn pair(found: &[Found], now: i64) -> Pairs {
         }
     }
     let mut pairs = Pairs::default();
+    let lists = found.iter().filter(|file| file.holds == Holds::RevocationList);
+    pairs.revocation_lists = lists.map(|file| file.path.clone()).collect();
     let mut problem = |rule, path: &Path, what: String| {
         pairs.problems.push(Problem { rule, path: path.to_owned(), what });
     };
@@ -116,7 +123,7 @@ pub fn pair(found: &[Found], now: i64) -> Pairs {
                 problem("key-encrypted", &file.path, format!("its key is encrypted ({form})"));
             }
             Holds::Broken(defect) => problem("key-unusable", &file.path, defect.to_string()),
-            Holds::Key { .. } => {}
+            Holds::Key { .. } | Holds::RevocationList => {}
             Holds::Certificate(leaf) => {
                 let own = keys.get(leaf.spki.as_slice());
                 let named = by_stem.get(&stem(&file.path));
@@ -209,6 +216,12 @@ fn thorough(bytes: &[u8]) -> Vec<Holds> {
     });
     let key = pem::private_key(bytes).map(|block| Holds::Key { spki: spki(&block.key) });
     match (certificate, key) {
+        (Err(Defect::WrongKind { found, .. }), Err(Defect::WrongKind { .. }))
+            if found.split(", ").all(|label| label == "X509 CRL")
+                && X509Crl::from_pem(bytes).is_ok() =>
+        {
+            vec![Holds::RevocationList]
+        }
         // Neither: the key's defect says more, unless it was meant to be a certificate.
         (Err(defect), Err(Defect::WrongKind { .. }))
         | (Err(Defect::WrongKind { .. }), Err(defect)) => {
@@ -285,6 +298,25 @@ mod tests {
         std::fs::write(folder.path().join("cut.pem"), pem).unwrap();
         let late = pair(&read(folder.path()).unwrap(), testing::now() + 400 * 86_400);
         assert!(late.problems.iter().any(|problem| problem.rule == "certificate-expired"));
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_is_no_problem_and_a_damaged_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca");
+        let spec = crate::ca::AuthoritySpec::named(&"Root".parse().unwrap());
+        let store = crate::ca::Store::create(&ca, &spec).unwrap();
+        store
+            .sign_lists(&crate::ca::crl::Update { now: testing::now(), ..Default::default() })
+            .unwrap();
+        let crl = std::fs::read(ca.join("crl.pem")).unwrap();
+        let certificate = std::fs::read(ca.join("ca.pem")).unwrap();
+        let look = |files: &[(&str, Vec<u8>)]| written(files).1;
+        let pairs = look(&[("crl.pem", crl.clone()), ("ca.pem", certificate)]);
+        assert_eq!((pairs.problems, pairs.revocation_lists), (vec![], vec!["crl.pem".into()]));
+        let half = crl[..crl.len() / 2].to_vec();
+        let pairs = look(&[("crl.pem", half)]);
+        assert_eq!((pairs.problems.len(), pairs.revocation_lists.len()), (1, 0));
     }
 
     #[test]

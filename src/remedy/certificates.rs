@@ -122,7 +122,7 @@ pub fn reissue(facts: &Facts) -> Option<Remedy> {
         let create = match &files.own_ca {
             Some(_) if !unusable => String::new(),
             _ => format!(
-                "mytls ca create --ca-dir {ca_dir} --name {}{kind} &&\n",
+                "mytls ca create --ca-dir {ca_dir} --name {}{kind} --no-passphrase &&\n",
                 shell::word(&ca_name(facts))
             ),
         };
@@ -285,7 +285,10 @@ mod tests {
         let remedy = reissue(&yassl(curve)).unwrap();
         let command = &remedy.actions[0].text;
         let create = "mytls ca create --ca-dir /var/lib/mytls/ca-rsa --name";
-        assert!(command.starts_with(create) && command.contains(" --key rsa2048 &&"), "{command}");
+        assert!(
+            command.starts_with(create) && command.contains(" --key rsa2048 --no-passphrase &&"),
+            "{command}"
+        );
         assert!(command.contains("mytls ca server --ca-dir /var/lib/mytls/ca-rsa "), "{command}");
         assert!(command.contains(" --ca-file /etc/mysql/tls/ca.pem"), "{command}");
     }

@@ -40,7 +40,7 @@ pub mod series;
 mod server;
 
 pub use fault::Fault;
-pub use series::Series;
+pub use series::{Series, Servers};
 
 use accounts::Accounts;
 use fault::{Change, Stage, Step};
@@ -105,8 +105,10 @@ pub enum SandboxError {
     NoUser,
     #[error("there is no fault named `{name}`; mytls sandbox --list names them all", name = printable(name))]
     NoSuchFault { name: String },
-    #[error("the fault {fault} is not for {server}; choose another fault or another --server")]
-    NotForThisServer { fault: String, server: String },
+    #[error(
+        "the fault {fault} is not for {server} but for {meant}; choose another fault or another --server"
+    )]
+    NotForThisServer { fault: String, server: String, meant: Servers },
     #[error("the fault {fault} can only be made by root; run it as root, or choose another")]
     NeedsRoot { fault: String },
     #[error("{base} is too long a path for the server's socket; choose a shorter one: TMPDIR=/tmp mytls sandbox …", base = shown(base))]
@@ -146,7 +148,11 @@ impl Sandbox {
         let fault = options.fault.clone();
         if !fault.servers.contain(program.series()) {
             let server = program.describe();
-            return Err(SandboxError::NotForThisServer { fault: fault.name, server });
+            return Err(SandboxError::NotForThisServer {
+                fault: fault.name,
+                server,
+                meant: fault.servers,
+            });
         }
         let user = RunAs::choose()?;
         if fault.needs_root && user.owner().is_none() {

@@ -70,6 +70,23 @@ impl Servers {
     }
 }
 
+/// As short as a file spells it: a family where all of it is meant, else each by its name.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.clone();
+        let mut words = Vec::new();
+        for family in ["mariadb", "mysql"] {
+            let Ok(whole) = family.parse::<Self>() else { continue };
+            if whole.0.iter().all(|series| self.contain(*series)) {
+                words.push(family);
+                rest.retain(|series| !whole.contain(*series));
+            }
+        }
+        words.extend(rest.into_iter().map(Series::name));
+        f.write_str(&words.join(", "))
+    }
+}
+
 impl Default for Servers {
     fn default() -> Self {
         Self(Series::ALL.to_vec())
@@ -128,6 +145,9 @@ mod tests {
         assert!("mysql-5".parse::<Servers>().unwrap_err().contains("mysql-5.6"));
         assert!("".parse::<Servers>().is_err());
         assert_eq!(Servers::default().0.len(), 4);
+        assert_eq!(Servers::default().to_string(), "mariadb, mysql");
+        let some = Servers(vec![Series::MySql56, Series::MariaDb1011, Series::MariaDb118]);
+        assert_eq!(some.to_string(), "mariadb, mysql-5.6");
     }
 
     #[test]

@@ -11,9 +11,13 @@ use openssl::x509::verify::X509VerifyParam;
 use openssl::x509::{X509, X509PurposeId, X509StoreContext};
 use zeroize::Zeroizing;
 
-use super::PackError;
-use crate::ca::Issued;
+use super::{Account, PackError, word};
+use crate::ca::error::day;
+use crate::ca::list::Status;
+use crate::ca::{Catalog, Entry, Issued, Kind, PlainName};
 use crate::disk::DiskError;
+use crate::printable::shown;
+use crate::x509::Certificate;
 use crate::x509::pem as read_pem;
 
 /// A certificate with its key, and the CAs above it.
@@ -27,6 +31,27 @@ pub struct Client {
 }
 
 impl Client {
+    /// What a CA keeps for the client of this name; `now` in seconds since 1970. What the CA's list
+    /// calls revoked, replaced or expired is refused with what to do.
+    pub fn of_store(catalog: &Catalog, name: &PlainName, now: i64) -> Result<Self, PackError> {
+        let folder = catalog.dir.join("clients").join(name.as_str());
+        let path = folder.join("client-cert.pem");
+        if !path.exists() {
+            let what = instead(catalog, name);
+            return Err(PackError::Unknown { name: name.to_string(), what });
+        }
+        let found = read_pem::certificates(&read(&path)?);
+        let found = found.map_err(|defect| PackError::File { path, defect })?;
+        let certificate = Certificate::from_openssl(&found[0]); // there is at least one
+        match why_not(catalog, &certificate, now) {
+            Some(why) => {
+                let command = issue(catalog, name);
+                Err(PackError::NotValid { name: name.to_string(), why, command })
+            }
+            None => Self::read(&folder),
+        }
+    }
+
     /// Reads `client-cert.pem`, `client-key.pem` and `ca.pem` of a folder, as a CA leaves them
     /// there. Refuses what a server would refuse: a key of another certificate, one that is not
     /// valid now, or not for clients, or not of these CAs.
@@ -62,6 +87,59 @@ impl Client {
         let intermediates = self.chain.split_last().map_or(&[][..], |(_, below)| below);
         std::iter::once(&self.certificate).chain(intermediates).cloned().collect()
     }
+}
+
+/// Why nobody should be given this certificate, as the CA's list and its list of revoked
+/// certificates know it.
+fn why_not(catalog: &Catalog, certificate: &Certificate, now: i64) -> Option<String> {
+    let entry = catalog.entries.iter().find(|entry| entry.sha256 == certificate.sha256);
+    match entry.map(|entry| (Status::of(entry, now), entry)) {
+        Some((Status::Revoked, Entry { revoked: Some(revoked), .. })) => {
+            return Some(format!("was revoked on {}", day(revoked.at)));
+        }
+        Some((Status::Replaced, Entry { replaced_by: Some(by), .. })) => {
+            return Some(format!("was replaced by {by}"));
+        }
+        _ => {}
+    }
+    // by a list that was there before mytls took the CA over, for instance
+    let mut lists = catalog.lists.iter().filter(|list| list.of == 0);
+    if lists.any(|list| list.serials.contains(&certificate.serial)) {
+        return Some("was revoked".to_owned());
+    }
+    let ended = certificate.not_after;
+    (ended < now).then(|| format!("expired on {}", day(ended)))
+}
+
+/// What to do when there is no certificate of this name.
+fn instead(catalog: &Catalog, name: &PlainName) -> String {
+    let mut alike: Vec<&str> = Vec::new();
+    for entry in catalog.entries.iter().filter(|one| one.kind == Kind::Client && one.is_current()) {
+        let Some(other) = entry.names.first() else { continue };
+        let user = other.parse().map(|other| Account::of(&other).user.to_string());
+        let same = |text: &str| text.eq_ignore_ascii_case(name.as_str());
+        if (same(other) || user.is_ok_and(|user| same(&user)))
+            && other != name.as_str()
+            && !alike.contains(&other.as_str())
+        {
+            alike.push(other);
+        }
+    }
+    if alike.is_empty() {
+        return format!("issue one first: {}", issue(catalog, name));
+    }
+    let command = |name: &&str| format!("mytls ca pack --ca-dir {} {}", dir(catalog), word(name));
+    let commands: Vec<String> = alike.iter().map(command).collect();
+    format!("there is one of {}: {}", alike.join(", "), commands.join(", or "))
+}
+
+fn issue(catalog: &Catalog, name: &PlainName) -> String {
+    let user = word(name.as_str());
+    format!("mytls ca client --ca-dir {} --user {user} --out FOLDER", dir(catalog))
+}
+
+fn dir(catalog: &Catalog) -> String {
+    word(&shown(&catalog.dir))
 }
 
 /// The way from a client's certificate up to a root, or why a server would not find it.

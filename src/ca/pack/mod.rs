@@ -52,13 +52,35 @@ pub struct PackSpec {
     /// Whose certificate it is.
     pub name: PlainName,
     /// The account it is for.
-    pub user: PlainName,
+    pub account: Account,
     pub host: San,
     pub port: u16,
     pub form: Form,
     /// Also the RSA key as PKCS#1.
     pub pkcs1: bool,
     pub password: Password,
+}
+
+/// An account as a client and its server know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// What the client logs in as.
+    pub user: PlainName,
+    /// From where, as the server is told: `10.0.0.%`; `None`: from anywhere, or not known.
+    pub host: Option<String>,
+}
+
+impl Account {
+    /// Of a certificate's name: what stands behind its last `@` is the host, as a table's row with a
+    /// host is named.
+    pub fn of(name: &PlainName) -> Self {
+        let parts = name.as_str().rsplit_once('@').filter(|(_, host)| !host.is_empty());
+        let parts = parts.and_then(|(user, host)| Some((user.parse().ok()?, host.to_owned())));
+        match parts {
+            Some((user, host)) => Self { user, host: Some(host) },
+            None => Self { user: name.clone(), host: None },
+        }
+    }
 }
 
 /// Where the password of the PKCS#12 files comes from, and where it goes.
@@ -108,6 +130,10 @@ pub enum PackError {
     Ca(#[from] CaError),
     #[error("OpenSSL: {0}")]
     OpenSsl(#[from] ErrorStack),
+    #[error("there is no certificate of {name}; {what}", name = printable(name))]
+    Unknown { name: String, what: String },
+    #[error("the certificate of {name} {why}, and is not packed; issue another: {command}", name = printable(name))]
+    NotValid { name: String, why: String, command: String },
     #[error("there is no {path}; issue a certificate first: mytls ca client --user NAME", path = show(path))]
     Missing { path: PathBuf },
     #[error("{path}: {defect}", path = show(path))]
@@ -177,6 +203,15 @@ impl Pack {
     fn add(&mut self, name: &'static str, bytes: Vec<u8>) {
         self.files.push(PackedFile { name, bytes: Zeroizing::new(bytes) });
     }
+}
+
+/// A word for a shell, in quotes where it needs them.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/@%+=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// 128 random bits in hexadecimal: nothing that a URL, a shell or an option file would trip over.

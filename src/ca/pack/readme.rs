@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Client, Form, PackSpec, Password, describe, driver};
+use super::{Account, Client, Form, PackSpec, Password, describe, driver, word};
 use crate::ca::San;
 use crate::printable::printable;
 use crate::x509::{Certificate, OneLine};
@@ -28,11 +28,23 @@ DB_PASSWORD is the password of the account, which the server asks for beside the
             if driver.tried { "" } else { " Written after the driver's manual; not run." };
         let note = fill(driver.note.trim(), spec).replace('\n', " ") + untried;
         if !note.is_empty() {
-            let _ = writeln!(text, "\n{}", textwrap::fill(note.trim(), 100));
+            let _ = writeln!(text, "\n{}", wrapped(note.trim()));
         }
     }
     text
 }
+
+/// A command that is broken at a hyphen, or within a quoted name, is none any more.
+fn wrapped(note: &str) -> String {
+    let options = textwrap::Options::new(100)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(note, options).replace(FIXED_BLANK, " ")
+}
+
+/// A blank at which no line ends, until [`wrapped`] puts a usual one in its place.
+const FIXED_BLANK: char = '\u{a0}';
 
 /// The text with what is known of server and account in it.
 pub fn fill(text: &str, spec: &PackSpec) -> String {
@@ -41,10 +53,12 @@ pub fn fill(text: &str, spec: &PackSpec) -> String {
         San::Ip(ip) if ip.is_ipv6() => format!("[{host}]:{port}"),
         _ => format!("{host}:{port}"),
     };
-    text.replace("@ADDRESS@", &address)
+    let options = word(&format!("{}.cnf", spec.name)).replace(' ', &FIXED_BLANK.to_string());
+    text.replace("@NAME@.cnf", &options)
+        .replace("@ADDRESS@", &address)
         .replace("@HOST@", &host)
         .replace("@PORT@", &port.to_string())
-        .replace("@USER@", spec.user.as_str())
+        .replace("@USER@", spec.account.user.as_str())
         .replace("@NAME@", spec.name.as_str())
 }
 
@@ -55,8 +69,12 @@ fn heading(client: &Client, spec: &PackSpec) -> String {
     let day = time::macros::format_description!("[year]-[month]-[day]");
     let until = until.and_then(|until| until.format(&day).ok()).unwrap_or_default();
     let line = |name| printable(name).into_owned();
+    let account = match &spec.account {
+        Account { user, host: Some(host) } => format!("account      '{user}'@'{host}'\n"),
+        Account { host: None, .. } => String::new(),
+    };
     format!(
-        "{title}\n{}\n\n\
+        "{title}\n{}\n\n{account}\
          subject      {}\n\
          issuer       {}\n\
          key          {}\n\
@@ -99,6 +117,6 @@ fn files(spec: &PackSpec) -> String {
          Whoever can read client-key.pem, client.pem or client.p12 with its password is {user} for the\n\
          server, but for the account's own password: leave the files 0600, owned by the user who runs the\n\
          program.\n\n",
-        user = spec.user,
+        user = spec.account.user,
     )
 }

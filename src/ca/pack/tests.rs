@@ -18,7 +18,7 @@ fn issued(key: KeyKind) -> Issued {
 fn spec() -> PackSpec {
     PackSpec {
         name: name("app"),
-        user: name("app"),
+        account: Account::of(&name("app")),
         host: "db1.example.org".parse().unwrap(),
         port: 3306,
         form: Form::default(),
@@ -121,6 +121,36 @@ fn the_readme_names_server_account_and_certificate_and_leaves_no_mark_open() {
         assert!(!readme.contains(mark), "{mark}");
     }
     assert!(readme.lines().all(|line| line.chars().count() <= 110), "{readme}");
+}
+
+#[test]
+fn user_and_host_are_taken_apart_and_a_file_with_blanks_in_its_name_is_quoted() {
+    let account = |text: &str| Account::of(&name(text));
+    assert_eq!(account("app"), Account { user: name("app"), host: None });
+    let rep = Account { user: name("rep"), host: Some("10.0.0.%".into()) };
+    assert_eq!(account("rep@10.0.0.%"), rep);
+    assert_eq!(account("a@b@10.0.0.%").user, name("a@b"));
+    for odd in ["@host", "app@"] {
+        assert_eq!(account(odd), Account { user: name(odd), host: None });
+    }
+
+    let client = Client::of(&issued(KeyKind::P256));
+    let spec = PackSpec { name: name("rep@10.0.0.%"), account: rep, ..spec() };
+    let readme = text(&Pack::make(&client, &spec).unwrap(), "README.txt");
+    assert!(readme.starts_with("What rep needs"), "{readme}");
+    assert!(readme.contains("account      'rep'@'10.0.0.%'\n"), "{readme}");
+    assert!(readme.contains("mysql --defaults-file=rep@10.0.0.%.cnf -p"), "{readme}");
+    let others = readme.replace("'rep'@'10.0.0.%'", "").replace("rep@10.0.0.%.cnf", "");
+    assert!(!others.contains("10.0.0.%"), "{others}");
+
+    for odd in ["night batch", "a;b"] {
+        let spec = PackSpec { name: name(odd), ..spec.clone() };
+        let readme = text(&Pack::make(&client, &spec).unwrap(), "README.txt");
+        for program in ["mysql", "mariadb"] {
+            let command = format!("{program} --defaults-file='{odd}.cnf' -p");
+            assert!(readme.contains(&command), "{readme}");
+        }
+    }
 }
 
 #[test]

@@ -211,7 +211,8 @@ impl Store {
     pub fn record(&self, issued: &Issued, kind: Kind, names: Vec<String>) -> Result<(), CaError> {
         let mut draft = Draft::new(issued, kind, names, false)?;
         draft.entry.files = pending::place(&draft.entry);
-        self.begin()?.commit(vec![draft])
+        self.begin()?.commit(vec![draft])?;
+        Ok(())
     }
 
     /// [`Self::record`] for a server whose files are laid there, so that they can be renewed in place.

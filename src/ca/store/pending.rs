@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::index::{Entry, Index, Kind, client_files};
 use super::{io_fault, sync_folder};
 use crate::ca::CaError;
+use crate::ca::files::Written;
 use crate::disk::{self, Meta};
 use crate::printable::printable;
 use crate::secret::Secret;
@@ -83,8 +84,12 @@ fn write_all(dir: &Path, drafts: &[Draft], ca_pem: &str) -> Result<(), CaError> 
     nix::unistd::syncfs(&folder).map_err(|errno| io_fault(dir, errno.into()))
 }
 
-/// Step 3, for what the store itself keeps: a client's files, or none. Returns where they lie now.
-pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaError> {
+/// Step 3, for what the store itself keeps: a client's files, or none. Returns where they lie now,
+/// and what was written there.
+pub(super) fn deliver(
+    dir: &Path,
+    entry: &Entry,
+) -> Result<Option<(PathBuf, Vec<Written>)>, CaError> {
     let from = dir.join(FOLDER).join(&entry.serial);
     let has_key = from.join(names(Kind::Client)[1]).exists();
     let Some(name) = entry.names.first().filter(|_| has_key) else {
@@ -96,6 +101,7 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
     if !clients.is_dir() {
         disk::create_private_dir(&clients)?;
     }
+    let mut written = Vec::new();
     if to.exists() {
         // Each file as a whole, what it held kept beside it. Stopped in between, the next run does
         // the same again, and finds those that are in place already as they should be.
@@ -104,13 +110,18 @@ pub(super) fn deliver(dir: &Path, entry: &Entry) -> Result<Option<PathBuf>, CaEr
             if name == CA && trusts_already(&to.join(name), &path)? {
                 continue;
             }
-            disk::replace(&to.join(name), &staged(&path)?, Meta::mode(Meta::of(&path)?.mode))?;
+            let mode = Meta::mode(Meta::of(&path)?.mode);
+            let path = to.join(name);
+            let backup = disk::replace(&path, &staged(&from.join(name))?, mode)?;
+            written.push(Written { path, backup });
         }
         remove(&from)?;
     } else {
         fs::rename(&from, &to).map_err(|error| io_fault(&to, error))?;
+        let new = names(Kind::Client).map(|name| Written { path: to.join(name), backup: None });
+        written.extend(new);
     }
-    Ok(Some(to))
+    Ok(Some((to, written)))
 }
 
 /// Whether a client trusts this CA already, perhaps beside others: the server's own may be another.
@@ -241,7 +252,7 @@ pub(super) fn settle(dir: &Path, index: &Index) -> Result<Settled, CaError> {
                     format!("{whom} {stopped}, and no file was replaced: ask for it again")
                 }
             }
-        } else if let Some(to) = deliver(dir, entry)? {
+        } else if let Some((to, _)) = deliver(dir, entry)? {
             let to = crate::printable::shown(&to);
             format!("{whom} {stopped}: key, certificate and CA are in {to} now")
         } else {

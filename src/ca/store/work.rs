@@ -7,6 +7,7 @@ use super::lock::Lock;
 use super::pending::{self, Draft};
 use super::{Destination, Entry, Store};
 use crate::ca::authority::pem;
+use crate::ca::files::Written;
 use crate::ca::{CaError, Issued};
 use crate::printable::shown;
 use crate::x509::OneLine;
@@ -58,15 +59,22 @@ impl<'a> Work<'a> {
         self.index.append(&self.lock, &self.store.dir, events)
     }
 
-    /// Issues: all of them or, whatever fails, none. What the store keeps is laid in its place.
-    pub(in crate::ca) fn commit(&mut self, mut drafts: Vec<Draft>) -> Result<(), CaError> {
+    /// Issues: all of them or, whatever fails, none. What the store keeps is laid in its place,
+    /// and returned.
+    pub(in crate::ca) fn commit(
+        &mut self,
+        mut drafts: Vec<Draft>,
+    ) -> Result<Vec<Written>, CaError> {
         for draft in drafts.iter_mut().filter(|draft| draft.key.is_some()) {
             draft.entry.files = pending::place(&draft.entry);
         }
+        let mut written = Vec::new();
         for entry in &self.enter(&drafts)? {
-            pending::deliver(&self.store.dir, entry)?;
+            let laid = pending::deliver(&self.store.dir, entry)?;
+            written.extend(laid.into_iter().flat_map(|(_, files)| files));
         }
-        pending::sync(&self.store.dir)
+        pending::sync(&self.store.dir)?;
+        Ok(written)
     }
 
     /// Issues one whose files somebody else lays; see [`Store::issue_server_to`].

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Done, StoreArgs, day, now, report, shown, validity};
 use crate::ca::batch::{self, Row};
 use crate::ca::files::write_client;
-use crate::ca::{CaError, KeyKind, PlainName, Store};
+use crate::ca::{CaError, Entry, KeyKind, Kind, PlainName, Store};
 use crate::cli::Failure;
 use crate::disk::{self, DiskError};
 use crate::x509::OneLine;
@@ -53,6 +53,8 @@ pub fn run(args: &ClientArgs) -> Result<Done, Failure> {
 
 fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure> {
     let store = args.store.open()?;
+    let mut before = store.list()?;
+    before.retain(|entry| is_accepted(entry, user));
     disk::create_private_dir(out).map_err(CaError::from)?;
     let issued = store.issue_client(user, args.key, validity(args.days))?;
     let written = write_client(out, &issued).map_err(|error| {
@@ -66,7 +68,36 @@ fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure>
         summary.subject.oneline(OneLine::OpenSsl3),
         summary.issuer.oneline(OneLine::OpenSsl3)
     );
-    Ok(text.into())
+    Ok((text + &still_valid(&store, &before)).into())
+}
+
+/// Whether servers let this account in with it.
+fn is_accepted(entry: &Entry, user: &PlainName) -> bool {
+    entry.kind == Kind::Client
+        && entry.names.first().is_some_and(|name| name == user.as_str())
+        && entry.revoked.is_none()
+        && !entry.dropped
+        && entry.not_after >= now()
+}
+
+/// A sentence on each of those that the account has beside the new one, the newest first.
+fn still_valid(store: &Store, before: &[Entry]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = String::new();
+    for Entry { serial, not_after, .. } in before.iter().rev().take(SHOWN) {
+        // writing to a String cannot fail
+        let _ = writeln!(
+            text,
+            "  the certificate {serial} that it had already stays valid until {}, unless you \
+             revoke it:\n    mytls ca revoke --ca-dir {} --serial {serial}",
+            day(*not_after),
+            shown(store.dir())
+        );
+    }
+    if before.len() > SHOWN {
+        let _ = writeln!(text, "  and so do {} more: mytls ca list --all", before.len() - SHOWN);
+    }
+    text
 }
 
 fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {

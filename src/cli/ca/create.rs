@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Done, ask, can_ask, day, given_passphrase, shown, validity};
+use super::{Done, PASSPHRASE, ask, can_ask, day, given_passphrase, shown, validity};
 use crate::ca::{Authority, AuthoritySpec, CaError, KeyKind, PlainName, Store};
 use crate::cli::Failure;
 use crate::secret::Secret;
@@ -112,14 +112,22 @@ fn make(args: &CreateArgs) -> Result<(Authority, Option<Authority>), CaError> {
     Ok((root.issue_authority(&spec(&args.name))?, Some(root)))
 }
 
-/// Asked for twice, since nobody sees what is typed; none when nothing is typed or nobody is there.
+/// Asked for twice, since nobody sees what is typed; none when nothing is typed. Where nobody can be
+/// asked, a key without one is made only for those who say so.
 fn passphrase(args: &CreateArgs) -> Result<Option<Secret>, Failure> {
     if args.no_passphrase {
         return Ok(None);
     }
     let given = given_passphrase(args.passphrase_stdin)?;
-    if given.is_some() || !can_ask() {
+    if given.is_some() {
         return Ok(given);
+    }
+    if !can_ask() {
+        return Err(Failure::usage(format!(
+            "there is no terminal to ask for the passphrase of the CA's key on, and nothing was \
+             made; give one with --passphrase-stdin or in the environment variable {PASSPHRASE}, or \
+             say --no-passphrase"
+        )));
     }
     let first = ask("Passphrase for the CA's key (Enter: none): ")?;
     if first.is_empty() {

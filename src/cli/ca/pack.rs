@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{Done, shown, stdin_secret};
-use crate::ca::pack::{Client, Form, Pack, PackError, PackSpec, Password};
-use crate::ca::{CaError, PlainName, San, Store};
+use super::{Done, now, shown, stdin_secret};
+use crate::ca::pack::{Account, Client, Form, Pack, PackError, PackSpec, Password};
+use crate::ca::{Catalog, PlainName, San};
 use crate::cli::Failure;
-use crate::disk::DiskError;
 use crate::facts::Target;
 
 /// A name that belongs to nobody (RFC 2606), until the server's own is said.
@@ -30,12 +29,8 @@ pub struct PackArgs {
     ca_dir: PathBuf,
     /// Whose certificate: the --user of `mytls ca client`
     name: PlainName,
-    /// Folder for the files; empty or not there yet
-    #[arg(long, value_name = "DIR", required_unless_present = "tar", conflicts_with = "tar")]
-    out: Option<PathBuf>,
-    /// Archive for the files; not there yet
-    #[arg(long, value_name = "FILE")]
-    tar: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// The server, as the client names it
     #[arg(long, default_value = STAND_IN)]
     host: San,
@@ -43,8 +38,8 @@ pub struct PackArgs {
     #[arg(long, value_name = "N", default_value_t = Target::DEFAULT_PORT,
         value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The account, where it is called otherwise
-    #[arg(long, value_name = "ACCOUNT")]
+    /// Its login name, where that is not NAME up to the @
+    #[arg(long, value_name = "NAME")]
     user: Option<PlainName>,
     /// Protection of the .p12 files: 3des for every Java, aes256 from 8u301, 11.0.12 and 16 on
     #[arg(long, value_enum, default_value_t)]
@@ -60,6 +55,17 @@ pub struct PackArgs {
     password_stdin: bool,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Place {
+    /// Folder for the files; empty or not there yet
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Archive for the files; not there yet
+    #[arg(long, value_name = "FILE")]
+    tar: Option<PathBuf>,
+}
+
 /// Packs, and says what lies where.
 pub fn run(args: &PackArgs) -> Result<Done, Failure> {
     let password = match args {
@@ -72,16 +78,17 @@ pub fn run(args: &PackArgs) -> Result<Done, Failure> {
 }
 
 fn pack(args: &PackArgs, password: Password) -> Result<Zeroizing<String>, PackError> {
-    let authority = args.ca_dir.join(Store::CA_FILE);
-    if !authority.try_exists().map_err(|error| DiskError::new(&authority, error))? {
-        return Err(CaError::NoStore { dir: args.ca_dir.clone() }.into());
-    }
-    let client = Client::read(&args.ca_dir.join("clients").join(args.name.as_str()))?;
+    let catalog = Catalog::read(&args.ca_dir)?;
+    let client = Client::of_store(&catalog, &args.name, now())?;
+    let account = match &args.user {
+        Some(user) => Account { user: user.clone(), host: None },
+        None => Account::of(&args.name),
+    };
     let pack = Pack::make(
         &client,
         &PackSpec {
             name: args.name.clone(),
-            user: args.user.clone().unwrap_or_else(|| args.name.clone()),
+            account: account.clone(),
             host: args.host.clone(),
             port: args.port,
             form: args.p12,
@@ -89,7 +96,7 @@ fn pack(args: &PackArgs, password: Password) -> Result<Zeroizing<String>, PackEr
             password,
         },
     )?;
-    let place = match (&args.out, &args.tar) {
+    let place = match (&args.place.out, &args.place.tar) {
         (_, Some(archive)) => {
             pack.write_tar(archive)?;
             archive.as_path()
@@ -104,6 +111,12 @@ fn pack(args: &PackArgs, password: Password) -> Result<Zeroizing<String>, PackEr
     for file in pack.files() {
         // writing to a String cannot fail
         let _ = writeln!(said, "  {}", file.name);
+    }
+    if let Account { user, host: Some(host) } = &account {
+        let _ = writeln!(
+            said,
+            "the login name is {user}, from the host {host}; if it is another: --user NAME"
+        );
     }
     if args.host.to_string() == STAND_IN {
         let _ =
