@@ -88,7 +88,7 @@ fn the_readme_shows_what_check_prints() {
 fn steady(line: &str, sums: &mut Vec<String>) -> String {
     const SUMS: [&str; 2] =
         ["6aff357be896cf0dc1f562c3028a7e96", "01e68a8cdedf79e380f9fa92b0125c26"];
-    let mut out = Vec::new();
+    let mut out: Vec<String> = Vec::new();
     for word in line.split(' ') {
         let bare = word.trim_end_matches(',');
         let is_sum = bare.len() == 32 && bare.chars().all(|c| c.is_ascii_hexdigit());
@@ -96,7 +96,7 @@ fn steady(line: &str, sums: &mut Vec<String>) -> String {
         // MariaDB writes the hours before ten with one digit, and a blank more before it
         let is_time =
             matches!(bare.len(), 7 | 8) && bare.chars().filter(|c| *c == ':').count() == 2;
-        out.push(if is_sum {
+        let shown = if is_sum {
             if !sums.iter().any(|known| known == bare) {
                 sums.push(bare.to_owned());
             }
@@ -106,15 +106,24 @@ fn steady(line: &str, sums: &mut Vec<String>) -> String {
             word.replace(bare, "2030-01-01")
         } else if is_time {
             word.replace(bare, "12:00:00")
+        } else if out.last().is_some_and(|mode| is_key_mode(mode)) && bare.contains(':') {
+            // the owner is whoever runs the server here
+            out.pop();
+            out.push("0640".to_owned());
+            word.replace(bare, "root:mysql")
         } else {
             word.to_owned()
-        });
+        };
+        out.push(shown);
     }
     let line = out.join(" ").replace("-01  12:00", "-01 12:00").replace("396 days", "397 days");
     let cut = |from: &str, put: &str| line.find(from).map(|at| format!("{}{put}", &line[..at]));
-    cut("RSA 2048, 06", "RSA 2048, 0640 root:mysql")
-        .or_else(|| cut("read the key: as ", "read the key: as mysql"))
-        .unwrap_or(line.clone())
+    cut("read the key: as ", "read the key: as mysql").unwrap_or(line.clone())
+}
+
+/// `0600`, `0640`
+fn is_key_mode(word: &str) -> bool {
+    word.len() == 4 && word.starts_with("06") && word.chars().all(|c| c.is_digit(8))
 }
 
 /// The rule of the house: nothing below the wizard names a terminal crate.

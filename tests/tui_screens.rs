@@ -209,6 +209,36 @@ fn a_restart_that_nobody_here_can_do_is_asked_for() {
     w.sees("needs you afterwards: run `systemctl restart mariadb`");
 }
 
+/// However long the list of files, who is left behind is read before it.
+#[test]
+fn what_follows_stands_before_the_files() {
+    let mut w = broken();
+    w.walk("ng<tab><tab><tab><tab><enter>").resize(60, 16).sees("2 sessions are open now");
+    let screen = w.sees("afterwards the server is restarted").screen();
+    let (follows, files) = (screen.find("is restarted").unwrap(), screen.find("ca.pem").unwrap());
+    assert!(follows < files, "{screen}");
+}
+
+#[test]
+fn the_way_out_stands_on_every_step_even_where_there_is_little_room() {
+    let mut w = broken();
+    for columns in [60, 80] {
+        for step in ["1", "2", "3", "4", "5", "6"] {
+            w.resize(columns, 24).walk(step).sees("q quit  ? help");
+        }
+    }
+}
+
+#[test]
+fn what_none_means_hangs_on_whether_the_server_asks_for_tls() {
+    let mut w = mended();
+    w.walk("5<down><enter>").sees("anyone with the password, readable on the way");
+    let exam = std::sync::Arc::get_mut(w.state.exam.as_mut().unwrap()).unwrap();
+    let mytls::facts::Source::Read(server) = &mut exam.facts.server else { panic!() };
+    server.variables.insert("require_secure_transport".into(), "ON".into());
+    w.sees("anyone with the password; the server wants TLS").does_not_see("readable on the way");
+}
+
 #[test]
 fn no_key_is_ever_copied_or_shown() {
     let mut w = broken();

@@ -9,7 +9,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::pty::Pty;
+use common::pty::{Pty, one_blank_each};
 use common::svg::svg_from_vt100;
 use nix::sys::signal::Signal;
 use portable_pty::CommandBuilder;
@@ -45,43 +45,144 @@ fn sandbox(fault: &str) -> Option<(Pty, tempfile::TempDir)> {
     Some((Pty::start(command, 80, 24), base))
 }
 
-/// Draws the screen for the documents, when asked to.
-fn picture(pty: &Pty, name: &str, title: &str) {
+/// A picture of the documents.
+struct Picture {
+    name: &'static str,
+    title: &'static str,
+    /// What is on this screen and on no other picture.
+    shows: &'static str,
+    /// The whole last row.
+    footer: &'static str,
+}
+
+const PICTURES: [Picture; 8] = [
+    Picture {
+        name: "server",
+        title: "mytls: the server is down, and why",
+        shows: "nothing answers at",
+        footer: "↑↓ select Enter to its cause n next y copy e explain q quit ? help",
+    },
+    Picture {
+        name: "key",
+        title: "mytls: the key belongs to another certificate",
+        shows: "matches this certificate",
+        footer: "↑↓ select Enter mend… n next y copy e explain g own CA q quit ? help",
+    },
+    Picture {
+        name: "workshop",
+        title: "mytls: a private CA",
+        shows: "client's user",
+        footer: "Enter next ↑↓ field Esc back Ctrl-C quit F1 help",
+    },
+    Picture {
+        name: "review",
+        title: "mytls: everything that will be written",
+        shows: "This will be written, and nothing else.",
+        footer: "w write ↑↓ scroll y copy Esc back ? help",
+    },
+    Picture {
+        name: "chain",
+        title: "mytls: the chain as a tree",
+        shows: "in ssl_ca",
+        footer: "↑↓ select n next y copy g own CA r check again q quit ? help",
+    },
+    Picture {
+        name: "account",
+        title: "mytls: the statement for this server",
+        shows: "(•) SUBJECT + ISSUER",
+        footer: "↑↓ choose a apply… p prove t ALTER/GRANT c certificate… q quit ? help",
+    },
+    Picture {
+        name: "proof",
+        title: "mytls: what was proven",
+        shows: "6 of 6 logins went as they must.",
+        footer: "↑↓ scroll p again y copy Esc back ? help",
+    },
+    Picture {
+        name: "report",
+        title: "mytls: the report",
+        shows: "nothing that is known of",
+        footer: "w write to a file… ↑↓ scroll y copy g own CA r check again q quit ? help",
+    },
+];
+
+/// Waits until this screen stands, and draws it for the documents, when asked to.
+#[track_caller]
+fn picture(pty: &mut Pty, name: &str) {
+    let picture = PICTURES.iter().find(|picture| picture.name == name).unwrap();
+    pty.sees(picture.shows).settles(picture.footer).sees(picture.shows);
     if std::env::var_os("UPDATE").is_some() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.svg")), svg_from_vt100(pty.vt100(), title))
-            .unwrap();
+        std::fs::create_dir_all(pictures()).unwrap();
+        let file = pictures().join(format!("{name}.svg"));
+        std::fs::write(file, svg_from_vt100(pty.vt100(), picture.title)).unwrap();
     }
+}
+
+fn pictures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots")
+}
+
+/// No picture is of half a screen and half of the one before it.
+#[test]
+fn every_picture_has_the_footer_of_its_screen() {
+    for picture in &PICTURES {
+        let file = pictures().join(format!("{}.svg", picture.name));
+        let rows = rows_of(&std::fs::read_to_string(file).unwrap());
+        assert_eq!(rows[23], picture.footer, "{}", picture.name);
+        for other in &PICTURES {
+            let shown = rows.iter().any(|row| row.contains(other.shows));
+            let name = picture.name;
+            assert_eq!(shown, other.name == name, "{name}: {:?} in\n{rows:#?}", other.shows);
+        }
+    }
+    assert_eq!(std::fs::read_dir(pictures()).unwrap().count(), PICTURES.len());
+}
+
+/// The text of a picture by rows, strokes left out.
+fn rows_of(svg: &str) -> Vec<String> {
+    let mut rows = vec![String::new(); 24];
+    for line in svg.lines().filter(|line| line.starts_with("<text x=") && line.contains("xml:")) {
+        let (head, text) = line.trim_end_matches("</text>").split_once('>').unwrap();
+        let y = head.split(" y=\"").nth(1).unwrap().split('"').next().unwrap();
+        let row = y.parse::<f32>().unwrap();
+        // a title of 28 units, rows of 18
+        let at = (0..24_u8).find(|at| {
+            (f32::from(*at) * 18.0 + 28.0..).contains(&row) && row < f32::from(*at) * 18.0 + 46.0
+        });
+        let row = &mut rows[usize::from(at.unwrap())];
+        row.push(' ');
+        row.push_str(text);
+    }
+    rows.iter().map(|row| one_blank_each(row)).collect()
 }
 
 #[test]
 fn from_a_server_that_does_not_start_to_a_proven_account() {
     let Some((mut pty, base)) = sandbox("mismatched-key") else { return };
     pty.sees("▶ └ ✗ the server is not running").sees("Unable to get private key");
-    picture(&pty, "server", "mytls: the server is down, and why");
+    picture(&mut pty, "server");
     pty.keys("n").sees("▶ ✗ the key belongs to another certificate");
     pty.sees("matches this certificate");
-    picture(&pty, "key", "mytls: the key belongs to another certificate");
+    picture(&mut pty, "key");
 
     // the private CA: five fields, all filled in
     pty.keys("g").sees("A private CA, and certificates from it").sees("client's user   app");
-    picture(&pty, "workshop", "mytls: a private CA");
+    picture(&mut pty, "workshop");
     pty.keys("\r\r\r\r\r").sees("This will be written, and nothing else.").sees("1 restart");
     pty.sees("key, never shown");
-    picture(&pty, "review", "mytls: everything that will be written");
+    picture(&mut pty, "review");
     assert_eq!(std::fs::read_dir(folder_of(base.path()).join("tls")).unwrap().count(), 4);
     pty.keys("w").sees("done: ").sees("checked: 1 error").sees("(before: ").keys("\r");
     // the server is sound again, and the account still wants a certificate of the old CA
     pty.sees("✓ Server ─ ✓ Key & certificate ─ ✓ Chain ─ ✓ Encryption ─ ✗ Accounts");
 
     pty.keys("3").sees("│ signed by").sees("in ssl_ca");
-    picture(&pty, "chain", "mytls: the chain as a tree");
+    picture(&mut pty, "chain");
     pty.keys("4").sees("TLSv1.3");
     pty.keys("5").sees("▶ ✗ app@% requires a certificate of a CA");
     pty.keys("\x1b[B").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
     pty.sees("undo");
-    picture(&pty, "account", "mytls: the statement for this server");
+    picture(&mut pty, "account");
     pty.keys("a").sees("This will be done, and nothing else.").sees("1 statement");
     pty.keys("w").sees("sent ALTER USER").sees("checked: nothing is wrong");
     pty.keys("\r")
@@ -99,13 +200,13 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
         pty.sees(row);
     }
     pty.sees("X509 subject mismatch: should be");
-    picture(&pty, "proof", "mytls: what was proven");
+    picture(&mut pty, "proof");
     pty.keys("\x1b").sees("proved: 6 of 6").keys("6").sees("nothing that is known of");
     for step in ["Server", "Key & certificate", "CA & chain", "Encryption", "Accounts"] {
         let good = format!("✓ {step:<18}  good");
         pty.until(&good, |screen| screen.lines().any(|line| line.trim() == good.trim()));
     }
-    picture(&pty, "report", "mytls: the report");
+    picture(&mut pty, "report");
 
     // the CA as it is now; the server's certificate renewed, and read by the server without a stop
     pty.keys("g").sees("├─ servers (1)").sees("this server presents it now");

@@ -253,7 +253,6 @@ mod tests {
             [
                 ("key-mismatch", None),
                 ("tls-off", Some("key-mismatch")),
-                ("transport-not-enforced", Some("key-mismatch")),
                 ("account-without-require", Some("key-mismatch")),
             ]
         );

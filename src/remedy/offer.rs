@@ -106,8 +106,14 @@ fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
 
 /// What an attacker who has the password could still do.
 fn explain(level: Level, facts: &Facts) -> &'static str {
+    let server = facts.server.read();
+    let asks_everybody = server.is_some_and(|server| server.is_on("require_secure_transport"));
     let no_ca = facts.files.read().is_some_and(|files| files.ca.is_none());
     match level {
+        Level::None if asks_everybody => {
+            "the password is enough, from anywhere its host pattern allows; over TLS only while \
+             require_secure_transport is ON"
+        }
         Level::None => {
             "the password is enough, from anywhere its host pattern allows, readable on the way"
         }
@@ -198,6 +204,17 @@ mod tests {
         );
         assert_eq!(offer.undo.sql(), "ALTER USER 'app'@'%' REQUIRE NONE;");
         assert_eq!(offer.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_none_leaves_open_hangs_on_whether_the_server_asks_for_tls() {
+        let mut facts = facts();
+        for (asks, wanted) in [("ON", "over TLS only while"), ("OFF", "readable on the way")] {
+            let Source::Read(server) = &mut facts.server else { panic!() };
+            server.variables.insert("require_secure_transport".into(), asks.into());
+            let offer = offer(&facts, &app(), Level::None, Form::Alter, None).unwrap();
+            assert!(offer.explain.contains(wanted), "{asks}: {}", offer.explain);
+        }
     }
 
     #[test]

@@ -37,6 +37,18 @@ pub fn with_server(change: impl FnOnce(&mut ServerFacts)) -> Facts {
     facts
 }
 
+/// The same server with TLS switched off.
+pub fn without_tls(mut facts: Facts) -> Facts {
+    if let Source::Read(wire) = &mut facts.wire {
+        wire.tls = TlsOffer::NotOffered;
+        wire.greeting.offers_tls = false;
+    }
+    if let Source::Read(server) = &mut facts.server {
+        server.variables.insert("have_ssl".into(), "DISABLED".into());
+    }
+    facts
+}
+
 pub fn handshake(facts: &mut Facts) -> &mut Handshake {
     match &mut facts.wire {
         Source::Read(WireFacts { tls: TlsOffer::Established(handshake), .. }) => handshake,

@@ -9,6 +9,9 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 /// Longer than anything a test waits for takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A program that has drawn a frame writes nothing for longer than this; within one it does not
+/// pause that long.
+const QUIET: Duration = Duration::from_millis(60);
 
 pub struct Pty {
     pub child: Box<dyn Child + Send + Sync>,
@@ -84,6 +87,31 @@ impl Pty {
         self.until(&format!("no {text:?}"), |screen| screen.contains(text))
     }
 
+    /// Waits until a frame is drawn to its end: nothing has come for a while, and the last row,
+    /// which is drawn last, is this one (blanks in a row counted as one).
+    #[track_caller]
+    pub fn settles(&mut self, last_row: &str) -> &mut Self {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let before = self.screen();
+            match self.from.recv_timeout(QUIET) {
+                Ok(bytes) => self.parser.process(&bytes),
+                Err(RecvTimeoutError::Timeout) if self.last_row() == last_row => return self,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("it has ended:\n{before}"),
+            }
+            let screen = self.screen();
+            assert!(Instant::now() < end, "the last row is not {last_row:?} on:\n{screen}");
+        }
+    }
+
+    fn last_row(&self) -> String {
+        let screen = self.parser.screen();
+        let (rows, columns) = screen.size();
+        let row = screen.rows(0, columns.get()).nth(usize::from(rows.get()) - 1);
+        one_blank_each(&row.unwrap_or_default())
+    }
+
     /// Reads all there is until the program has ended; its exit status.
     #[track_caller]
     pub fn ends(&mut self) -> u32 {
@@ -145,6 +173,11 @@ impl Pty {
             all.iter().filter(|(holds, _)| !holds).map(|(_, what)| *what).collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
     }
+}
+
+/// A row's words, with one blank between them.
+pub fn one_blank_each(row: &str) -> String {
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Drop for Pty {

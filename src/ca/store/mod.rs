@@ -224,7 +224,7 @@ impl Store {
     ) -> Result<(), CaError> {
         let mut draft = Draft::new(issued, Kind::Server, names, false)?;
         (draft.entry.files, draft.entry.deployed) = (to.files.clone(), to.deployed);
-        self.begin()?.commit(vec![draft])
+        self.begin()?.commit(vec![draft]).map(drop)
     }
 
     /// What was issued, oldest first.

@@ -9,6 +9,20 @@ pub mod tls_off;
 pub mod transport_not_enforced;
 
 use crate::facts::{Account, Facts, Require};
+use crate::wire::TlsOffer;
+
+/// Whether TLS is off, so that no protocol is spoken and nobody can be asked for it. A handshake
+/// that fails is not that: there, TLS is on.
+fn is_off(facts: &Facts) -> bool {
+    match facts.wire.read() {
+        Some(wire) => matches!(wire.tls, TlsOffer::NotOffered),
+        None => facts
+            .server
+            .read()
+            .and_then(|server| server.variable("have_ssl"))
+            .is_some_and(|value| matches!(value, "NO" | "DISABLED")),
+    }
+}
 
 /// Accounts that can come in from the network without TLS, as far as they themselves ask.
 fn open_accounts(facts: &Facts) -> Option<Vec<&Account>> {

@@ -1,5 +1,6 @@
 use crate::facts::Facts;
 use crate::remedy::{Action, Remedy};
+use crate::rules::encryption::is_off;
 use crate::rules::{Answer, rule};
 
 rule! {
@@ -28,6 +29,9 @@ rule! {
 }
 
 fn judge(facts: &Facts) -> Answer {
+    if is_off(facts) {
+        return Answer::not_applicable("TLS is off, so that no protocol of it is spoken");
+    }
     let offered = facts.server.read().and_then(|server| server.variable("tls_version"));
     let Some(offered) = offered else {
         return Answer::not_applicable("the server does not say which protocols it speaks");
@@ -74,6 +78,14 @@ mod tests {
         assert_eq!(findings[0].title, "the server still speaks TLSv1.1");
         let text = &findings[0].remedies[0].actions[0].text;
         assert_eq!(text, "[mysqld]\ntls_version = TLSv1.2,TLSv1.3\n");
+    }
+
+    #[test]
+    fn where_tls_is_off_none_is_spoken() {
+        for protocols in ["TLSv1.1,TLSv1.2", "TLSv1.2,TLSv1.3"] {
+            let facts = testing::without_tls(speaking(protocols));
+            assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use crate::facts::Facts;
 use crate::remedy::{Action, Remedy};
-use crate::rules::encryption::open_accounts;
+use crate::rules::encryption::{is_off, open_accounts};
 use crate::rules::{Answer, rule};
 
 rule! {
@@ -41,12 +41,15 @@ fn judge(facts: &Facts) -> Answer {
     if server.variable("require_secure_transport").is_none() {
         return Answer::not_applicable("this server has no require_secure_transport");
     }
-    if server.is_on("require_secure_transport") {
-        if facts.wire.read().is_some_and(|wire| !wire.greeting.offers_tls) {
-            return Answer::not_applicable(
-                "TLS is off, so that nobody can log in over the network",
-            );
-        }
+    let is_asked = server.is_on("require_secure_transport");
+    if is_off(facts) {
+        return Answer::not_applicable(if is_asked {
+            "TLS is off, so that nobody can log in over the network"
+        } else {
+            "TLS is off, so that nobody can be asked for it"
+        });
+    }
+    if is_asked {
         return Answer::Pass("require_secure_transport = ON".into());
     }
     let Some(open) = open_accounts(facts) else {
@@ -142,6 +145,15 @@ mod tests {
         assert_eq!(actions[0].text, "SET GLOBAL require_secure_transport = ON;");
         assert_eq!(actions[1].text, "[mysqld]\nrequire_secure_transport = ON\n");
         assert_eq!(findings[0].remedies[0].effect(), crate::remedy::Effect::None);
+    }
+
+    #[test]
+    fn where_tls_is_off_nobody_can_be_asked_for_it() {
+        let open = off(vec![testing::account("app", "%", Require::None)]);
+        for facts in [testing::healthy(), off(Vec::new()), open] {
+            let facts = testing::without_tls(facts);
+            assert!(matches!(judge(&facts), Answer::NotApplicable(_)));
+        }
     }
 
     #[test]

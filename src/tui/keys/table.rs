@@ -378,7 +378,7 @@ pub static BINDINGS: &[Binding] = &[
         &[Context::List],
         Action::EditTarget,
         |_| "other server",
-        "change the address or the login",
+        "on the first step: change the address or the login",
     )
     .when(|state| state.step() == Step::Server),
     bind(

@@ -132,7 +132,11 @@ fn level_line(
         _ => "",
     };
     let room = columns.saturating_sub(2 + 4 + 18 + 2 + width(note));
-    let means = if columns >= 70 { fit(means(level), room.min(46)) } else { String::new() };
+    let means = if columns >= 70 {
+        fit(means(level, asks_everybody(state)), room.min(46))
+    } else {
+        String::new()
+    };
     Line::from(vec![
         Span::styled(format!("{pointer} {mark} "), style),
         Span::styled(fit(title(level), 18), style),
@@ -167,9 +171,16 @@ fn title(level: Level) -> &'static str {
     }
 }
 
+/// Whether the server itself asks for TLS, so that no password travels in the clear.
+fn asks_everybody(state: &State) -> bool {
+    let server = state.exam.as_ref().and_then(|exam| exam.facts.server.read());
+    server.is_some_and(|server| server.is_on("require_secure_transport"))
+}
+
 /// Who gets in.
-fn means(level: Level) -> &'static str {
+fn means(level: Level, asks_everybody: bool) -> &'static str {
     match level {
+        Level::None if asks_everybody => "anyone with the password; the server wants TLS",
         Level::None => "anyone with the password, readable on the way",
         Level::Ssl => "anyone with the password, over TLS",
         Level::X509 => "… and any certificate the server trusts",

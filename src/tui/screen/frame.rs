@@ -7,7 +7,7 @@ use ratatui::widgets::Paragraph;
 
 use crate::printable::printable;
 use crate::rules::Step;
-use crate::tui::keys;
+use crate::tui::keys::{self, Action, Binding};
 use crate::tui::state::{Doing, State};
 use crate::tui::text::{clip, clip_start, width};
 use crate::tui::theme;
@@ -139,31 +139,44 @@ pub fn status(state: &State, area: Rect, frame: &mut Frame) {
     frame.render_widget(Paragraph::new(line), area);
 }
 
-/// The keys that work now, as many as fit; how to get help is never cut.
+/// The keys that work now, as many as fit; the way out and how to get help are never cut.
 pub fn footer(state: &State, area: Rect, frame: &mut Frame) {
+    let mut room = usize::from(area.width);
+    let mut keep = |spans: &mut Vec<Span<'static>>, added: Vec<Span<'static>>| {
+        let needed: usize = added.iter().map(Span::width).sum();
+        let fits = needed <= room;
+        if fits {
+            room -= needed;
+            spans.extend(added);
+        }
+        fits
+    };
+    let (mut first, mut last) = (Vec::new(), Vec::new());
     let help = vec![
         Span::styled(keys::help_key(state), theme::strong()),
         Span::styled(" help", theme::quiet()),
     ];
-    let help = Line::from(help);
-    let mut room = usize::from(area.width).saturating_sub(help.width());
-    let mut spans = Vec::new();
-    for binding in keys::here(state) {
-        let label = (binding.label)(state);
-        let names = binding.key_names(state.ascii);
-        let needed = width(&names) + 1 + width(label) + 2;
-        if label.is_empty() {
-            continue;
-        }
-        if needed > room {
+    keep(&mut last, help);
+    let named = |binding: &&Binding| !(binding.label)(state).is_empty();
+    let quits = |binding: &&Binding| binding.action == Action::Quit;
+    if let Some(quit) = keys::here(state).filter(named).find(quits) {
+        let mut before = Vec::new();
+        keep(&mut before, key(state, quit));
+        last.splice(0..0, before);
+    }
+    for binding in keys::here(state).filter(named).filter(|binding| !quits(binding)) {
+        if !keep(&mut first, key(state, binding)) {
             break;
         }
-        room -= needed;
-        let refused = (binding.refused)(state).is_some();
-        let style = if refused { theme::quiet() } else { theme::strong() };
-        spans.push(Span::styled(names, style));
-        spans.push(Span::styled(format!(" {label}  "), theme::quiet()));
     }
-    frame.render_widget(Paragraph::new(Line::from(spans)), area);
-    frame.render_widget(Paragraph::new(help.right_aligned()), area);
+    frame.render_widget(Paragraph::new(Line::from(first)), area);
+    frame.render_widget(Paragraph::new(Line::from(last).right_aligned()), area);
+}
+
+/// `Enter mend…  `
+fn key(state: &State, binding: &Binding) -> Vec<Span<'static>> {
+    let refused = (binding.refused)(state).is_some();
+    let style = if refused { theme::quiet() } else { theme::strong() };
+    let label = format!(" {}  ", (binding.label)(state));
+    vec![Span::styled(binding.key_names(state.ascii), style), Span::styled(label, theme::quiet())]
 }

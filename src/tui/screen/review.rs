@@ -13,7 +13,7 @@ use crate::tui::state::State;
 use crate::tui::text::{clip, clip_start, fit, width, wrap_verbatim};
 use crate::tui::theme;
 
-/// Everything that is going to be written: files, options, statements, and what follows.
+/// Everything that is going to be written: what follows, files, options, statements.
 pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
     let mut out = vec![rule(&printable(&plan.title), columns)];
     let counted = count(state, plan);
@@ -30,6 +30,12 @@ pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
         Span::styled(format!("{}{counted}", " ".repeat(gap)), theme::quiet()),
     ]));
     out.push(Line::default());
+    // what it does to others comes first: a long list of files would push it out of sight
+    let consequences = consequences(state, plan, columns);
+    if !consequences.is_empty() {
+        out.extend(consequences);
+        out.push(Line::default());
+    }
     out.extend(files(&plan.writes, columns));
     if !plan.commands.is_empty() {
         section(&mut out, "commands, on this host");
@@ -45,19 +51,22 @@ pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
             undo(&mut out, &statement.undo, columns);
         }
     }
-    if !plan.warnings.is_empty() || plan.effect != Effect::None {
-        out.push(Line::default());
-    }
+    out
+}
+
+/// Who is left behind, and what becomes of the running server.
+fn consequences(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
+    let mut out = Vec::new();
     for warning in &plan.warnings {
         out.extend(warned(warning, columns));
     }
     match plan.effect {
         Effect::None => {}
         Effect::Reload => {
-            out.push(Line::raw("then the server reads its files again; no session ends"));
+            out.push(Line::raw("afterwards the server reads its files again; no session ends"));
         }
         Effect::Restart if state.can_restart => {
-            out.extend(warned("then the server is restarted: every session ends", columns));
+            out.extend(warned("afterwards the server is restarted: every session ends", columns));
         }
         Effect::Restart => {
             let text = format!("needs you afterwards: {}", restart_command(state));
