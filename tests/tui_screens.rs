@@ -749,6 +749,16 @@ fn the_screens_at_three_sizes() {
             insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), w.screen());
         }
     }
+    let first = Walker::new(Fake::new(|_| ()), None);
+    insta::assert_snapshot!("connect_80x24", first.screen());
+    let mut done = mended();
+    done.walk("5<down><enter>aw<esc>p<esc>6");
+    done.state.toast = None;
+    insta::assert_snapshot!("report_done_80x24", done.screen());
+}
+
+#[test]
+fn the_ca_at_three_sizes() {
     for (name, keys) in [("ca", "5g<down>"), ("ca_find", "5g/'b'"), ("revoke", "5g<down>x")] {
         let mut w = with_ca();
         w.walk(keys);
@@ -758,12 +768,6 @@ fn the_screens_at_three_sizes() {
             insta::assert_snapshot!(format!("{name}_{columns}x{rows}"), w.screen());
         }
     }
-    let first = Walker::new(Fake::new(|_| ()), None);
-    insta::assert_snapshot!("connect_80x24", first.screen());
-    let mut done = mended();
-    done.walk("5<down><enter>aw<esc>p<esc>6");
-    done.state.toast = None;
-    insta::assert_snapshot!("report_done_80x24", done.screen());
 }
 
 #[test]

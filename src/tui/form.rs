@@ -200,7 +200,7 @@ mod tests {
             Field::text("host", "", ""),
             Field::number("port", "", ""),
             Field::secret("password", "", Secret::default()),
-            Field::choice("key", "", &["a", "b", "c"], 0),
+            Field::choice("key", "", ["a", "b", "c"], 0),
         ])
     }
 
