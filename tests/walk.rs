@@ -107,7 +107,7 @@ const PICTURES: [Picture; 9] = [
     Picture {
         name: "ca",
         title: "mytls: the private CA, and what it issued",
-        shows: "state    revoked",
+        shows: "(key-compromise)",
         footer: "↑↓ select Enter card r renew… x revoke… m make… / find q quit ? help",
     },
 ];
