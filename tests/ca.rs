@@ -219,6 +219,6 @@ fn help_fits_one_screen_and_shows_an_example() {
     assert!(ok(&["sandbox", "--help"]).lines().count() <= 40);
     let faults = ok(&["sandbox", "--list"]);
     assert!(faults.contains("mismatched-key"));
-    assert!(faults.contains(" (mariadb only)") && faults.contains("mysql-5.6 only)"), "{faults}");
+    assert!(faults.contains(" [mariadb only]") && faults.contains("mysql-5.6 only]"), "{faults}");
     assert!(refused(&["sandbox", "--fault", "nothing", "--headless"]).contains("--list"));
 }

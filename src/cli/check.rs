@@ -140,7 +140,11 @@ fn summary(found: &[folder::Found], pairs: &folder::Pairs, ascii: bool) -> Strin
     let mut out = String::new();
     for pair in pairs.together.iter().take(SHOWN) {
         let (certificate, key) = (pair.certificate.display(), pair.key.display());
-        let line = format!("{certificate} and {key}: {}", pair.subject);
+        let line = if pair.certificate == pair.key {
+            format!("{certificate}, both in one: {}", pair.subject)
+        } else {
+            format!("{certificate} and {key}: {}", pair.subject)
+        };
         // writing to a String cannot fail
         let _ = writeln!(out, "{mark} {}", printable(&line));
     }

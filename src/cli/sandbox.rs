@@ -46,7 +46,7 @@ pub fn list() -> Result<ExitCode, Failure> {
         let only = if *servers == Servers::default() {
             String::new()
         } else {
-            format!(" ({servers} only)")
+            format!(" [{servers} only]")
         };
         format!("{name:<width$}  {title}{only}\n")
     };

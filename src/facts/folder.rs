@@ -101,13 +101,13 @@ pub fn read(folder: &Path) -> Result<Vec<Found>, String> {
 
 /// Which belong together, and what is wrong; `now` in seconds since 1970.
 pub fn pair(found: &[Found], now: i64) -> Pairs {
-    let mut keys: BTreeMap<&[u8], &Path> = BTreeMap::new();
+    let mut keys: BTreeMap<&[u8], Vec<&Path>> = BTreeMap::new();
     let mut by_stem: BTreeMap<String, (&Path, &[u8])> = BTreeMap::new();
     for file in found {
         if let Holds::Key { spki } = &file.holds
             && !spki.is_empty()
         {
-            keys.entry(spki).or_insert(&file.path);
+            keys.entry(spki).or_default().push(&file.path);
             by_stem.entry(stem(&file.path)).or_insert((&file.path, spki));
         }
     }
@@ -125,7 +125,7 @@ pub fn pair(found: &[Found], now: i64) -> Pairs {
             Holds::Broken(defect) => problem("key-unusable", &file.path, defect.to_string()),
             Holds::Key { .. } | Holds::RevocationList => {}
             Holds::Certificate(leaf) => {
-                let own = keys.get(leaf.spki.as_slice());
+                let own = keys.get(leaf.spki.as_slice()).and_then(|keys| nearest(keys, &file.path));
                 let named = by_stem.get(&stem(&file.path));
                 if let Some((key, _)) = named.filter(|(_, spki)| *spki != leaf.spki) {
                     let right =
@@ -151,6 +151,13 @@ pub fn pair(found: &[Found], now: i64) -> Pairs {
         }
     }
     pairs
+}
+
+/// Of several copies of a key the one in the same file, or in the same folder, or the first.
+fn nearest<'a>(keys: &[&'a Path], certificate: &Path) -> Option<&'a Path> {
+    let same_file = keys.iter().find(|key| **key == certificate);
+    let same_folder = || keys.iter().find(|key| key.parent() == certificate.parent());
+    same_file.or_else(same_folder).or(keys.first()).copied()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -298,6 +305,21 @@ mod tests {
         std::fs::write(folder.path().join("cut.pem"), pem).unwrap();
         let late = pair(&read(folder.path()).unwrap(), testing::now() + 400 * 86_400);
         assert!(late.problems.iter().any(|problem| problem.rule == "certificate-expired"));
+    }
+
+    #[test]
+    fn of_several_copies_of_a_key_the_nearest_is_named() {
+        let one = testing::root("Root").issue_server("one");
+        let certificate = one.certificate.to_pem().unwrap();
+        let key = one.key.private_key_to_pem_pkcs8().unwrap();
+        let (_folder, pairs) = written(&[
+            ("a/key.pem", key.clone()),
+            ("b/both.pem", [&certificate[..], &key].concat()),
+            ("b/cert.pem", certificate.clone()),
+            ("c/cert.pem", certificate),
+        ]);
+        let keys: Vec<_> = pairs.together.iter().map(|pair| pair.key.to_str().unwrap()).collect();
+        assert_eq!(keys, ["b/both.pem", "b/both.pem", "a/key.pem"]);
     }
 
     #[test]

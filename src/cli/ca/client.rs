@@ -123,8 +123,9 @@ fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {
     let folder = args.out.clone().unwrap_or_else(|| store.dir().join("clients"));
     let _ = writeln!(
         text,
-        "issued {} client certificates ({}), each in {}/NAME",
+        "issued {} client certificate{} ({}), each in {}/NAME",
         batch.issued.len(),
+        if batch.issued.len() == 1 { "" } else { "s" },
         args.key.describe(),
         shown(&folder)
     );
