@@ -104,10 +104,11 @@ pub fn explanation(rule: &Rule) -> String {
 pub fn rules(args: &RulesArgs) -> Result<ExitCode, Failure> {
     match args.format {
         Format::Text => {
+            let wide = rules::ALL.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
             let lines = rules::ALL.iter().map(|rule| {
                 let title = rule.doc.lines().next().unwrap_or_default().trim();
                 format!(
-                    "{:<24}  {:<7}  {:<17}  {title}\n",
+                    "{:<wide$}  {:<7}  {:<17}  {title}\n",
                     rule.id,
                     severity(rule),
                     rule.step.title()

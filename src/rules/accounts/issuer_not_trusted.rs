@@ -1,4 +1,5 @@
-use crate::facts::{Facts, Holds, Require, ServerFacts, ServerFiles};
+use crate::facts::{Account, Facts, Holds, Require, ServerFacts, ServerFiles};
+use crate::remedy::certificates::trusted_own_ca;
 use crate::remedy::statement::{Dialect, Form};
 use crate::remedy::{Action, Remedy};
 use crate::rules::{Answer, rule};
@@ -79,11 +80,12 @@ fn judge(facts: &Facts) -> Answer {
                 .saw("account", account.name.to_string())
                 .saw("requires issuer", issuer)
                 .saw("ssl_ca holds", trusted.join("; "))
+                .remedy(its_own_certificate(facts, files, server, account))
                 .remedy([Remedy::new(
                     "ask it for any certificate of the CA that the server trusts",
                     vec![Action::sql(sql).with_undo(undo)],
                 )
-                .with_note("better: open the account in the wizard, make its certificate with c, and require that one")])
+                .with_note("any of them, not only its own: the wizard makes one for the account (c) and requires that one")])
         })
         .collect();
     if findings.is_empty() {
@@ -91,6 +93,34 @@ fn judge(facts: &Facts) -> Answer {
     } else {
         Answer::Fail(findings)
     }
+}
+
+/// Requires the one certificate that the CA of mytls, if the server trusts that, has issued for the
+/// account.
+fn its_own_certificate(
+    facts: &Facts,
+    files: &ServerFiles,
+    server: &ServerFacts,
+    account: &Account,
+) -> Option<Remedy> {
+    let own = files.own_ca.as_ref().filter(|_| trusted_own_ca(files))?;
+    let certificate = own.clients.iter().find(|client| {
+        client.subject.short() == account.name.user
+            && client.not_after > facts.at
+            && client.is_signed_by(&own.certificate)
+    })?;
+    let dialect = Dialect::of(server);
+    let require = Require::Specified {
+        subject: certificate.subject.oneline(dialect.names),
+        issuer: certificate.issuer.oneline(dialect.names),
+        cipher: String::new(),
+    };
+    let one = std::slice::from_ref(&account.name);
+    let sql = dialect.require(one, &require, Form::Alter).sql();
+    let undo = dialect.require(one, &account.require, Form::Alter).sql();
+    let title = "ask it for the certificate that your own CA has issued for it";
+    let note = format!("the client needs that certificate, from {}", own.dir.display());
+    Some(Remedy::new(title, vec![Action::sql(sql).with_undo(undo)]).with_note(note))
 }
 
 /// The names of CAs that are known from files here and lead to nothing in `ssl_ca`; a name that a
@@ -129,7 +159,7 @@ fn strangers(server: &ServerFacts, files: &ServerFiles) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Nearby, Source};
+    use crate::facts::{Nearby, OwnCa, Source};
     use crate::rules::testing;
 
     fn requires(issuer: &str) -> Facts {
@@ -162,6 +192,30 @@ mod tests {
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert_eq!(findings[0].remedies[0].actions[0].text, "ALTER USER 'app'@'%' REQUIRE X509;");
         assert!(findings[0].remedies[0].actions[0].undo.contains("ISSUER '/CN=Old CA'"));
+    }
+
+    #[test]
+    fn the_certificate_that_the_new_ca_issued_for_it_is_asked_for_first() {
+        let mut facts = requires("/CN=Old CA");
+        let old = crate::x509::testing::root("Old CA").certificate;
+        let new = crate::x509::testing::root("New CA");
+        let summary = |certificate: &openssl::x509::X509| Certificate::from_openssl(certificate);
+        let Source::Read(files) = &mut facts.files else { panic!() };
+        files.nearby.push(Nearby {
+            path: "/etc/mysql/tls/old.pem".into(),
+            holds: Holds::Certificates(vec![summary(&old)]),
+        });
+        files.ca.as_mut().unwrap().content = Ok(vec![summary(&new.certificate)]);
+        files.own_ca = Some(OwnCa {
+            dir: "/ca".into(),
+            certificate: summary(&new.certificate),
+            clients: vec![summary(&new.issue_server("app").certificate)],
+            above: Vec::new(),
+        });
+        let Answer::Fail(findings) = judge(&facts) else { panic!() };
+        let text = &findings[0].remedies[0].actions[0].text;
+        assert!(text.contains("SUBJECT '/CN=app'\n  AND ISSUER '/CN=New CA'"), "{text}");
+        assert_eq!(findings[0].remedies[1].actions[0].text, "ALTER USER 'app'@'%' REQUIRE X509;");
     }
 
     #[test]
