@@ -19,6 +19,7 @@ pub mod name;
 mod protect;
 pub mod renew;
 pub mod request;
+pub mod rotate;
 mod sign;
 pub mod store;
 pub(crate) mod unsound;

@@ -38,6 +38,7 @@ pub(super) use index::Event;
 #[cfg(test)]
 pub(super) use index::client_files;
 pub use index::{Entry, Kind, Revoked};
+pub(super) use lock::Lock;
 pub use pending::Draft;
 pub(super) use place::Building;
 pub(super) use work::Work;
@@ -221,10 +222,7 @@ impl Store {
 
     /// The certificate of an entry, from the copy that was kept of it.
     pub fn certificate(&self, serial: &str) -> Result<openssl::x509::X509, CaError> {
-        let path = self.dir.join("issued").join(format!("{serial}.pem"));
-        let found = read_pem::certificates(&read(&path)?);
-        let mut found = found.map_err(|defect| CaError::File { path, defect })?;
-        Ok(found.remove(0)) // there is at least one
+        kept_certificate(&self.dir, serial)
     }
 
     /// Takes the lock: from here on the list is as it was read until this ends.
@@ -237,17 +235,17 @@ impl Store {
         if pending::serials(&self.dir).is_empty() && !pending::lists_are_due(&self.dir) {
             return Ok(Vec::new());
         }
-        let Some(lock) = lock::Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
+        let Some(lock) = Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
         Work::take_up(self, lock)
     }
 }
 
 /// Nobody writes to the store while this lives.
-pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<lock::Lock, CaError> {
+pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<Lock, CaError> {
     if !dir.join(Store::CA_FILE).exists() {
         return Err(CaError::NoStore { dir: dir.to_owned() });
     }
-    lock::Lock::take(dir, lock::Lock::PATIENCE, waiting)
+    Lock::take(dir, Lock::PATIENCE, waiting)
 }
 
 /// Where the files of a server are laid, for the list to remember.
@@ -266,6 +264,14 @@ fn read_chain(dir: &Path) -> Result<Vec<openssl::x509::X509>, CaError> {
         return Err(CaError::NoStore { dir: dir.to_owned() });
     }
     read_pem::certificates(&read(&path)?).map_err(|defect| CaError::File { path, defect })
+}
+
+/// The copy that was kept of what was issued.
+fn kept_certificate(dir: &Path, serial: &str) -> Result<openssl::x509::X509, CaError> {
+    let path = dir.join("issued").join(format!("{serial}.pem"));
+    let found = read_pem::certificates(&read(&path)?);
+    let mut found = found.map_err(|defect| CaError::File { path, defect })?;
+    Ok(found.remove(0)) // there is at least one
 }
 
 /// The CA of a chain, with the key of this file.
