@@ -15,6 +15,7 @@ pub mod authority;
 mod diff;
 pub mod journal;
 pub mod remedy;
+pub mod rotate;
 mod run;
 
 pub use run::run;

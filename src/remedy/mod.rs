@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod chain_file;
 pub mod config;
 pub mod offer;
+pub mod rotation;
 pub mod shell;
 pub mod statement;
 
