@@ -3,9 +3,7 @@
 use openssl::x509::X509;
 
 use crate::ca::renew::like;
-use crate::ca::{
-    CaError, Catalog, Destination, Draft, Entry, Issued, KeyKind, Kind, Store, Validity,
-};
+use crate::ca::{CaError, Catalog, Destination, Draft, Entry, Issued, Kind, Store, Validity};
 
 /// A client of the old CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +91,8 @@ fn key(certificate: &X509) -> Result<openssl::pkey::PKey<openssl::pkey::Private>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::AuthoritySpec;
     use crate::ca::renew::Renewal;
+    use crate::ca::{AuthoritySpec, KeyKind};
 
     #[test]
     fn clients_keep_their_names_and_are_issued_to_once() {

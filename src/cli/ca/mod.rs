@@ -23,6 +23,7 @@ mod list;
 mod renew;
 mod request;
 mod revoke;
+mod rotate;
 mod server;
 mod watch;
 
@@ -48,6 +49,7 @@ enum CaCommand {
     Renew(renew::RenewArgs),
     Revoke(revoke::RevokeArgs),
     Crl(revoke::CrlArgs),
+    Rotate(rotate::RotateArgs),
     List(list::ListArgs),
     Watch(watch::WatchArgs),
     Backup(backup::BackupArgs),
@@ -85,6 +87,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Renew(args) => renew::run(args),
         CaCommand::Revoke(args) => revoke::run(args),
         CaCommand::Crl(args) => revoke::crl(args),
+        CaCommand::Rotate(args) => rotate::run(args),
         CaCommand::List(args) => list::run(args),
         CaCommand::Watch(args) => watch::run(args),
         CaCommand::Backup(args) => backup::run(args),
