@@ -39,7 +39,9 @@ pub fn look(facts: &Facts, state: &State, pair: &Pair<'_>, now: i64) -> Result<S
         _ => Trust::Unverified,
     };
     let tried = |own: ClientIdentity| show(facts, &trust, &own);
+    let uptime = facts.server.read().and_then(|server| server.status.get("Uptime")?.parse().ok());
     Ok(Seen {
+        started: uptime.map(|uptime: i64| facts.at - uptime),
         file: facts.files.read().and_then(|files| trusted(files, &pair.old.chain, &new)),
         takes_old: old_identity(pair.old, now).map_or_else(Tried::NotTried, tried),
         takes_new: new_identity(pair.new, now).map_or_else(Tried::NotTried, tried),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Applied, ApplyError, Plan, Restart, Statement, Write};
 use crate::ca::rotate::{Bound, State, Step};
 use crate::ca::{Catalog, Destination, Issued, Store, Validity};
-use crate::facts::{Account, AccountName, Facts, Require, ServerFacts, ServerFiles, Source};
+use crate::facts::{Account, AccountName, Facts, Require, ServerFacts, Source};
 use crate::printable::printable;
 use crate::remedy::Effect;
 use crate::remedy::rotation::{afterwards, change, meanwhile, names_issuer};
@@ -107,8 +107,9 @@ fn certificate(facts: &Facts, pair: &Pair<'_>) -> Result<Prepared, String> {
     let said = |error: crate::ca::CaError| error.to_string();
     let (certificate, key) = (file(facts, "ssl_cert")?, file(facts, "ssl_key")?);
     let mut prepared = Prepared::default();
-    let leaf = facts.files.read().and_then(ServerFiles::leaf);
-    let leaf = leaf.ok_or("the server's certificate cannot be read")?;
+    // What the running server shows: of its files one may have been replaced when mytls was stopped.
+    let leaf = facts.handshake().and_then(|seen| seen.chain.first());
+    let leaf = leaf.ok_or("the running server shows no certificate")?;
     if pair.old.chain.first().is_some_and(|old| leaf.is_signed_by(old)) {
         let old = leaf.to_openssl().ok_or("the server's certificate cannot be read")?;
         let issued = pair.new.issue_like(&old, Validity::LEAF).map_err(said)?;

@@ -76,7 +76,7 @@ impl Step {
             Self::ClientsTrustBoth => "every client trusts both CAs",
             Self::ServerCertificate => "the server's certificate comes from the new CA",
             Self::AccountsLoosened => "no account names the old issuer",
-            Self::ClientCertificates => "issue every client's certificate from the new CA",
+            Self::ClientCertificates => "every client is issued a certificate of the new CA",
             Self::ClientsSwitched => "every client uses its new certificate",
             Self::AccountsBound => "those accounts name the new issuer",
             Self::ServerDropsOld => "the server no longer trusts the old CA",
@@ -93,6 +93,8 @@ impl Step {
 /// What is true of a server and of the new CA at this moment.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// Since when it runs: seconds since 1970, UTC.
+    pub started: Option<i64>,
     /// What its `ssl_ca` holds; `None` where the file is not on this host.
     pub file: Option<Trusted>,
     /// What the running server made of a client's certificate of the old CA.
@@ -173,6 +175,7 @@ pub fn holds(step: Step, state: &State, seen: &Seen) -> Result<(), String> {
             Ok(())
         }
         Step::ServerTrustsBoth => {
+            restarted(state, seen)?;
             trusts("new", seen.file.map(|file| file.new), &seen.takes_new)?;
             if state.drops_old() {
                 return Ok(());
@@ -180,7 +183,7 @@ pub fn holds(step: Step, state: &State, seen: &Seen) -> Result<(), String> {
             trusts("old", seen.file.map(|file| file.old), &seen.takes_old)
         }
         Step::ServerCertificate => match seen.certificate {
-            Some(Signer::New | Signer::Other) => Ok(()),
+            Some(Signer::New | Signer::Other) => restarted(state, seen),
             Some(Signer::Old) => Err("the running server shows a certificate of the old CA".into()),
             None => Err("the running server shows no certificate".into()),
         },
@@ -198,6 +201,7 @@ pub fn holds(step: Step, state: &State, seen: &Seen) -> Result<(), String> {
             Err(format!("the new issuer is not named by {}", names(&seen.unbound)))
         }
         Step::ServerDropsOld => {
+            restarted(state, seen)?;
             if seen.file.is_some_and(|file| file.old) {
                 return Err("its ssl_ca holds the old CA".into());
             }
@@ -216,6 +220,21 @@ pub fn holds(step: Step, state: &State, seen: &Seen) -> Result<(), String> {
             }
             trusts("new", seen.file.map(|file| file.new), &seen.takes_new)
         }
+    }
+}
+
+/// Whether all that is missing of the step under way is a restart of the server.
+pub fn awaits_restart(state: &State, seen: &Seen, step: Step) -> bool {
+    state.under_way == Some(step) && restarted(state, seen).is_err()
+}
+
+/// What a server reads only when it starts, it has read.
+fn restarted(state: &State, seen: &Seen) -> Result<(), String> {
+    const CLOCKS: i64 = 1; // both count whole seconds
+    match (state.restart_due, seen.started) {
+        (None, _) => Ok(()),
+        (Some(due), Some(started)) if started + CLOCKS >= due => Ok(()),
+        _ => Err("the server was not restarted since its files were changed".to_owned()),
     }
 }
 
@@ -245,6 +264,7 @@ mod tests {
     /// As it is before anything but the new CA is made.
     fn at_first() -> Seen {
         Seen {
+            started: Some(1000),
             file: Some(Trusted { old: true, new: false }),
             takes_old: Tried::Taken,
             takes_new: Tried::Refused("unknown ca".into()),
@@ -314,6 +334,24 @@ mod tests {
         assert_eq!(holds(Step::ServerTrustsBoth, &state(&[]), &seen), Ok(()));
         let blind = Seen { file: None, ..seen };
         assert!(holds(Step::ServerTrustsBoth, &state(&[]), &blind).is_err());
+    }
+
+    #[test]
+    fn a_server_that_reads_its_files_at_its_start_has_to_be_restarted() {
+        let file = Some(Trusted { old: true, new: true });
+        let blind = || Tried::NotTried("too old a library".into());
+        let mut seen = Seen { file, takes_old: blind(), takes_new: blind(), ..at_first() };
+        let mut state = state(&[Step::NewCa]);
+        state.restart_due = Some(2000);
+        assert!(!awaits_restart(&state, &seen, Step::ServerTrustsBoth), "it was not begun");
+        state.under_way = Some(Step::ServerTrustsBoth);
+        assert!(awaits_restart(&state, &seen, Step::ServerTrustsBoth));
+        let why = position(&state, &seen);
+        assert_eq!((why.next, why.so_already.len()), (Some(Step::ServerTrustsBoth), 0));
+        seen.started = Some(2001);
+        assert_eq!(position(&state, &seen).so_already, [Step::ServerTrustsBoth]);
+        seen.started = None;
+        assert!(holds(Step::ServerDropsOld, &state, &seen).is_err());
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct State {
     /// What was begun; still there when mytls was stopped in the midst of it.
     #[serde(default)]
     pub under_way: Option<Step>,
+    /// When files were changed that this server reads only when it starts; seconds since 1970, UTC.
+    #[serde(default)]
+    pub restart_due: Option<i64>,
     /// The accounts that named the old issuer, as they were: what to lead them back to.
     #[serde(default)]
     pub accounts: Vec<Bound>,
@@ -66,6 +69,7 @@ impl State {
             server: Vec::new(),
             done: Vec::new(),
             under_way: None,
+            restart_due: None,
             accounts: Vec::new(),
         }
     }

@@ -10,14 +10,16 @@ use super::{Done, FINDINGS, Format, StoreArgs, now, shown, tell, waiting};
 use crate::apply::journal;
 use crate::apply::rotate::{Pair, Prepared, carry_out, look, prepare};
 use crate::ca::renew::like;
-use crate::ca::rotate::{Client, Held, Seen, State, Step, both_file, clients, holds, position};
+use crate::ca::rotate::{
+    Client, Held, Seen, State, Step, awaits_restart, both_file, clients, holds, position,
+};
 use crate::ca::{CaError, Catalog, KeyKind, PlainName, Store, Validity};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::{Facts, Target};
 use crate::printable::printable_lines;
-use crate::remedy::shell;
+use crate::remedy::{Effect, shell};
 use crate::x509::Certificate;
 
 mod show;
@@ -266,6 +268,15 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
         text.push_str(&show::finished(&now_.to, &now_.state));
         return Ok(text.into());
     };
+    if awaits_restart(&now_.state, &seen, step) {
+        let _ = writeln!(
+            text,
+            "restart the server: {}\n  then: {}",
+            shell::RESTART,
+            show::command(&now_.to)
+        );
+        return Ok(Done { text, code: FINDINGS });
+    }
     let prepared = prepare(step, &facts, &now_.state, &now_.pair()).map_err(|why| Failure {
         code: FINDINGS,
         message: format!("{} ({}): {why}", step.title(), show::command(&now_.to)),
@@ -281,6 +292,9 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
         return Ok(Done { text, code });
     }
     now_.state.under_way = Some(step);
+    if prepared.plan.effect == Effect::Restart && !prepared.plan.writes.is_empty() {
+        now_.state.restart_due = Some(now());
+    }
     for account in &prepared.accounts {
         now_.state.remember(account.clone());
     }
@@ -299,7 +313,9 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
             let _ = writeln!(text, "\nnot yet: {why}\n  look again: {again}");
             return Ok(Done { text, code: FINDINGS });
         }
-        let _ = writeln!(text, "  seen on the running server: {}", step.title());
+        if step != Step::ClientCertificates {
+            let _ = writeln!(text, "  seen on the running server: {}", step.title());
+        }
     }
     now_.state.enter(step, now());
     held.write(&now_.state)?;
@@ -370,7 +386,7 @@ impl Now {
             let issued = self.new.take_over(&self.old, &due, validity);
             let issued = issued.map_err(|error| error.to_string())?;
             let folder = shown(&self.to.join("clients"));
-            return Ok(format!("issued {} client certificates, in {folder}/NAME\n", issued.len()));
+            return Ok(format!("  issued {}, each in {folder}/NAME\n", issued.len()));
         }
         let mut text = String::new();
         let result = carry_out(prepared, &self.new, None, &mut |_| ());
