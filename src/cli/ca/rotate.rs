@@ -259,10 +259,17 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
     let found = position(&now_.state, &seen);
     let mut text = show::seen(&now_.state, &seen, &found);
     if args.yes || args.clients_ready {
+        // What was begun when mytls was stopped turns out to be done: nothing else was shown and
+        // agreed to.
+        let resumed = now_.state.under_way.is_some_and(|step| found.so_already.contains(&step));
         for step in &found.so_already {
             now_.state.enter(*step, now());
         }
         held.write(&now_.state)?;
+        if resumed {
+            let _ = write!(text, "\n{}", show::where_next(&now_.to, &now_.state));
+            return Ok(text.into());
+        }
     }
     let Some(step) = found.next else {
         text.push_str(&show::finished(&now_.to, &now_.state));
