@@ -13,6 +13,24 @@ struct Place {
     facts: Facts,
 }
 
+fn readable<T>(path: PathBuf, option: &str, content: T) -> FileFacts<T> {
+    let access = Access {
+        mode: 0o640,
+        owner: "root".into(),
+        group: "mysql".into(),
+        readable: Readable::Yes,
+        open_to_others: false,
+    };
+    FileFacts {
+        option: option.into(),
+        path,
+        origin: None,
+        access: Some(access),
+        byte_order_mark: false,
+        content: Ok(content),
+    }
+}
+
 fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let make = |name: &str| {
@@ -32,27 +50,12 @@ fn place() -> Place {
     let ca = put("ca.pem", &trusted);
     let certificate = put("cert.pem", &issued.certificate_pem().unwrap());
     let key = put("key.pem", issued.key_pem().unwrap().expose());
-    fn of<T>(path: PathBuf, option: &str, content: T) -> Option<FileFacts<T>> {
-        let access = Access {
-            mode: 0o640,
-            owner: "root".into(),
-            group: "mysql".into(),
-            readable: Readable::Yes,
-            open_to_others: false,
-        };
-        Some(FileFacts {
-            option: option.into(),
-            path,
-            origin: None,
-            access: Some(access),
-            byte_order_mark: false,
-            content: Ok(content),
-        })
-    }
     let mut facts = testing::with_files(|files| {
-        files.ca = of(ca, "ssl_ca", vec![other.summary(), old.authority().summary()]);
-        files.certificate = of(certificate, "ssl_cert", vec![issued.summary()]);
-        files.key = of(key, "ssl_key", PrivateKey::from_openssl(&issued.key, "PRIVATE KEY"));
+        let trusted = vec![other.summary(), old.authority().summary()];
+        files.ca = Some(readable(ca, "ssl_ca", trusted));
+        files.certificate = Some(readable(certificate, "ssl_cert", vec![issued.summary()]));
+        let private = PrivateKey::from_openssl(&issued.key, "PRIVATE KEY");
+        files.key = Some(readable(key, "ssl_key", private));
         files.combined.clear();
     });
     testing::handshake(&mut facts).chain = vec![issued.summary()];

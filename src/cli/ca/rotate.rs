@@ -9,7 +9,6 @@ use super::create::{self, CreateArgs};
 use super::{Done, FINDINGS, Format, StoreArgs, now, shown, tell, waiting};
 use crate::apply::journal;
 use crate::apply::rotate::{Pair, Prepared, carry_out, look, prepare};
-use crate::ca::renew::like;
 use crate::ca::rotate::{
     Client, Held, Seen, State, Step, awaits_restart, both_file, clients, holds, position,
 };
@@ -20,8 +19,8 @@ use crate::facts::gather::{Cancel, gather};
 use crate::facts::{Facts, Target};
 use crate::printable::printable_lines;
 use crate::remedy::{Effect, shell};
-use crate::x509::Certificate;
 
+mod new;
 mod show;
 
 /// Replace the CA with a new one, nobody locked out on the way
@@ -50,6 +49,7 @@ enum RotateCommand {
 
 /// Make the new CA and begin
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 #[command(
     disable_help_flag = true,
     after_help = "Example:\n  mytls ca rotate start --ca-dir ~/db-ca --to ~/db-ca-2 --yes\n\n\
@@ -151,14 +151,14 @@ fn start(args: &StartArgs) -> Result<Done, Failure> {
     }
     let old = Catalog::read(&from)?;
     if !args.yes {
-        return Ok(show::overview(&old, &to, &name_of_new(args, &old)?).into());
+        return Ok(show::overview(&old, &to, &new::name(args.name.as_ref(), &old)?).into());
     }
     let mut text = String::new();
     if !Store::exists(&to) {
         text = create::run(&CreateArgs {
             ca_dir: to.clone(),
-            name: name_of_new(args, &old)?,
-            key: key_of_new(args, &old),
+            name: new::name(args.name.as_ref(), &old)?,
+            key: args.key.unwrap_or_else(|| new::key(&old)),
             days: 3650,
             intermediate: args.intermediate,
             if_missing: true,
@@ -168,7 +168,7 @@ fn start(args: &StartArgs) -> Result<Done, Failure> {
         .text;
     }
     let new = Catalog::read(&to)?;
-    refuse_alike(&old, &new)?;
+    new::refuse_alike(&old, &new)?;
     let held = Held::take(&to, waiting)?;
     held.write_both(&old.ca_pem(), &new.ca_pem())?;
     let mut state = State::new(&from, now());
@@ -179,48 +179,6 @@ fn start(args: &StartArgs) -> Result<Done, Failure> {
         writeln!(text, "  {}       both CAs, for the time of the rotation", shown(&both_file(&to)));
     let _ = write!(text, "\n{}", show::where_next(&to, &state));
     Ok(text.into())
-}
-
-/// Two CAs that no server could tell apart, or that are trusted together anyway.
-fn refuse_alike(old: &Catalog, new: &Catalog) -> Result<(), Failure> {
-    if old.chain[0].subject == new.chain[0].subject {
-        let name = old.chain[0].subject.display();
-        return Err(Failure::usage(format!(
-            "both CAs have the name {name}: an account's REQUIRE ISSUER could not tell them apart; \
-             give the new one another"
-        )));
-    }
-    let shared = |ca: &&Certificate| new.chain.iter().any(|other| other.sha256 == ca.sha256);
-    match old.chain.iter().find(shared) {
-        None => Ok(()),
-        Some(ca) => Err(Failure::usage(format!(
-            "both are below {}: whoever trusts that trusts both, so there is nothing to rotate. \
-             Issue from the new one, and revoke the old one's certificate with the CA above",
-            ca.subject.display()
-        ))),
-    }
-}
-
-fn name_of_new(args: &StartArgs, old: &Catalog) -> Result<PlainName, Failure> {
-    if let Some(name) = &args.name {
-        return Ok(name.clone());
-    }
-    let old = old.chain[0].subject.short();
-    let (stem, number) = match old.rsplit_once(' ') {
-        Some((stem, number)) => (stem, number.parse::<u32>().ok()),
-        None => (old.as_str(), None),
-    };
-    let name = match number {
-        Some(number) => format!("{stem} {}", number.saturating_add(1)),
-        None => format!("{old} 2"),
-    };
-    name.parse().map_err(|_| Failure::usage("name the new CA with --name"))
-}
-
-/// What the old one has, servers and clients can read.
-fn key_of_new(args: &StartArgs, old: &Catalog) -> KeyKind {
-    let like_old = || like(&old.chain[0].to_openssl()?).ok();
-    args.key.or_else(like_old).unwrap_or_default()
 }
 
 fn begun(to: &Path) -> Result<(PathBuf, State), Failure> {
@@ -237,7 +195,7 @@ fn begun(to: &Path) -> Result<(PathBuf, State), Failure> {
 }
 
 /// A rotation taken in hand, with all that is to be known of it.
-struct Now {
+struct Underway {
     to: PathBuf,
     state: State,
     target: Target,
@@ -253,70 +211,70 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
     let target = target(args, &mut state, &to)?;
     let old = Catalog::read(&state.from)?;
     let store = StoreArgs { ca_dir: to.clone(), passphrase_stdin: args.passphrase_stdin };
-    let mut now_ = Now { to, state, target, old, new: store.open()? };
+    let mut at = Underway { to, state, target, old, new: store.open()? };
 
-    let (facts, seen) = now_.examine()?;
-    let found = position(&now_.state, &seen);
-    let mut text = show::seen(&now_.state, &seen, &found);
+    let (facts, seen) = at.examine()?;
+    let found = position(&at.state, &seen);
+    let mut text = show::seen(&at.state, &seen, &found);
     if args.yes || args.clients_ready {
         // What was begun when mytls was stopped turns out to be done: nothing else was shown and
         // agreed to.
-        let resumed = now_.state.under_way.is_some_and(|step| found.so_already.contains(&step));
+        let resumed = at.state.under_way.is_some_and(|step| found.so_already.contains(&step));
         for step in &found.so_already {
-            now_.state.enter(*step, now());
+            at.state.enter(*step, now());
         }
-        held.write(&now_.state)?;
+        held.write(&at.state)?;
         if resumed {
-            let _ = write!(text, "\n{}", show::where_next(&now_.to, &now_.state));
+            let _ = write!(text, "\n{}", show::where_next(&at.to, &at.state));
             return Ok(text.into());
         }
     }
     let Some(step) = found.next else {
-        text.push_str(&show::finished(&now_.to, &now_.state));
+        text.push_str(&show::finished(&at.to, &at.state));
         return Ok(text.into());
     };
-    if awaits_restart(&now_.state, &seen, step) {
+    if awaits_restart(&at.state, &seen, step) {
         let _ = writeln!(
             text,
             "restart the server: {}\n  then: {}",
             shell::RESTART,
-            show::command(&now_.to)
+            show::command(&at.to)
         );
         return Ok(Done { text, code: FINDINGS });
     }
-    let prepared = prepare(step, &facts, &now_.state, &now_.pair()).map_err(|why| Failure {
+    let prepared = prepare(step, &facts, &at.state, &at.pair()).map_err(|why| Failure {
         code: FINDINGS,
-        message: format!("{} ({}): {why}", step.title(), show::command(&now_.to)),
+        message: format!("{} ({}): {why}", step.title(), show::command(&at.to)),
     })?;
-    let clients = now_.clients()?;
-    text.push_str(&show::step(step, &now_.to, &prepared, &clients));
-    text.push_str(&show::others(step, &now_.old, &facts));
+    let clients = at.clients()?;
+    text.push_str(&show::step(step, &at.to, &prepared, &clients));
+    text.push_str(&show::others(step, &at.old, &facts));
     let said = if step.is_by_people() { args.clients_ready } else { args.yes };
     if !said {
-        text.push_str(&show::how_to_do(step, &now_.to));
+        text.push_str(&show::how_to_do(step, &at.to));
         // Asked to do what only people can say of: it is not done.
         let code = if args.yes || args.clients_ready { FINDINGS } else { 0 };
         return Ok(Done { text, code });
     }
-    now_.state.under_way = Some(step);
+    at.state.under_way = Some(step);
     if prepared.plan.effect == Effect::Restart && !prepared.plan.writes.is_empty() {
-        now_.state.restart_due = Some(now());
+        at.state.restart_due = Some(now());
     }
     for account in &prepared.accounts {
-        now_.state.remember(account.clone());
+        at.state.remember(account.clone());
     }
-    held.write(&now_.state)?;
-    text.push_str(&now_.do_it(step, &prepared, &clients).map_err(|message| Failure {
+    held.write(&at.state)?;
+    text.push_str(&at.do_it(step, &prepared, &clients).map_err(|message| Failure {
         code: FINDINGS,
         message: format!(
             "{message}\n  when that is mended, go on: {} --yes",
-            show::command(&now_.to)
+            show::command(&at.to)
         ),
     })?);
     if !step.is_by_people() {
-        let (_, seen) = now_.examine()?;
-        if let Err(why) = holds(step, &now_.state, &seen) {
-            let again = show::command(&now_.to);
+        let (_, seen) = at.examine()?;
+        if let Err(why) = holds(step, &at.state, &seen) {
+            let again = show::command(&at.to);
             let _ = writeln!(text, "\nnot yet: {why}\n  look again: {again}");
             return Ok(Done { text, code: FINDINGS });
         }
@@ -324,9 +282,9 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
             let _ = writeln!(text, "  seen on the running server: {}", step.title());
         }
     }
-    now_.state.enter(step, now());
-    held.write(&now_.state)?;
-    let _ = write!(text, "\n{}", show::where_next(&now_.to, &now_.state));
+    at.state.enter(step, now());
+    held.write(&at.state)?;
+    let _ = write!(text, "\n{}", show::where_next(&at.to, &at.state));
     Ok(text.into())
 }
 
@@ -360,7 +318,7 @@ fn target(args: &NextArgs, state: &mut State, to: &Path) -> Result<Target, Failu
     Ok(target)
 }
 
-impl Now {
+impl Underway {
     fn pair(&self) -> Pair<'_> {
         Pair { old: &self.old, new: &self.new }
     }
