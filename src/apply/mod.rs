@@ -16,6 +16,7 @@ mod diff;
 pub mod journal;
 pub mod register;
 pub mod remedy;
+pub mod rotate;
 mod run;
 
 pub use run::run;

@@ -65,6 +65,8 @@ pub enum CaError {
     NotAccepted { path: PathBuf, why: String },
     #[error("{path} is no backup that can be restored: {why}; nothing was changed", path = shown(path), why = printable(why))]
     Backup { path: PathBuf, why: String },
+    #[error("where the rotation stands cannot be read from {path}: {why}; put the file back from your backup", path = shown(path), why = printable(why))]
+    Rotation { path: PathBuf, why: String },
     #[error("the CA {name} may not sign lists of revoked certificates: its key usage lacks cRLSign", name = printable(name))]
     MayNotSignLists { name: String },
     #[error("the serial number {serial} was used already; nothing was issued")]

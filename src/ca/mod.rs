@@ -20,6 +20,7 @@ pub mod pack;
 mod protect;
 pub mod renew;
 pub mod request;
+pub mod rotate;
 mod sign;
 pub mod store;
 pub mod tree;

@@ -159,7 +159,7 @@ impl Destination {
 
 impl Authority {
     /// What a certificate says of its owner, said again for this key and time.
-    fn issue_again(
+    pub fn issue_again(
         &self,
         old: &X509,
         key: PKey<Private>,
@@ -194,7 +194,7 @@ impl Authority {
 }
 
 /// The kind of key that a certificate has.
-fn like(certificate: &X509) -> Result<KeyKind, CaError> {
+pub(crate) fn like(certificate: &X509) -> Result<KeyKind, CaError> {
     let key = PublicKey::from_openssl(&*certificate.public_key()?);
     let all = <KeyKind as clap::ValueEnum>::value_variants();
     let same = all.iter().find(|kind| kind.describe() == key.describe());

@@ -131,6 +131,35 @@ impl TargetArgs {
             || self.user.is_some()
     }
 
+    /// The same arguments again, for a command to be typed later and elsewhere on this host. How the
+    /// password is given is not among them.
+    pub fn words(&self) -> Vec<String> {
+        let text = |name: &str, value: &Option<String>| Some((name.to_owned(), value.clone()?));
+        let file = |name: &str, value: &Option<PathBuf>| {
+            let value = absolute(value.as_ref()?).display().to_string();
+            Some((name.to_owned(), value))
+        };
+        let port = self.port.map(|port| port.to_string());
+        let pairs = [
+            // like the `mysql` client, it is to be read before all others
+            file("--defaults-file", &self.defaults_file),
+            text("-h", &self.host),
+            text("-P", &port),
+            file("-S", &self.socket),
+            text("-u", &self.user),
+            file("--ssl-ca", &self.ssl_ca),
+            file("--ssl-cert", &self.ssl_cert),
+            file("--ssl-key", &self.ssl_key),
+            file("--server-config", &self.server_config),
+        ];
+        let mut words: Vec<String> =
+            pairs.into_iter().flatten().flat_map(|(name, value)| [name, value]).collect();
+        if self.insecure_login {
+            words.push("--insecure-login".to_owned());
+        }
+        words
+    }
+
     /// From standard input, a prompt, the option file or `MYSQL_PWD`: the first that is there.
     fn secret(&self, file: &ServerConfig) -> Result<Option<Secret>, Failure> {
         let unread = |error: std::io::Error| {

@@ -47,11 +47,12 @@ const VARIABLES: [&str; 31] = [
 ];
 
 /// What is asked of `SHOW SESSION STATUS`.
-const STATUS: [&str; 9] = [
+const STATUS: [&str; 10] = [
     "Ssl_cipher",
     "Ssl_version",
     "Ssl_server_not_before",
     "Ssl_server_not_after",
+    "Uptime",
     "Tls_library_version",
     "Current_tls_ca",
     "Current_tls_cert",

@@ -12,6 +12,7 @@ pub mod chain_file;
 pub mod config;
 pub mod key_kinds;
 pub mod offer;
+pub mod rotation;
 pub mod shell;
 pub mod statement;
 

@@ -44,7 +44,7 @@ pub enum OneLine {
     /// OpenSSL 1.1 and before, and wolfSSL: nothing is escaped but bytes that do not print.
     #[serde(rename = "openssl-1.1")]
     OpenSsl1,
-    /// yaSSL: seven attributes only, raw bytes, and a value ends at its first NUL.
+    /// yaSSL: seven attributes only, raw bytes, and the whole name ends at its first NUL.
     #[serde(rename = "yassl")]
     YaSsl,
 }
@@ -126,9 +126,11 @@ impl Name {
             out.push(b'/');
             out.extend_from_slice(key.as_bytes());
             out.push(b'=');
-            out.extend(attribute.value.iter().take_while(|byte| **byte != 0));
+            out.extend_from_slice(&attribute.value);
         }
-        String::from_utf8_lossy(&out).into_owned()
+        // it is compared as a string of C, which ends at the first NUL, whatever stands behind it
+        let end = out.iter().position(|byte| *byte == 0).unwrap_or(out.len());
+        String::from_utf8_lossy(&out[..end]).into_owned()
     }
 
     /// For people: `CN=db1.example, O=Example`, made printable. Never for comparing.
@@ -230,6 +232,15 @@ mod tests {
         let name = Name::from_openssl(&builder.build());
         assert_eq!(name.oneline(OneLine::OpenSsl3), r"/CN=\x00J\x00K");
         assert_eq!(name.display(), "CN=JK");
+    }
+
+    #[test]
+    fn for_yassl_a_name_ends_at_its_first_nul_with_all_that_follows() {
+        let mut builder = X509NameBuilder::new().unwrap();
+        for (key, value) in [(Nid::ORGANIZATIONALUNITNAME, "\0a"), (Nid::COMMONNAME, "\0J")] {
+            builder.append_entry_by_nid_with_type(key, value, Asn1Type::BMPSTRING).unwrap();
+        }
+        assert_eq!(Name::from_openssl(&builder.build()).oneline(OneLine::YaSsl), "/OU=");
     }
 
     #[test]

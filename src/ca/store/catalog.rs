@@ -59,6 +59,18 @@ impl Catalog {
     }
 }
 
+impl Catalog {
+    /// The certificate of an entry, from the copy that was kept of it.
+    pub fn certificate(&self, serial: &str) -> Result<openssl::x509::X509, CaError> {
+        super::copy_of(&self.dir, serial)
+    }
+
+    /// The CA and those above it, as servers and clients are to have it.
+    pub fn ca_pem(&self) -> String {
+        self.chain.iter().map(|ca| ca.pem.as_str()).collect()
+    }
+}
+
 impl RevocationList {
     /// `None` when no CA of the chain signed it.
     fn of(crl: &X509Crl, chain: &[openssl::x509::X509]) -> Option<Self> {

@@ -19,10 +19,10 @@ pub(in crate::ca) struct Lock(#[allow(dead_code, reason = "held for its drop")] 
 impl Lock {
     pub(super) const FILE: &str = ".lock";
     /// A batch of thousands takes seconds.
-    pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+    pub(in crate::ca) const PATIENCE: Duration = Duration::from_secs(30);
 
     /// Takes the lock of this folder; `waiting` is told once that somebody else holds it.
-    pub(super) fn take(
+    pub(in crate::ca) fn take(
         dir: &Path,
         patience: Duration,
         waiting: fn(&Path),

@@ -38,6 +38,7 @@ pub(super) use index::Event;
 #[cfg(test)]
 pub(super) use index::client_files;
 pub use index::{Entry, Kind, Revoked};
+pub(super) use lock::Lock;
 pub use pending::Draft;
 pub(super) use place::Building;
 pub(super) use work::Work;
@@ -247,7 +248,7 @@ impl Store {
         if pending::serials(&self.dir).is_empty() && !pending::lists_are_due(&self.dir) {
             return Ok(Vec::new());
         }
-        let Some(lock) = lock::Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
+        let Some(lock) = Lock::try_take(&self.dir)? else { return Ok(Vec::new()) };
         Work::take_up(self, lock)
     }
 }
@@ -261,11 +262,11 @@ pub fn copy_of(dir: &Path, serial: &str) -> Result<openssl::x509::X509, CaError>
 }
 
 /// Nobody writes to the store while this lives.
-pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<lock::Lock, CaError> {
+pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<Lock, CaError> {
     if !dir.join(Store::CA_FILE).exists() {
         return Err(CaError::NoStore { dir: dir.to_owned() });
     }
-    lock::Lock::take(dir, lock::Lock::PATIENCE, waiting)
+    Lock::take(dir, Lock::PATIENCE, waiting)
 }
 
 /// Where the files of a server are laid, for the list to remember.

@@ -25,28 +25,28 @@ use crate::x509::pem;
 pub struct CreateArgs {
     /// Folder of the CA; made if it does not exist
     #[arg(long, value_name = "DIR")]
-    ca_dir: PathBuf,
+    pub(super) ca_dir: PathBuf,
     /// Name of the CA: ASCII, without / + \ ' "
     #[arg(long)]
-    name: PlainName,
+    pub(super) name: PlainName,
     /// Kind of its key
     #[arg(long, value_enum, default_value_t)]
-    key: KeyKind,
+    pub(super) key: KeyKind,
     /// How long it is valid
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
-    days: u32,
+    pub(super) days: u32,
     /// A root and an issuing CA below it, the root's key apart in root/
     #[arg(long)]
-    intermediate: bool,
+    pub(super) intermediate: bool,
     /// Leave a CA that is there already as it is, whatever its name
     #[arg(long)]
-    if_missing: bool,
+    pub(super) if_missing: bool,
     /// Read a passphrase for its key from standard input, instead of asking for one
     #[arg(long, conflicts_with = "no_passphrase")]
-    passphrase_stdin: bool,
+    pub(super) passphrase_stdin: bool,
     /// Do not protect its key with a passphrase, and do not ask
     #[arg(long)]
-    no_passphrase: bool,
+    pub(super) no_passphrase: bool,
 }
 
 pub fn run(args: &CreateArgs) -> Result<Done, Failure> {

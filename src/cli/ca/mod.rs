@@ -24,6 +24,7 @@ mod pack;
 mod renew;
 mod request;
 mod revoke;
+mod rotate;
 mod server;
 mod watch;
 
@@ -50,6 +51,7 @@ enum CaCommand {
     Renew(renew::RenewArgs),
     Revoke(revoke::RevokeArgs),
     Crl(revoke::CrlArgs),
+    Rotate(rotate::RotateArgs),
     List(list::ListArgs),
     Watch(watch::WatchArgs),
     Backup(backup::BackupArgs),
@@ -88,6 +90,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Renew(args) => renew::run(args),
         CaCommand::Revoke(args) => revoke::run(args),
         CaCommand::Crl(args) => revoke::crl(args),
+        CaCommand::Rotate(args) => rotate::run(args),
         CaCommand::List(args) => list::run(args),
         CaCommand::Watch(args) => watch::run(args),
         CaCommand::Backup(args) => backup::run(args),
