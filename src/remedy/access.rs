@@ -118,20 +118,26 @@ pub fn moved(facts: &Facts, files: &[(&str, &Path)]) -> Option<Remedy> {
     if files.iter().any(|(_, path)| path.starts_with(&folder)) {
         folder = certificates::beside(&folder, "server").with_extension("");
     }
-    let user = facts.files.read()?.server_user.as_deref().unwrap_or("mysql");
+    let held = facts.files.read()?;
+    let user = held.server_user.as_deref().unwrap_or("mysql");
     let mut command = format!("install -d -m 0755 {}", shell::path(&folder));
     let mut options = Vec::new();
     for (option, path) in files {
-        let to = folder.join(path.file_name()?);
+        // by what they are: two files of one name, or one file for two options, stay apart
+        let name = match *option {
+            "ssl_key" => "server-key.pem",
+            "ssl_cert" => "server-cert.pem",
+            _ => "ca.pem",
+        };
+        let to = folder.join(name);
         let (from, target) = (shell::path(path), shell::path(&to));
-        // writing to a String cannot fail
-        let _ = match *option {
-            "ssl_key" => write!(
-                command,
-                " &&\ninstall -m 0640 -g \"$(id -gn {})\" {from} {target}",
-                shell::word(user)
-            ),
-            _ => write!(command, " &&\ninstall -m 0644 {from} {target}"),
+        let for_the_server_alone = *option == "ssl_key" || held.is_combined(option);
+        // what is there already is kept beside it; writing to a String cannot fail
+        let _ = if for_the_server_alone {
+            let user = shell::word(user);
+            write!(command, " &&\ninstall -b -m 0640 -g \"$(id -gn {user})\" {from} {target}")
+        } else {
+            write!(command, " &&\ninstall -b -m 0644 {from} {target}")
         };
         options.push((*option, to.display().to_string()));
     }
@@ -141,4 +147,24 @@ pub fn moved(facts: &Facts, files: &[(&str, &Path)]) -> Option<Remedy> {
         vec![Action::shell(command, Effect::Restart), Action::config(&config.main_file, &options)];
     let note = "the old files stay; renew the copies from now on";
     Some(Remedy::new("keep them where servers keep theirs", actions).with_note(note))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing;
+
+    #[test]
+    fn a_file_that_holds_the_key_too_is_copied_for_the_server_alone() {
+        let facts = testing::with_files(|files| {
+            files.combined = vec!["ssl_key".into(), "ssl_cert".into()];
+        });
+        let all = Path::new("/root/all.pem");
+        let remedy = moved(&facts, &[("ssl_key", all), ("ssl_cert", all)]).unwrap();
+        let text = &remedy.actions[0].text;
+        assert_eq!(text.matches("-m 0640 -g").count(), 2, "{text}");
+        assert!(!text.contains("0644"), "{text}");
+        assert!(text.contains("/root/all.pem /etc/mysql/tls/server-key.pem"), "{text}");
+        assert!(text.contains("/root/all.pem /etc/mysql/tls/server-cert.pem"), "{text}");
+    }
 }

@@ -21,14 +21,6 @@ pub enum Form {
     ByteOrderMark,
     /// As it is, with the line ends of Windows.
     Crlf,
-    /// As it is, with text before the first block.
-    LeadingText,
-    /// As it is, with the attributes that `openssl pkcs12` writes.
-    BagAttributes,
-    /// The key as PKCS#8: `BEGIN PRIVATE KEY`.
-    Pkcs8,
-    /// The key as PKCS#1 or SEC1: `BEGIN RSA PRIVATE KEY`, `BEGIN EC PRIVATE KEY`.
-    Traditional,
 }
 
 /// A file's new bytes.
@@ -46,12 +38,6 @@ pub(super) fn rewrite(bytes: &[u8], form: Form) -> Result<Vec<u8>, ErrorStack> {
             .to_vec(),
         Form::ByteOrderMark => before("\u{feff}"),
         Form::Crlf => String::from_utf8_lossy(bytes).replace('\n', "\r\n").into_bytes(),
-        Form::LeadingText => before("Made for db1, ask the network people for the next one.\n\n"),
-        Form::BagAttributes => before(
-            "Bag Attributes\n    friendlyName: db1\n    localKeyID: 54 69 6D 65\nKey Attributes: <No Attributes>\n",
-        ),
-        Form::Pkcs8 => PKey::private_key_from_pem(bytes)?.private_key_to_pem_pkcs8()?,
-        Form::Traditional => traditional(&*PKey::private_key_from_pem(bytes)?)?,
     })
 }
 
@@ -64,12 +50,5 @@ pub(super) fn encrypt_traditional(
     match key.id() {
         Id::RSA => key.rsa()?.private_key_to_pem_passphrase(cipher, passphrase),
         _ => key.ec_key()?.private_key_to_pem_passphrase(cipher, passphrase),
-    }
-}
-
-fn traditional(key: &PKeyRef<Private>) -> Result<Vec<u8>, ErrorStack> {
-    match key.id() {
-        Id::RSA => key.rsa()?.private_key_to_pem(),
-        _ => key.ec_key()?.private_key_to_pem(),
     }
 }

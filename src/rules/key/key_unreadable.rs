@@ -150,7 +150,7 @@ mod tests {
             let Answer::Fail(findings) = judge(&facts) else { panic!() };
             let actions = &findings[0].remedies[0].actions;
             assert!(
-                actions[0].text.contains("install -m 0640 -g \"$(id -gn mysql)\" /root/key.pem")
+                actions[0].text.contains("install -b -m 0640 -g \"$(id -gn mysql)\" /root/key.pem")
             );
             assert!(!actions.iter().any(|action| action.text.contains("usermod")), "{actions:?}");
         }

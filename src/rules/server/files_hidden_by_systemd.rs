@@ -78,7 +78,7 @@ mod tests {
         let Answer::Fail(findings) = judge(&hiding("/home")) else { panic!() };
         assert_eq!(findings[0].title, "mariadb.service hides the server's files from it");
         let actions = &findings[0].remedies[0].actions;
-        assert!(actions[0].text.contains("install -m 0640"), "{}", actions[0].text);
+        assert!(actions[0].text.contains("install -b -m 0640"), "{}", actions[0].text);
         assert!(actions[1].text.contains("ssl_key = "), "{}", actions[1].text);
     }
 
