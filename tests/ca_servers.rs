@@ -4,7 +4,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -379,9 +379,8 @@ fn revoke(server: &Server) {
     let names = ["--ca-file", shown(&trusted), "--san", "127.0.0.1"];
     ok(server, &[&["ca", "server"], &dir[..], &files, &names].concat());
     let list = server.tls("crl.pem");
-    let deploy = || server.give("crl.pem", &read(&ca.join("crl.pem")));
     ok(server, &[&["ca", "crl"], &dir[..]].concat());
-    deploy();
+    server.give("crl.pem", &read(&ca.join("crl.pem")));
     if series == Series::MySql97 {
         server.sql(&format!("SET GLOBAL ssl_crl = '{}'", list.display())).unwrap();
         server.reload();
@@ -397,11 +396,105 @@ fn revoke(server: &Server) {
 
     ok(server, &[&["ca", "revoke"], &dir[..], &["leaver", "--reason", "key-compromise"]].concat());
     server.is_let_in("web", &leaver).unwrap_or_else(|why| panic!("{series}: not deployed: {why}"));
-    deploy();
+    let owner = |path: &Path| fs::metadata(path).map(|about| (about.uid(), about.mode())).unwrap();
+    let before = owner(&list);
+    ok(server, &[&["ca", "crl"], &dir[..], &["--deploy", shown(&list)]].concat());
+    assert_eq!(owner(&list), before, "the server can read it as before");
     server.reload();
     let refused = server.is_let_in("web", &leaver).unwrap_err();
     assert!(refused.contains("certificate revoked"), "{series}: {refused}");
     server.is_let_in("web", &stayer).unwrap_or_else(|why| panic!("{series}: the other: {why}"));
+}
+
+// --- the accounts of a server ----------------------------------------------------------------------
+
+#[test]
+fn every_account_of_a_server_gets_a_certificate_that_lets_it_in() {
+    let servers = started(&Series::ALL);
+    side_by_side(&servers, |program| {
+        let server = start(program);
+        accounts(&server);
+    });
+}
+
+fn accounts(server: &Server) {
+    let series = server.sandbox.series();
+    let ca = server.dir().join("ca");
+    let config = server.dir().join("client.cnf");
+    let asked = ["ca", "clients", "--defaults-file", shown(&config), "--ca-dir", shown(&ca)];
+    server.sql("CREATE USER 'o''neil'@'%' IDENTIFIED BY 'x'").unwrap();
+    server.sql("CREATE USER 'batch'@'10.0.%' IDENTIFIED BY 'x'").unwrap();
+    let offered = ok(server, &asked);
+    assert!(
+        offered.contains("would get a certificate") && offered.contains("o'neil@%: "),
+        "{offered}"
+    );
+    assert!(!ca.join("clients/web").exists(), "nothing is issued before it is said so");
+    let out = server.base().join("all");
+    let issued = ok(server, &[&asked[..], &["--yes", "--out", shown(&out)]].concat());
+    // the account app had one from the beginning
+    assert!(issued.contains("app has a certificate until"), "{series}: {issued}");
+    for name in ["app", "web", "batch@10.0.%"] {
+        assert!(out.join(name).join("client-key.pem").exists(), "{series}: {name}: {issued}");
+    }
+    // yaSSL sends its own certificate and nothing of the chain: there clients need all of it
+    let trust = server.dir().join("client/ca.pem");
+    server.is_let_in("web", &Files { trust, own: out.join("web") }).unwrap();
+    let again = ok(server, &[&asked[..], &["--yes"]].concat());
+    assert!(again.contains("0 accounts got a certificate"), "{again}");
+}
+
+// --- a server's names, and its key for yaSSL --------------------------------------------------------
+
+#[test]
+fn a_server_is_asked_for_its_names_and_for_the_keys_it_can_use() {
+    let servers = started(&[Series::MySql56, Series::MariaDb1011]);
+    side_by_side(&servers, |program| {
+        let server = start(program);
+        let (ca, config) = (server.dir().join("ca"), server.dir().join("client.cnf"));
+        let out = server.base().join("new");
+        let asked = ["ca", "server", "--defaults-file", shown(&config), "--ca-dir", shown(&ca)];
+        let said = ok(&server, &[&asked[..], &["--out", shown(&out)]].concat());
+        assert!(
+            said.contains("names taken from the server: ") && said.contains("localhost"),
+            "{said}"
+        );
+        let key = read(&out.join("server-key.pem"));
+        let yassl = server.sandbox.series() == Series::MySql56;
+        assert_eq!(key.starts_with("-----BEGIN RSA PRIVATE KEY-----"), yassl, "{said}");
+        let mut ed25519 = mytls(&server, &asked);
+        let refused = ed25519.args(["--key", "ed25519", "--out", shown(&out)]).output().unwrap();
+        assert_eq!(refused.status.success(), !yassl, "{}", text(&refused.stderr));
+        if yassl {
+            assert!(text(&refused.stderr).contains("yaSSL"), "{}", text(&refused.stderr));
+            assert_eq!(read(&out.join("server-key.pem")), key, "nothing was written");
+        }
+    });
+}
+
+#[test]
+fn what_yassl_reads_is_renewed_in_the_form_it_reads() {
+    for program in started(&[Series::MySql56]) {
+        let server = start(&program);
+        let (ca, password) = (server.dir().join("ca"), server.password("web"));
+        let (certificate, key) = (server.tls("server-cert.pem"), server.tls("server-key.pem"));
+        let files = ["--cert-file", shown(&certificate), "--key-file", shown(&key)];
+        let asked = ["ca", "server", "--ca-dir", shown(&ca), "--for", "mysql-5.6"];
+        ok(&server, &[&asked[..], &files, &["--san", "127.0.0.1,localhost"]].concat());
+        let cancel = mytls::facts::gather::Cancel::default();
+        let facts = mytls::facts::gather::gather(&server.sandbox.target(), &cancel, &mut |_| ());
+        let store = mytls::ca::Store::open(&ca).unwrap();
+        let entries = store.list().unwrap();
+        let server_entry = entries.iter().rfind(|entry| entry.kind == mytls::ca::Kind::Server);
+        drop(store);
+        let serial = &server_entry.unwrap().serial;
+        let plan = mytls::apply::register::renewal(&facts, serial, false).unwrap();
+        mytls::apply::run(&plan, Some(&server.sandbox), &mut |_| ()).unwrap();
+        assert!(read(&key).starts_with("-----BEGIN RSA PRIVATE KEY-----"));
+        let (trust, own) =
+            (server.dir().join("client/ca.pem"), server.dir().join("ca/clients/app"));
+        attempt(&server, "web", &password, &Files { trust, own }).unwrap();
+    }
 }
 
 // --- a CA that somebody else made ---------------------------------------------------------------

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::{Plan, Write};
-use crate::ca::crl::Reason;
+use crate::ca::crl::{Reason, may_replace};
 use crate::ca::list::Status;
 use crate::ca::renew::Renewal;
 use crate::ca::{CaError, Catalog, Entry, Issued, Kind, Store, Validity};
 use crate::disk::Meta;
-use crate::facts::{Facts, ServerFacts};
+use crate::facts::Facts;
 use crate::printable::printable;
 use crate::remedy::{Effect, statement};
 
@@ -18,15 +18,13 @@ use crate::remedy::{Effect, statement};
 #[derive(Clone)]
 pub enum Change {
     /// The new certificate is made while planning, in memory.
-    Renew {
-        dir: PathBuf,
-        entry: Box<Entry>,
-        issued: Box<Issued>,
-    },
+    Renew { dir: PathBuf, entry: Box<Entry>, issued: Box<Issued> },
     Revoke {
         dir: PathBuf,
         entry: Box<Entry>,
         reason: Reason,
+        /// The server's own file of lists, where that is another than the CA's.
+        deploy: Option<PathBuf>,
     },
 }
 
@@ -66,12 +64,6 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, Stri
              sign it with mytls ca csr",
             subject(&entry)
         ));
-    }
-    let yassl = facts.server.read().is_some_and(ServerFacts::is_yassl);
-    if entry.kind == Kind::Server && yassl {
-        return Err(
-            "yaSSL reads keys in PKCS#1 alone: make a new server certificate, with m".into()
-        );
     }
     let paths: Vec<PathBuf> = entry.files.iter().map(|file| dir.join(file)).collect();
     let missing = paths.iter().take(2).find(|path| !path.exists());
@@ -143,8 +135,15 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, S
     plan.warnings.push("this cannot be taken back: revoked stays revoked".to_owned());
     let file = shown(&crl);
     let read = facts.files.read().and_then(|files| files.crl.as_ref());
+    let mut deploy = None;
     match read.map(|read| &read.path) {
         Some(path) if same(path, &crl) => reload(facts, &mut plan),
+        Some(path) if may_replace(&dir, path) => {
+            let what = "the same list, for the server; backup kept".to_owned();
+            plan.writes.push(kept(path, 0o644, what));
+            deploy = Some(path.clone());
+            reload(facts, &mut plan);
+        }
         Some(path) => plan.warnings.push(format!(
             "this server reads {}: it takes the certificate until {file} is copied there, and it \
              reloads",
@@ -167,7 +166,7 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, S
             printable(&without.join(", "))
         ));
     }
-    plan.change = Some(Change::Revoke { dir, entry: entry.into(), reason });
+    plan.change = Some(Change::Revoke { dir, entry: entry.into(), reason, deploy });
     Ok(plan)
 }
 

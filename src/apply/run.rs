@@ -6,7 +6,7 @@ use mysql::Conn;
 use mysql::prelude::Queryable as _;
 
 use super::{Applied, ApplyError, Change, Content, Issue, Plan, Restart, Write};
-use crate::ca::crl::Update;
+use crate::ca::crl::{Update, hand_over};
 use crate::ca::store::{Kind, Store};
 use crate::disk::{self, Meta};
 use crate::facts::session::{self, Session};
@@ -140,13 +140,21 @@ impl Run<'_> {
                     self.done(what, &undo);
                 }
             }
-            Change::Revoke { entry, reason, .. } => {
+            Change::Revoke { entry, reason, deploy, dir } => {
                 let serials = [entry.serial.clone()];
                 let signed = store.revoke(&serials, *reason, &Update::default())?;
                 self.done(format!("revoked {} ({})", change.subject(), reason.name()), "");
                 let lists = printable(&signed.signed.join(", ")).into_owned();
                 let file = shown(&change.dir().join(Store::CRL_FILE));
                 self.done(format!("signed the list of {lists} anew: {file}"), "");
+                if let Some(server) = deploy {
+                    // no way back is offered: with the old list it would be let in again
+                    let what = match hand_over(dir, server)? {
+                        Some(backup) => format!(" (before: {})", shown(&backup)),
+                        None => String::new(),
+                    };
+                    self.done(format!("wrote {}{what}", shown(server)), "");
+                }
             }
         }
         Ok(())

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::authority::serial;
-use super::store::{Event, Work, read, with_key};
+use super::store::{Event, RevocationList, Work, read, read_chain, with_key};
 use super::{Authority, CaError, Entry, Store};
-use crate::disk::{self, Meta};
+use crate::disk::{self, DiskError, Meta};
 use crate::x509::certificate::unix_seconds;
 
 /// Why a certificate was revoked (RFC 5280 §5.3.1).
@@ -202,6 +202,47 @@ impl Work<'_> {
         };
         Ok(valid.filter_map(line).collect::<Result<_, _>>()?)
     }
+}
+
+/// Lays the CA's lists into the file that a server reads as `ssl_crl`, with its owner and mode as they
+/// are; `None` for the backup when the file was not there, or held them already. A file that holds
+/// anything but lists of this CA and the CAs above it is left as it is: the lists of others would be lost.
+pub fn hand_over(dir: &Path, file: &Path) -> Result<Option<PathBuf>, CaError> {
+    let lists = bounded(&dir.join(Store::CRL_FILE))?;
+    match std::fs::symlink_metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            disk::write_new(file, &lists, Meta::mode(0o644))?;
+            return Ok(None);
+        }
+        _ => {}
+    }
+    let there = bounded(file)?;
+    if !replaceable(&there, &read_chain(dir)?) {
+        let why = "it holds something else than lists of this CA; name another file, or join the lists by hand";
+        return Err(CaError::NotAccepted { path: file.to_owned(), why: why.to_owned() });
+    }
+    Ok(disk::replace(file, &lists, Meta::of(file)?)?)
+}
+
+/// Whether nothing is lost when the lists of this CA take the place of what the file holds.
+pub fn may_replace(dir: &Path, file: &Path) -> bool {
+    let held = || -> Result<bool, CaError> { Ok(replaceable(&bounded(file)?, &read_chain(dir)?)) };
+    held().unwrap_or(false)
+}
+
+/// Lists of these CAs, and no other block.
+fn replaceable(there: &[u8], chain: &[X509]) -> bool {
+    let blocks = String::from_utf8_lossy(there).matches("-----BEGIN ").count();
+    let lists = lists_in(there);
+    let ours = |list: &X509Crl| RevocationList::of(list, chain).is_some();
+    blocks == lists.len() && lists.iter().all(ours)
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>, CaError> {
+    /// A list of a million serials.
+    const LARGEST: u64 = 64 << 20;
+    crate::bounded::read(path, LARGEST)
+        .map_err(|error| DiskError::new(path, std::io::Error::other(error.to_string())).into())
 }
 
 /// The lists of a file that mytls wrote.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::printable::printable;
 
 /// An account: a name and the hosts it may come from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountName {
     pub user: String,
     pub host: String,
@@ -58,7 +58,7 @@ impl std::fmt::Display for AccountName {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub name: AccountName,
     pub require: Require,
@@ -70,8 +70,13 @@ impl Account {
     /// Whether somebody on another host may log in to it. Some plugins look at the socket's other
     /// end, and some let nobody in.
     pub fn is_for_the_network(&self) -> bool {
+        self.takes_logins() && !self.name.is_local()
+    }
+
+    /// Whether a client can log in to it at all, other than by being somebody on the server's host.
+    pub fn takes_logins(&self) -> bool {
         const HERE_ALONE: [&str; 4] = ["unix_socket", "auth_socket", "mysql_no_login", "no_login"];
-        !self.locked && !self.name.is_local() && !HERE_ALONE.contains(&self.plugin.as_str())
+        !self.locked && !HERE_ALONE.contains(&self.plugin.as_str())
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::files::Sought;
 use super::session::{Route, Tls};
 use super::{
-    Confinement, Facts, Flavor, ServerConfig, ServerFacts, ServerFiles, Source, Target, Transport,
-    UnreadKind, Version,
+    Confinement, Facts, Flavor, HostNames, ServerConfig, ServerFacts, ServerFiles, Source, Target,
+    Transport, UnreadKind, Version,
 };
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
@@ -170,6 +170,9 @@ impl Gathering<'_> {
         }
         let log = self.log(local, &config, &server, &wire);
         let confinement = self.confinement(&config, &wire);
+        // what runs in a container is called otherwise than the host
+        let named_here = local && self.target.system_root.is_none();
+        let host = if named_here { super::host::read() } else { HostNames::default() };
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -180,6 +183,7 @@ impl Gathering<'_> {
             server,
             log,
             confinement,
+            host,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod confinement;
 pub mod files;
 pub mod folder;
 pub mod gather;
+pub mod host;
 pub mod log;
 #[cfg(test)]
 pub mod noise;
@@ -29,6 +30,7 @@ pub mod trust;
 
 pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
 pub use confinement::Confinement;
+pub use host::HostNames;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -53,6 +55,9 @@ pub struct Facts {
     /// What systemd and AppArmor keep from the server; looked at only where TLS does not work.
     #[serde(default = "Source::not_asked")]
     pub confinement: Source<Confinement>,
+    /// What this host is called, where the server runs on it.
+    #[serde(default)]
+    pub host: HostNames,
 }
 
 impl Facts {

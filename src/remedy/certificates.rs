@@ -1,5 +1,6 @@
 //! New certificates for the server, from its own private CA.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
@@ -55,8 +56,8 @@ pub fn default_folder(facts: &Facts) -> PathBuf {
     main.parent().unwrap_or(Path::new("/etc/mysql")).join("tls")
 }
 
-/// Every name and address a client may type: those of the certificate there is, of the server and
-/// of the target, without repeats.
+/// Every name and address a client may type: those of the certificate there is, of the server, of its
+/// host, and of the target, without repeats.
 pub fn server_names(facts: &Facts) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut add = |name: &str| {
@@ -76,13 +77,36 @@ pub fn server_names(facts: &Facts) -> Vec<String> {
             .chain(server.variable("report_host"))
             .for_each(&mut add);
     }
+    facts.host.names.iter().for_each(|name| add(name));
+    bound(facts).iter().for_each(|address| add(&address.to_string()));
     let served = facts.served_leaf().map(crate::x509::Certificate::host_names);
     served.into_iter().flatten().for_each(|name| add(&name));
     ["localhost", "127.0.0.1"].into_iter().for_each(add);
     // The first becomes the common name: a name that means this host to others, too, goes before
     // localhost, and a name before an address.
-    names.sort_by_key(|name| (name.parse::<std::net::IpAddr>().is_ok(), name == "localhost"));
+    names.sort_by_key(|name| (name.parse::<IpAddr>().is_ok(), name == "localhost"));
     names
+}
+
+/// The addresses on which the server listens, as others reach them: those it is bound to, or all of
+/// its host's.
+fn bound(facts: &Facts) -> Vec<IpAddr> {
+    let bound = facts.server.read().and_then(|server| server.variable("bind_address"));
+    let bound = bound.or_else(|| facts.config.read()?.get("bind_address")).unwrap_or("*");
+    let mut addresses = Vec::new();
+    for word in bound.split(',').map(str::trim) {
+        match word.parse::<IpAddr>() {
+            Ok(address) if address.is_loopback() => {}
+            Ok(address) if !address.is_unspecified() => addresses.push(address),
+            // `*`, `0.0.0.0` and `::`; a name speaks for itself
+            _ if word.is_empty() || word == "*" || word.parse::<IpAddr>().is_ok() => {
+                addresses.extend(&facts.host.addresses);
+            }
+            _ => {}
+        }
+    }
+    addresses.dedup();
+    addresses
 }
 
 /// A new key and certificate in the place of the old ones: from the CA that clients trust already
@@ -200,9 +224,8 @@ pub fn key_form(facts: &Facts) -> KeyForm {
 /// What to call a CA made for this server.
 pub fn ca_name(facts: &Facts) -> String {
     let names = server_names(facts);
-    let name = names
-        .iter()
-        .find(|name| name.as_str() != "localhost" && name.parse::<std::net::IpAddr>().is_err());
+    let name =
+        names.iter().find(|name| name.as_str() != "localhost" && name.parse::<IpAddr>().is_err());
     format!("mytls CA for {}", name.map_or("this server", String::as_str))
 }
 
@@ -255,6 +278,24 @@ mod tests {
         let command = &remedy.actions[0].text;
         assert!(command.contains(" --server-user mysql"), "{command}");
         assert!(!command.contains("chgrp") && !command.contains("chmod"), "{command}");
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_named_by_every_name_and_address_of_its_host() {
+        let names = |bind: &str| {
+            let mut facts = testing::with_server(|server| {
+                server.variables.insert("bind_address".into(), bind.into());
+            });
+            facts.host.names = vec!["db1.example.org".into(), "db1".into()];
+            facts.host.addresses = vec!["10.0.0.5".parse().unwrap()];
+            server_names(&facts)
+        };
+        let all = names("*");
+        assert!(all.contains(&"db1.example.org".into()) && all.contains(&"10.0.0.5".into()));
+        assert!(names("0.0.0.0").contains(&"10.0.0.5".into()));
+        let one = names("127.0.0.1,10.0.0.7");
+        assert!(one.contains(&"10.0.0.7".into()) && !one.contains(&"10.0.0.5".into()), "{one:?}");
+        assert!(all[0].parse::<IpAddr>().is_err(), "a name goes first: {all:?}");
     }
 
     /// A server with yaSSL, whose CA mytls keeps.

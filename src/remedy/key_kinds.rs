@@ -1,7 +1,9 @@
 //! The kinds of keys that a server can use, and why the others are not offered.
 
-use crate::ca::KeyKind;
-use crate::facts::{Facts, Flavor};
+use std::str::FromStr;
+
+use crate::ca::{KeyForm, KeyKind};
+use crate::facts::{Facts, Flavor, Version};
 
 /// What may be chosen for a server, the recommended first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +19,76 @@ pub struct KeyKinds {
 /// Measured on MySQL 5.6 (yaSSL), MySQL 9.7 and MariaDB 10.11 and 11.8 (OpenSSL 3): whatever is left
 /// out here loads perhaps, and then every handshake fails.
 pub fn key_kinds(facts: &Facts) -> KeyKinds {
-    use KeyKind::{Ed25519, P256, P384, Rsa2048, Rsa3072, Rsa4096};
     let server = facts.server.read();
     let library = server.and_then(|server| server.tls_library.as_deref()).unwrap_or_default();
-    let library = library.to_ascii_lowercase();
-    if facts.is_yassl() {
+    let library = if facts.is_yassl() { "yassl" } else { library };
+    of_library(&library.to_ascii_lowercase(), server.map(|server| server.flavor))
+}
+
+/// For a server that cannot be asked, by its family and version: `mysql-5.6`, `mariadb-11.8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    pub flavor: Flavor,
+    pub version: Version,
+}
+
+impl FromStr for Product {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "a server is a family and a version, such as mysql-8.4 or mariadb-10.11";
+        let (family, version) = text.split_once('-').ok_or_else(wrong)?;
+        let flavor = match family.to_ascii_lowercase().as_str() {
+            "mysql" => Flavor::MySql,
+            "mariadb" => Flavor::MariaDb,
+            _ => return Err(wrong().to_owned()),
+        };
+        let (_, version) = Version::parse(version).ok_or_else(wrong)?;
+        Ok(Self { flavor, version })
+    }
+}
+
+impl Product {
+    /// Community builds of MySQL up to 5.6 have yaSSL, those of 5.7 OpenSSL 1.0 or yaSSL: there the
+    /// kinds that both take.
+    pub fn key_kinds(self) -> KeyKinds {
+        let library = match (self.flavor, self.version) {
+            (Flavor::MySql, version) if version < Version(8, 0, 0) => "yassl",
+            (Flavor::MariaDb, version) if version < Version(10, 4, 0) => "openssl 1.0",
+            _ => "openssl",
+        };
+        of_library(library, Some(self.flavor))
+    }
+
+    /// The form in which it reads a key.
+    pub fn key_form(self) -> KeyForm {
+        match self.flavor {
+            Flavor::MySql if self.version < Version(8, 0, 0) => KeyForm::Pkcs1,
+            _ => KeyForm::default(),
+        }
+    }
+}
+
+impl KeyKinds {
+    /// The one that was asked for, or the recommended; the error says what there is instead.
+    pub fn choose(&self, asked: Option<KeyKind>) -> Result<KeyKind, String> {
+        let Some(kind) = asked else { return Ok(self.kinds.first().copied().unwrap_or_default()) };
+        if self.kinds.contains(&kind) {
+            return Ok(kind);
+        }
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.describe()).collect();
+        Err(format!(
+            "this server cannot use {}: {}. It takes {}",
+            kind.describe(),
+            self.why,
+            kinds.join(", ")
+        ))
+    }
+}
+
+fn of_library(library: &str, flavor: Option<Flavor>) -> KeyKinds {
+    use KeyKind::{Ed25519, P256, P384, Rsa2048, Rsa3072, Rsa4096};
+    if library.starts_with("yassl") {
         let why = "RSA alone: yaSSL, the TLS library of this server, knows nothing else";
         return KeyKinds { kinds: vec![Rsa2048, Rsa3072, Rsa4096], why };
     }
@@ -32,7 +99,7 @@ pub fn key_kinds(facts: &Facts) -> KeyKinds {
             "no Ed25519: the TLS library of this server is too old for it, or not built for it";
         return KeyKinds { kinds: vec![P256, P384, Rsa2048, Rsa3072, Rsa4096], why };
     }
-    let why = match server.map(|server| server.flavor) {
+    let why = match flavor {
         Some(Flavor::MySql) => {
             "no Ed448 and no secp256k1: with those every handshake of MySQL fails"
         }
@@ -46,6 +113,24 @@ mod tests {
     use super::*;
     use crate::facts::Source;
     use crate::rules::testing;
+
+    #[test]
+    fn a_server_is_named_by_family_and_version_and_says_why_not() {
+        let of = |text: &str| text.parse::<Product>().unwrap();
+        let why = of("mysql-5.6").key_kinds().choose(Some(KeyKind::P256)).unwrap_err();
+        assert!(why.contains("yaSSL") && why.contains("RSA 2048"), "{why}");
+        assert_eq!(of("MySQL-5.6.51").key_kinds().choose(None), Ok(KeyKind::Rsa2048));
+        assert_eq!(of("mysql-5.6").key_form(), KeyForm::Pkcs1);
+        assert_eq!(
+            of("mysql-8.4").key_kinds().choose(Some(KeyKind::Ed25519)),
+            Ok(KeyKind::Ed25519)
+        );
+        assert!(of("mariadb-10.3").key_kinds().choose(Some(KeyKind::Ed25519)).is_err());
+        assert_eq!(of("mariadb-11.8").key_form(), KeyForm::Pkcs8);
+        for odd in ["", "mysql", "oracle-19", "mysql-", "mysql-x"] {
+            assert!(odd.parse::<Product>().unwrap_err().contains("mysql-8.4"), "{odd}");
+        }
+    }
 
     #[test]
     fn yassl_takes_rsa_alone_and_old_openssl_no_ed25519() {

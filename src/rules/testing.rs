@@ -149,6 +149,7 @@ fn build() -> Facts {
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),
+        host: crate::facts::HostNames::default(),
     }
 }
 

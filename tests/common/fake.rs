@@ -575,6 +575,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             wire: Source::unread(kind, why, "check the address"),
             server: Source::unread(kind, why, "check the address"),
             confinement: Source::unread(UnreadKind::NotAsked, "", ""),
+            host: mytls::facts::HostNames::default(),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
     }
@@ -643,6 +644,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         }),
         server: Source::Read(server(does)),
         confinement: Source::unread(UnreadKind::NotAsked, "", ""),
+        host: mytls::facts::HostNames::default(),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
 }

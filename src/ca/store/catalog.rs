@@ -73,7 +73,7 @@ impl Catalog {
 
 impl RevocationList {
     /// `None` when no CA of the chain signed it.
-    fn of(crl: &X509Crl, chain: &[openssl::x509::X509]) -> Option<Self> {
+    pub(in crate::ca) fn of(crl: &X509Crl, chain: &[openssl::x509::X509]) -> Option<Self> {
         let signed_by = |ca: &openssl::x509::X509| {
             let same = ca.subject_name().try_cmp(crl.issuer_name());
             same.is_ok_and(std::cmp::Ordering::is_eq)

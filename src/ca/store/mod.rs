@@ -33,7 +33,7 @@ mod pending;
 mod place;
 mod work;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, RevocationList};
 pub(super) use index::Event;
 #[cfg(test)]
 pub(super) use index::client_files;
@@ -279,7 +279,7 @@ pub struct Destination {
 }
 
 /// Certificates of the CA and those above it, itself first; at least one.
-fn read_chain(dir: &Path) -> Result<Vec<openssl::x509::X509>, CaError> {
+pub(super) fn read_chain(dir: &Path) -> Result<Vec<openssl::x509::X509>, CaError> {
     let path = dir.join(Store::CA_FILE);
     if !path.exists() {
         return Err(CaError::NoStore { dir: dir.to_owned() });

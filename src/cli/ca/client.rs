@@ -133,7 +133,7 @@ fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {
 }
 
 /// The files of every account of the table, also of those that had theirs.
-fn copy_out(store: &Store, rows: &[Row], out: &Path) -> Result<(), CaError> {
+pub(super) fn copy_out(store: &Store, rows: &[Row], out: &Path) -> Result<(), CaError> {
     for row in rows {
         let (from, to) = (store.client_dir(&row.name), out.join(row.name.as_str()));
         disk::create_private_dir(&to)?;

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Done, PASSPHRASE, ask, can_ask, day, given_passphrase, shown, validity};
 use crate::ca::{Authority, AuthoritySpec, CaError, KeyKind, PlainName, Store};
 use crate::cli::Failure;
+use crate::remedy::key_kinds::Product;
 use crate::secret::Secret;
 use crate::x509::Certificate;
 use crate::x509::pem;
@@ -29,9 +30,12 @@ pub struct CreateArgs {
     /// Name of the CA: ASCII, without / + \ ' "
     #[arg(long)]
     pub(super) name: PlainName,
-    /// Kind of its key
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) key: KeyKind,
+    /// Kind of its key; without it the best for the server, or p256
+    #[arg(long, value_enum)]
+    pub(super) key: Option<KeyKind>,
+    /// For which server: mysql-5.6, mysql-8.4, mariadb-10.11
+    #[arg(long = "for", value_name = "SERVER")]
+    pub(super) product: Option<Product>,
     /// How long it is valid
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub(super) days: u32,
@@ -64,12 +68,13 @@ pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
         let text = format!("there is a CA in {dir} already: {name}; nothing was changed\n");
         return Ok(text.into());
     }
+    let key = key(args)?;
     let passphrase = passphrase(args)?;
     let is_protected = passphrase.is_some();
-    let (authority, root) = make(args)?;
+    let (authority, root) = make(args, key)?;
     let store = Store::install_under(&args.ca_dir, authority, root.as_ref(), passphrase)?;
     let until = day(store.authority().summary().not_after);
-    let (name, key) = (&args.name, args.key.describe());
+    let (name, key) = (&args.name, key.describe());
     let mut text = format!(
         "made the CA {name} ({key}), valid until {until}\n  \
          {dir}/{}       give this to every server and client\n  \
@@ -98,10 +103,18 @@ fn existing(args: &CreateArgs) -> Result<Certificate, CaError> {
     Ok(Certificate::from_openssl(&found[0]))
 }
 
+/// What was asked for, if the server it is for can use it.
+fn key(args: &CreateArgs) -> Result<KeyKind, Failure> {
+    match args.product {
+        Some(product) => product.key_kinds().choose(args.key).map_err(Failure::usage),
+        None => Ok(args.key.unwrap_or_default()),
+    }
+}
+
 /// The CA that issues, and the root above it.
-fn make(args: &CreateArgs) -> Result<(Authority, Option<Authority>), CaError> {
+fn make(args: &CreateArgs, key: KeyKind) -> Result<(Authority, Option<Authority>), CaError> {
     let spec = |name: &PlainName| AuthoritySpec {
-        key: args.key,
+        key,
         validity: validity(args.days),
         ..AuthoritySpec::named(name)
     };

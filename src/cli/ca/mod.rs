@@ -17,6 +17,7 @@ use crate::secret::Secret;
 
 mod backup;
 mod client;
+mod clients;
 mod create;
 mod import;
 mod list;
@@ -44,6 +45,7 @@ enum CaCommand {
     Import(import::ImportArgs),
     Server(server::ServerArgs),
     Client(client::ClientArgs),
+    Clients(clients::ClientsArgs),
     Pack(pack::PackArgs),
     Sign(request::SignArgs),
     Csr(request::CsrArgs),
@@ -83,6 +85,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Import(args) => import::run(args),
         CaCommand::Server(args) => server::run(args),
         CaCommand::Client(args) => client::run(args),
+        CaCommand::Clients(args) => clients::run(args),
         CaCommand::Pack(args) => pack::run(args),
         CaCommand::Sign(args) => request::sign(args),
         CaCommand::Csr(args) => request::csr(args),

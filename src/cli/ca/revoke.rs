@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Done, StoreArgs, days, now, shown};
-use crate::ca::crl::{Reason, Signed, Update};
+use crate::ca::crl::{Reason, Signed, Update, hand_over};
 use crate::ca::{CaError, Catalog, Entry, Store};
 use crate::cli::Failure;
 use crate::printable::printable;
@@ -17,6 +17,7 @@ use crate::printable::printable;
     disable_help_flag = true,
     after_help = "Examples:\n  \
     mytls ca revoke --ca-dir ~/db-ca app --reason key-compromise\n  \
+    mytls ca revoke --ca-dir ~/db-ca app --deploy /etc/mysql/tls/crl.pem\n  \
     mytls ca revoke --ca-dir ~/db-ca --serial 5C654963B18AC02CA4FB6A53E0D537B6\n\n\
     It counts for a server once crl.pem is its ssl_crl and it has reloaded."
 )]
@@ -62,12 +63,37 @@ struct ListArgs {
     /// Where the folder root/ is, if it is not in the CA's
     #[arg(long, value_name = "DIR")]
     root_dir: Option<PathBuf>,
+    /// Also lay crl.pem into this file, which a server reads as ssl_crl; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    deploy: Vec<PathBuf>,
 }
 
 impl ListArgs {
     fn update(&self) -> Update {
         let (days, root_days) = (self.next_update, self.root_next_update);
         Update { now: now(), days, root_days, root: self.root_dir.clone() }
+    }
+
+    /// The lists are signed by now: a file that cannot be written takes nothing of that back.
+    fn deploy(&self, store: &Store) -> Result<String, Failure> {
+        let mut text = String::new();
+        for file in &self.deploy {
+            let backup = hand_over(store.dir(), file).map_err(|error| {
+                let crl = shown(&store.dir().join(Store::CRL_FILE));
+                Failure::usage(format!("{error}; the CRL itself was signed, it is in {crl}"))
+            })?;
+            // writing to a String cannot fail
+            let _ = match backup {
+                Some(backup) => writeln!(text, "  {} (before: {})", shown(file), shown(&backup)),
+                None => writeln!(text, "  {}", shown(file)),
+            };
+        }
+        if !self.deploy.is_empty() {
+            text.push_str(
+                "it counts once the server has reloaded: ALTER INSTANCE RELOAD TLS or FLUSH SSL\n",
+            );
+        }
+        Ok(text)
     }
 }
 
@@ -87,13 +113,13 @@ pub fn run(args: &RevokeArgs) -> Result<Done, Failure> {
             entry.serial
         );
     }
-    Ok((text + &said(&store, &signed)?).into())
+    Ok((text + &said(&store, &signed)? + &args.lists.deploy(&store)?).into())
 }
 
 pub fn crl(args: &CrlArgs) -> Result<Done, Failure> {
     let store = args.store.open()?;
     let signed = store.sign_lists(&args.lists.update())?;
-    Ok(said(&store, &signed)?.into())
+    Ok((said(&store, &signed)? + &args.lists.deploy(&store)?).into())
 }
 
 fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {

@@ -158,7 +158,8 @@ fn start(args: &StartArgs) -> Result<Done, Failure> {
         text = create::run(&CreateArgs {
             ca_dir: to.clone(),
             name: new::name(args.name.as_ref(), &old)?,
-            key: args.key.unwrap_or_else(|| new::key(&old)),
+            key: Some(args.key.unwrap_or_else(|| new::key(&old))),
+            product: None,
             days: 3650,
             intermediate: args.intermediate,
             if_missing: true,

@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use nix::unistd::{Uid, User};
 
 use super::{Done, StoreArgs, report, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
-use crate::ca::{CaError, Destination, Issued, KeyForm, KeyKind, San};
+use crate::ca::{CaError, Destination, Issued, KeyForm, KeyKind, San, Store};
 use crate::cli::Failure;
+use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
+use crate::facts::Facts;
+use crate::facts::gather::{Cancel, gather};
+use crate::remedy::certificates;
+use crate::remedy::key_kinds::{KeyKinds, Product, key_kinds};
 
 /// Issue a certificate for a server
 #[derive(Debug, Args)]
@@ -17,22 +22,27 @@ use crate::disk::{self, DiskError};
     disable_help_flag = true,
     after_help = "Examples:\n  \
     mytls ca server --ca-dir ~/db-ca --san db1.example.org,10.0.0.5 --out db1\n  \
+    mytls ca server --ca-dir ~/db-ca -S /run/mysqld/mysqld.sock --out db1\n  \
     mytls ca server --ca-dir ~/db-ca --san db1.example.org \\\n      \
     --cert-file /etc/mysql/tls/server-cert.pem --key-file /etc/mysql/tls/server-key.pem\n\n\
     What the files held before is kept beside them as NAME.bak-TIME."
 )]
 pub struct ServerArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    /// Host names and addresses that clients use
-    #[arg(long, value_name = "NAME,IP,...", value_delimiter = ',', required = true)]
+    /// Read the passphrase of the CA's key from standard input
+    #[arg(long, conflicts_with = "password_stdin")]
+    passphrase_stdin: bool,
+    /// Host names and addresses that clients use; without it those of the server named below
+    #[arg(long, value_name = "NAME,IP,...", value_delimiter = ',')]
     san: Vec<San>,
-    /// Kind of its key
-    #[arg(long, value_enum, default_value_t)]
-    key: KeyKind,
+    /// Kind of its key; without it the best for the server, or p256
+    #[arg(long, value_enum)]
+    key: Option<KeyKind>,
     /// Form of its key; yaSSL, in MySQL up to 5.6, needs an RSA key in pkcs1
-    #[arg(long, value_enum, default_value_t)]
-    key_form: KeyForm,
+    #[arg(long, value_enum)]
+    key_form: Option<KeyForm>,
+    /// For which server, where none is asked: mysql-5.6, mysql-8.4, mariadb-10.11
+    #[arg(long = "for", value_name = "SERVER")]
+    product: Option<Product>,
     /// How long it is valid
     #[arg(long, default_value_t = 397, value_parser = clap::value_parser!(u32).range(1..=36500))]
     days: u32,
@@ -59,17 +69,82 @@ pub struct ServerArgs {
     /// The user the server runs as: new files are made readable for it, a key for nobody else
     #[arg(long, value_name = "USER", requires = "cert_file")]
     server_user: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+/// What was asked for, completed by what the server says of itself.
+struct Wanted {
+    sans: Vec<San>,
+    key: KeyKind,
+    form: KeyForm,
+    /// How the names came to be, when nobody typed them.
+    note: String,
+}
+
+impl Wanted {
+    fn of(args: &ServerArgs) -> Result<Self, Failure> {
+        let asked = args.target.is_given();
+        if !asked && args.san.is_empty() {
+            return Err(Failure::usage(
+                "name the server's hosts with --san, or the server itself (-S, -h, --server-config): \
+                 then those that it has are taken",
+            ));
+        }
+        let facts = match asked {
+            true => Some(gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ())),
+            false => None,
+        };
+        let kinds = match (&facts, args.product) {
+            (_, Some(product)) => product.key_kinds(),
+            (Some(facts), None) => key_kinds(facts),
+            (None, None) => KeyKinds { kinds: KeyKind::value_variants().to_vec(), why: "" },
+        };
+        let key = kinds.choose(args.key).map_err(Failure::usage)?;
+        let own_form = match (&facts, args.product) {
+            (_, Some(product)) => product.key_form(),
+            (Some(facts), None) => certificates::key_form(facts),
+            (None, None) => KeyForm::default(),
+        };
+        let form = args.key_form.unwrap_or(own_form);
+        if !key.can_be(form) {
+            return Err(CaError::NotForPkcs1 { kind: key.describe() }.into());
+        }
+        let (mut sans, mut note) = (args.san.clone(), String::new());
+        if let (true, Some(facts)) = (sans.is_empty(), &facts) {
+            reached(facts)?;
+            // what a server is called by others may be no name for a certificate
+            let names = certificates::server_names(facts);
+            sans = names.iter().filter_map(|name| name.parse().ok()).collect();
+            let list: Vec<String> = sans.iter().map(San::to_string).collect();
+            note =
+                format!("names taken from the server: {}; --san names others\n", list.join(", "));
+        }
+        Ok(Self { sans, key, form, note })
+    }
+}
+
+/// Names that nobody confirmed are not made up: something of the server has to have been seen.
+fn reached(facts: &Facts) -> Result<(), Failure> {
+    let seen = facts.server.read().is_some()
+        || facts.config.read().is_some()
+        || facts.wire.read().is_some();
+    if seen {
+        return Ok(());
+    }
+    let why = facts.server.reason().map_or("nothing answered", |unread| unread.why.as_str());
+    Err(Failure::not_examined(format!(
+        "the server cannot be asked for its names: {why}; name them with --san"
+    )))
 }
 
 pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let files = server_files(args)?;
-    if !args.key.can_be(args.key_form) {
-        return Err(CaError::NotForPkcs1 { kind: args.key.describe() }.into());
-    }
-    let store = args.store.open()?;
-    let mut spec = store.authority().server_spec(&args.san, args.key, validity(args.days))?;
+    let wanted = Wanted::of(args)?;
+    let store = store(args)?;
+    let mut spec = store.authority().server_spec(&wanted.sans, wanted.key, validity(args.days))?;
     spec.also_client = args.also_client;
-    spec.key_form = args.key_form;
+    spec.key_form = wanted.form;
     // the parser lets nothing through that names neither
     let out = args.out.clone().unwrap_or_default();
     let to = files.as_ref().map_or_else(|| Destination::folder(&out), Destination::server);
@@ -81,9 +156,15 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
         write_server(&out, issued)
     };
     let (issued, written) = store.issue_server_to(&spec, &to, lay)?;
-    let hosts: Vec<String> = args.san.iter().map(San::to_string).collect();
-    let key = args.key.describe();
-    Ok(report("server", &hosts.join(", "), key, &issued, &written).into())
+    let hosts: Vec<String> = wanted.sans.iter().map(San::to_string).collect();
+    let text = report("server", &hosts.join(", "), wanted.key.describe(), &issued, &written);
+    Ok((text + &wanted.note).into())
+}
+
+fn store(args: &ServerArgs) -> Result<Store, Failure> {
+    let dir = args.target.ca_dir.clone();
+    let ca_dir = dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))?;
+    StoreArgs { ca_dir, passphrase_stdin: args.passphrase_stdin }.open()
 }
 
 /// The very files to be replaced, looked at before anything is issued.
