@@ -192,7 +192,7 @@ impl Engine for Odd {
         exam: &Examination,
         serial: &str,
         same_key: bool,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, NotPlanned> {
         self.fake.plan_renewal(exam, serial, same_key)
     }
 
@@ -201,11 +201,11 @@ impl Engine for Odd {
         exam: &Examination,
         serial: &str,
         reason: Reason,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, NotPlanned> {
         self.fake.plan_revocation(exam, serial, reason)
     }
 
-    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
+    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, NotPlanned> {
         self.fake.plan_authority(exam, form)
     }
 

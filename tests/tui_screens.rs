@@ -8,6 +8,7 @@ use common::walker::Walker;
 use mytls::facts::gather::{Progress, ProgressState};
 use mytls::facts::{AccountName, UnreadKind};
 use mytls::rules::Step;
+use mytls::secret::Secret;
 use mytls::tui::state::{Msg, Outcome, Place, Told};
 use ratatui::style::{Color, Modifier};
 
@@ -37,7 +38,7 @@ fn from_a_broken_server_to_a_proven_account() {
     w.walk("<enter>").sees("Fix 1  point ssl_key").sees("Fix 2  make a new pair in your own CA");
     // the second fix is the workshop's: it leads there, and back
     w.walk("2<enter>").sees("A private CA").sees("db1.example, 127.0.0.1");
-    w.walk("<down><down><down><down><enter>");
+    w.walk("<down><down><down><down><down><enter>");
     w.sees("This will be written, and nothing else.").sees("4 files, 1 restart");
     w.sees("/etc/mysql/tls/server-key.pem   0640 root:mysql").sees("P-256 key, never shown");
     w.sees("13 -ssl_cert = /etc/mysql/server.pem").sees("the server is restarted");
@@ -139,7 +140,7 @@ fn a_server_that_cannot_be_reached_leads_back_to_the_field() {
     assert_eq!(w.state.connect.as_ref().unwrap().focus, 0, "the host");
 
     w.engine.change(|does| does.unreachable = Some(UnreadKind::Refused));
-    w.walk("<tab><tab><tab><tab><tab><tab><enter>").sees("✗ the server refuses root");
+    w.walk("<tab><tab><tab><tab><tab><tab><tab><enter>").sees("✗ the server refuses root");
     assert_eq!(w.state.connect.as_ref().unwrap().focus, 6, "the password");
     w.engine.change(|does| does.unreachable = None);
     w.walk("<enter>").sees("What is known of the server");
@@ -175,7 +176,7 @@ fn the_first_look_is_shown_stage_by_stage_and_can_be_stopped() {
 fn a_write_that_fails_says_what_was_done_and_what_not() {
     let mut w = broken();
     w.engine.change(|does| does.write_fails = true);
-    w.walk("ng<tab><tab><tab><tab><enter>w");
+    w.walk("ng<tab><tab><tab><tab><tab><enter>w");
     w.sees("not done: a private CA").sees("✗ /etc/mysql/tls: No space left on device");
     w.sees("done all the same")
         .sees("wrote /etc/mysql/tls/ca.pem")
@@ -197,7 +198,7 @@ fn what_has_to_be_done_by_hand_is_shown_whole() {
 #[test]
 fn a_plan_that_cannot_be_made_says_why() {
     let mut w = broken();
-    w.walk("ng<c-u>'taken'<tab><tab><tab><tab><enter>").sees("choose another name");
+    w.walk("ng<c-u>'taken'<tab><tab><tab><tab><tab><enter>").sees("choose another name");
     w.walk("<esc>").sees("taken"); // what was typed is kept
 }
 
@@ -205,7 +206,7 @@ fn a_plan_that_cannot_be_made_says_why() {
 fn a_restart_that_nobody_here_can_do_is_asked_for() {
     let fake = Fake::new(|does| does.can_restart = false);
     let mut w = Walker::new(fake, Some(target()));
-    w.walk("ng<tab><tab><tab><tab><enter>").sees("a restart by you");
+    w.walk("ng<tab><tab><tab><tab><tab><enter>").sees("a restart by you");
     w.sees("needs you afterwards: run `systemctl restart mariadb`");
 }
 
@@ -213,7 +214,7 @@ fn a_restart_that_nobody_here_can_do_is_asked_for() {
 #[test]
 fn what_follows_stands_before_the_files() {
     let mut w = broken();
-    w.walk("ng<tab><tab><tab><tab><enter>").resize(60, 16).sees("2 sessions are open now");
+    w.walk("ng<tab><tab><tab><tab><tab><enter>").resize(60, 16).sees("2 sessions are open now");
     let screen = w.sees("afterwards the server is restarted").screen();
     let (follows, files) = (screen.find("is restarted").unwrap(), screen.find("ca.pem").unwrap());
     assert!(follows < files, "{screen}");
@@ -242,7 +243,7 @@ fn what_none_means_hangs_on_whether_the_server_asks_for_tls() {
 #[test]
 fn no_key_is_ever_copied_or_shown() {
     let mut w = broken();
-    w.walk("ng<tab><tab><tab><tab><enter>y");
+    w.walk("ng<tab><tab><tab><tab><tab><enter>y");
     let copied = w.copied.last().unwrap();
     assert!(copied.contains("server-key.pem") && !copied.contains("MIGHAgEA"), "{copied}");
     w.does_not_see("MIGHAgEA");
@@ -272,7 +273,7 @@ fn a_statement_that_cannot_be_written_says_why_and_what_helps() {
     w.walk("<up><up>").sees("ALTER USER 'web'@'10.0.%' REQUIRE X509;");
     w.walk("<up>").sees("as it is now").does_not_see("undo").walk("<down>").sees("undo");
     w.walk("c").sees("client's user   web").sees("it keeps its certificate");
-    w.walk("<down><down><down><down><enter>").sees("This will be written");
+    w.walk("<down><down><down><down><down><enter>").sees("This will be written");
     w.walk("<esc><esc>").sees("web@10.0.%   now REQUIRE SSL");
 }
 
@@ -286,7 +287,7 @@ fn back_always_works_and_keeps_what_was_typed() {
         .does_not_see("db1.example, 127.0.0.1")
         .walk("'CA'<enter><enter><enter><enter><enter>");
     w.sees("This will be written");
-    w.walk("<esc><up><up><up><up><c-u><enter><enter><enter><enter><enter>");
+    w.walk("<esc><up><up><up><up><up><c-u><enter><enter><enter><enter><enter><enter>");
     w.sees("a CA needs a name");
 }
 
@@ -345,7 +346,7 @@ fn what_takes_it_back_is_broken_between_words_and_says_where_it_goes() {
     let mut w = mended();
     w.walk("5<down><enter>aw").resize(60, 24).sees("sql: ALTER USER 'app'@'10.0.%' REQUIRE NONE;");
     let mut w = broken();
-    w.walk("ng<tab><tab><tab><tab><enter>w").sees("sh:  rm /etc/mysql/tls/ca.pem");
+    w.walk("ng<tab><tab><tab><tab><tab><enter>w").sees("sh:  rm /etc/mysql/tls/ca.pem");
 }
 
 #[test]
@@ -606,6 +607,22 @@ fn a_certificate_is_renewed_with_the_key_that_was_chosen() {
 }
 
 #[test]
+fn the_passphrase_of_the_ca_is_asked_for_and_forgotten_with_the_plan() {
+    let mut w = with_ca();
+    w.engine.change(|does| does.passphrase = Some(Secret::new("correct horse")));
+    w.walk("5g<down>r<enter>")
+        .sees("Passphrase of the private CA")
+        .sees("is kept until this change");
+    w.walk("<enter>").sees("the passphrase; Esc leaves everything as it is");
+    w.walk("'wrong'").does_not_see("wrong").walk("<enter>").sees("this does not open the key");
+    w.walk("'correct horse'").does_not_see("horse").walk("<enter>").sees("This will be written");
+    assert!(!format!("{:?}", w.state).contains("horse"));
+    w.walk("<esc>").sees("Renew client billing");
+    w.walk("<enter>").sees("Passphrase of the private CA");
+    w.walk("<esc>").sees("Renew client billing").walk("<esc>").sees("── client billing");
+}
+
+#[test]
 fn what_cannot_be_taken_back_is_asked_twice() {
     let mut w = with_ca();
     w.walk("5g<end><up>").sees("── client etl").walk("<home><pgdn>").sees("── client app");
@@ -684,7 +701,7 @@ fn no_size_breaks_a_screen() {
         "n<enter>",
         "n<enter><enter>",
         "ng",
-        "ng<tab><tab><tab><tab><enter>",
+        "ng<tab><tab><tab><tab><tab><enter>",
         "3",
         "4",
         "5",
@@ -728,7 +745,7 @@ fn the_screens_at_three_sizes() {
         ("key", "n"),
         ("fix", "n<enter>"),
         ("workshop", "ng"),
-        ("review", "ng<tab><tab><tab><tab><enter>"),
+        ("review", "ng<tab><tab><tab><tab><tab><enter>"),
         ("encryption", "4"),
         ("accounts", "5<down>"),
         ("statement", "5<down><enter>"),

@@ -174,7 +174,7 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     // the private CA: five fields, all filled in
     pty.keys("g").sees("A private CA, and certificates from it").sees("client's user   app");
     picture(&mut pty, "workshop");
-    pty.keys("\r\r\r\r\r").sees("This will be written, and nothing else.").sees("1 restart");
+    pty.keys("\r\r\r\r\r\r").sees("This will be written, and nothing else.").sees("1 restart");
     pty.sees("key, never shown");
     picture(&mut pty, "review");
     assert_eq!(std::fs::read_dir(folder_of(base.path()).join("tls")).unwrap().count(), 4);

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User};
 
-use super::remedy::edit;
+use super::remedy::{NotPlanned, edit};
 use super::{Issue, Plan, Write};
 use crate::ca::{
-    Authority, AuthoritySpec, CaError, Destination, Issued, KeyKind, Kind, PlainName, San, Store,
-    Subject, Validity,
+    Authority, AuthoritySpec, CaError, Catalog, Destination, Issued, KeyKind, Kind, PlainName, San,
+    Store, Subject, Validity,
 };
-use crate::facts::{Facts, Require, ServerFacts, files};
+use crate::facts::{Facts, Require, ServerFacts, Target, files};
 use crate::printable::printable;
 use crate::remedy::certificates::{self, ca_name, server_names};
 use crate::remedy::{Effect, statement};
@@ -30,12 +30,14 @@ pub struct Wishes {
     pub client: String,
     /// Where the server's key, certificate and CA go.
     pub folder: PathBuf,
+    /// Of a new CA's key; without it whoever reads the file has the key.
+    pub passphrase: Option<Secret>,
 }
 
 impl Wishes {
     /// What is sensible for this server, from what is known of it.
     pub fn sensible(facts: &Facts, client: Option<&str>) -> Self {
-        let own = own_store(facts);
+        let own = facts.target.ca_dir.as_deref().filter(|dir| Store::exists(dir)).and_then(name_of);
         let from_network = || {
             let accounts = facts.server.read()?.accounts.read()?;
             let account = accounts
@@ -49,10 +51,7 @@ impl Wishes {
             .and_then(|files| files.certificate.as_ref())
             .and_then(|file| Some(file.path.parent()?.to_owned()));
         Self {
-            ca_name: own.map_or_else(
-                || ca_name(facts),
-                |store| store.authority().summary().subject.short(),
-            ),
+            ca_name: own.unwrap_or_else(|| ca_name(facts)),
             key: certificates::key_kind(facts),
             server_names: server_names(facts),
             client: client
@@ -60,6 +59,7 @@ impl Wishes {
                 .or_else(from_network)
                 .unwrap_or_else(|| "app".to_owned()),
             folder: in_place.unwrap_or_else(|| certificates::default_folder(facts)),
+            passphrase: None,
         }
     }
 }
@@ -68,7 +68,7 @@ impl Wishes {
 ///
 /// # Errors
 /// A sentence that says which wish cannot be met, and why.
-pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
+pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, NotPlanned> {
     let said = |error: CaError| error.to_string();
     let (dir, existing) = place(facts, &wishes.ca_name)?;
     let (authority, create) = if let Some(store) = existing {
@@ -83,7 +83,11 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
         let authority = Authority::create(&spec).map_err(said)?;
         (authority.clone(), Some(authority))
     };
-    let mut plan = Plan { session: Plan::session_of(facts), ..Plan::default() };
+    let passphrase = match create {
+        Some(_) => wishes.passphrase.clone(),
+        None => facts.target.ca_passphrase.clone(),
+    };
+    let mut plan = Plan { session: Plan::session_of(facts), passphrase, ..Plan::default() };
     let mut certificates = Vec::new();
     if create.is_some() {
         let kind = wishes.key.describe();
@@ -92,7 +96,8 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
             0o644,
             "the CA, for every client",
         ));
-        let what = format!("its {kind} key, never shown");
+        let under = if plan.passphrase.is_some() { " under your passphrase" } else { "" };
+        let what = format!("its {kind} key{under}, never shown");
         plan.writes.push(Write::by_store(&dir.join(Store::KEY_FILE), 0o600, what));
     }
     if !wishes.server_names.is_empty() {
@@ -100,9 +105,9 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
             wishes.server_names.iter().map(|name| name.trim().parse().map_err(said)).collect();
         if !wishes.key.can_be(certificates::key_form(facts)) {
             let kind = wishes.key.describe();
-            return Err(format!(
+            return Err(NotPlanned::ByHand(format!(
                 "this server's TLS library, yaSSL, cannot use a key of the kind {kind}: choose RSA"
-            ));
+            )));
         }
         let spec = authority.server_spec(&sans?, wishes.key, Validity::LEAF).map_err(said)?;
         let mut issued = authority.issue_server(&spec).map_err(said)?;
@@ -143,39 +148,36 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// The CA that lies where mytls keeps this server's, if it can be used.
-fn own_store(facts: &Facts) -> Option<Store> {
-    Store::open(facts.target.ca_dir.as_ref()?).ok()
-}
-
-/// Opens a CA to work with it. A passphrase is asked for by the CA's own commands alone.
-pub(super) fn open(dir: &Path) -> Result<Store, String> {
-    Store::open(dir).map_err(|error| match error {
-        CaError::KeyEncrypted { .. } => format!(
-            "the CA's key is under a passphrase, which is not asked for here: use mytls ca client, \
-             server, renew or revoke with --ca-dir {}",
-            printable(&dir.display().to_string())
-        ),
-        error => error.to_string(),
+/// Opens the CA of this target to work with it.
+pub(super) fn open(target: &Target, dir: &Path) -> Result<Store, NotPlanned> {
+    Store::open_with(dir, target.ca_passphrase.as_ref()).map_err(|error| match error {
+        CaError::KeyEncrypted { .. } => NotPlanned::Locked { dir: dir.to_owned(), wrong: false },
+        CaError::Passphrase { .. } => NotPlanned::Locked { dir: dir.to_owned(), wrong: true },
+        error => NotPlanned::ByHand(error.to_string()),
     })
 }
 
 /// The folder for the CA of this name, and the CA if it is there already.
-fn place(facts: &Facts, name: &str) -> Result<(PathBuf, Option<Store>), String> {
+fn place(facts: &Facts, name: &str) -> Result<(PathBuf, Option<Store>), NotPlanned> {
     let dir = facts.target.ca_dir.clone();
     let dir = dir.ok_or("this user has no home folder to keep a CA in; name one with --ca-dir")?;
     if !Store::exists(&dir) {
         return Ok((dir, None));
     }
-    let store = open(&dir)?;
-    let theirs = store.authority().summary().subject.short();
+    let theirs = name_of(&dir).unwrap_or_default();
     if theirs == name.trim() {
+        let store = open(&facts.target, &dir)?;
         return Ok((dir, Some(store)));
     }
-    Err(format!(
+    Err(NotPlanned::ByHand(format!(
         "{} holds the CA {theirs} already: use that name, or another folder with --ca-dir",
         printable(&dir.display().to_string())
-    ))
+    )))
+}
+
+/// What the CA in this folder is called; for that its key is not needed.
+fn name_of(dir: &Path) -> Option<String> {
+    Some(Catalog::read(dir).ok()?.chain.first()?.subject.short())
 }
 
 /// Key, certificate and CA in the server's folder, and the options that name them.
@@ -446,7 +448,7 @@ mod tests {
         assert_eq!(again.title, "a client certificate for web");
         assert!(again.issue.as_ref().unwrap().create.is_none());
         wishes.ca_name = "Another".into();
-        assert!(plan(&facts, &wishes).unwrap_err().contains("holds the CA"));
+        assert!(format!("{:?}", plan(&facts, &wishes).unwrap_err()).contains("holds the CA"));
     }
 
     #[test]

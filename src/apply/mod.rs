@@ -43,6 +43,8 @@ pub struct Plan {
     pub session: Option<(Target, Route)>,
     /// The CA that a client has to trust once this is done, when that changes.
     pub trust: Option<PathBuf>,
+    /// Opens the CA's key, or protects that of a new one; wiped with the plan.
+    pub passphrase: Option<Secret>,
     /// What a person should know before saying yes.
     pub warnings: Vec<String>,
     /// It cannot be undone: asked twice, and this word is to be typed.

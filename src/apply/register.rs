@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
+use super::remedy::NotPlanned;
 use super::{Plan, Write};
 use crate::ca::crl::{Reason, may_replace};
 use crate::ca::list::Status;
@@ -54,22 +55,22 @@ impl std::fmt::Debug for Change {
 ///
 /// # Errors
 /// A sentence that says why it cannot be renewed, and what to do.
-pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, String> {
+pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, NotPlanned> {
     let said = |error: CaError| error.to_string();
     let (store, entry) = find(facts, serial)?;
     let dir = store.dir().to_owned();
     if entry.files.is_empty() {
-        return Err(format!(
+        return Err(NotPlanned::ByHand(format!(
             "{} was signed for a key that is kept elsewhere: ask its owner for a new request, and \
-             sign it with mytls ca csr",
+             sign it with mytls ca sign",
             subject(&entry)
-        ));
+        )));
     }
     let paths: Vec<PathBuf> = entry.files.iter().map(|file| dir.join(file)).collect();
     let missing = paths.iter().take(2).find(|path| !path.exists());
     if let Some(path) = missing.filter(|_| entry.kind == Kind::Server) {
         let path = shown(path);
-        return Err(format!("{path} is gone: make a new server certificate, with m"));
+        return Err(format!("{path} is gone: make a new server certificate, with m").into());
     }
     let issued =
         store.issue_again(&entry, Renewal { same_key, validity: Validity::LEAF }).map_err(said)?;
@@ -78,6 +79,7 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, Stri
     let mut plan = Plan {
         title: format!("renew {}", subject(&entry)),
         session: Plan::session_of(facts),
+        passphrase: facts.target.ca_passphrase.clone(),
         ..Plan::default()
     };
     let until = crate::ca::list::day(new.not_after);
@@ -115,17 +117,18 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, Stri
 ///
 /// # Errors
 /// A sentence that says why not.
-pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, String> {
+pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, NotPlanned> {
     let (store, entry) = find(facts, serial)?;
     match Status::of(&entry, time::OffsetDateTime::now_utc().unix_timestamp()) {
         Status::Valid | Status::Replaced => {}
-        Status::Dropped => return Err("it was never handed out: nobody can use it".to_owned()),
-        status => return Err(format!("{} is {} already", subject(&entry), status.word())),
+        Status::Dropped => return Err("it was never handed out: nobody can use it".into()),
+        status => return Err(format!("{} is {} already", subject(&entry), status.word()).into()),
     }
     let dir = store.dir().to_owned();
     let mut plan = Plan {
         title: format!("revoke {}", subject(&entry)),
         session: Plan::session_of(facts),
+        passphrase: facts.target.ca_passphrase.clone(),
         asked_again: Some("revoke"),
         ..Plan::default()
     };
@@ -170,9 +173,9 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, S
     Ok(plan)
 }
 
-fn find(facts: &Facts, serial: &str) -> Result<(Store, Entry), String> {
+fn find(facts: &Facts, serial: &str) -> Result<(Store, Entry), NotPlanned> {
     let dir = facts.target.ca_dir.as_ref().ok_or("it is not known where the CA is kept")?;
-    let store = super::authority::open(dir)?;
+    let store = super::authority::open(&facts.target, dir)?;
     let entries = store.list().map_err(|error| error.to_string())?;
     let entry = entries.into_iter().find(|entry| entry.serial == serial);
     let entry = entry.ok_or("it is not in the CA's list any more; go back and look again")?;
@@ -265,7 +268,8 @@ mod tests {
         let now = store.list().unwrap();
         assert_eq!(now[0].replaced_by.as_ref(), Some(&now[1].serial));
         assert_ne!(std::fs::read(client.join("client-cert.pem")).unwrap(), certificate);
-        assert!(renewal(&facts, &old.serial, false).unwrap_err().contains("revoked or replaced"));
+        let again = renewal(&facts, &old.serial, false).unwrap_err();
+        assert!(matches!(again, NotPlanned::ByHand(why) if why.contains("revoked or replaced")));
     }
 
     #[test]
@@ -280,7 +284,7 @@ mod tests {
         run(&plan, None, &mut |_| {}).unwrap();
         assert_eq!(store.list().unwrap()[0].revoked.unwrap().reason, Reason::KeyCompromise);
         let again = revocation(&facts, &serial, Reason::Unspecified).unwrap_err();
-        assert_eq!(again, "the client certificate of app is revoked already");
+        assert_eq!(again, "the client certificate of app is revoked already".into());
 
         // a server that reads the list of this very CA takes it with a reload
         store.issue_client(&"web".parse().unwrap(), KeyKind::P256, Validity::LEAF).unwrap();
@@ -296,6 +300,29 @@ mod tests {
             content: Ok(Vec::new()),
         });
         assert_eq!(revocation(&facts, &web, Reason::Superseded).unwrap().effect, Effect::Reload);
+    }
+
+    #[test]
+    fn a_key_under_a_passphrase_asks_for_it_and_is_opened_for_one_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut facts, _) = issued(folder.path());
+        let dir = folder.path().join("locked");
+        let spec = AuthoritySpec::named(&"Locked CA".parse().unwrap());
+        let authority = Authority::create(&spec).unwrap();
+        let passphrase = Some(crate::secret::Secret::new("correct horse"));
+        let store = Store::install_under(&dir, authority, None, passphrase.clone()).unwrap();
+        store.issue_client(&"app".parse().unwrap(), KeyKind::P256, Validity::LEAF).unwrap();
+        let serial = store.list().unwrap()[0].serial.clone();
+        facts.target.ca_dir = Some(dir.clone());
+        let locked = |wrong| NotPlanned::Locked { dir: dir.clone(), wrong };
+        assert_eq!(renewal(&facts, &serial, false).unwrap_err(), locked(false));
+        facts.target.ca_passphrase = Some(crate::secret::Secret::new("wrong"));
+        assert_eq!(revocation(&facts, &serial, Reason::Superseded).unwrap_err(), locked(true));
+        facts.target.ca_passphrase = passphrase;
+        let plan = renewal(&facts, &serial, false).unwrap();
+        assert!(!format!("{plan:?}").contains("horse"));
+        run(&plan, None, &mut |_| {}).unwrap();
+        assert_eq!(store.list().unwrap().len(), 2);
     }
 
     #[test]

@@ -12,10 +12,24 @@ use crate::remedy::{Action, ActionKind, Effect, Place, Remedy, config, shell};
 /// Why a remedy is no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotPlanned {
-    /// A person has to do it elsewhere; says where and why.
+    /// It cannot be done, or a person has to do it elsewhere; says where and why.
     ByHand(String),
+    /// The key of the CA in this folder is under a passphrase, which was not given, or not this one.
+    Locked { dir: PathBuf, wrong: bool },
     /// It asks for a new certificate: that is the private CA's work.
     NeedsCertificate,
+}
+
+impl From<String> for NotPlanned {
+    fn from(why: String) -> Self {
+        Self::ByHand(why)
+    }
+}
+
+impl From<&str> for NotPlanned {
+    fn from(why: &str) -> Self {
+        Self::ByHand(why.to_owned())
+    }
 }
 
 /// Turns a remedy into a plan for this host. Reads the option files it edits, writes nothing.

@@ -12,6 +12,7 @@ use crate::disk::{self, Meta};
 use crate::facts::session::{self, Session};
 use crate::printable::{printable, printable_lines};
 use crate::remedy::{Effect, shell};
+use crate::secret::Secret;
 
 /// Does all that the plan says, telling each thing as it is done. When it ends early, what was
 /// done until then comes with the error, and with it the way back.
@@ -44,10 +45,10 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, plan: &Plan, restart: Option<&dyn Restart>) -> Result<(), ApplyError> {
         if let Some(issue) = &plan.issue {
-            self.issue(issue)?;
+            self.issue(issue, plan.passphrase.as_ref())?;
         }
         if let Some(change) = &plan.change {
-            self.change(change)?;
+            self.change(change, plan.passphrase.as_ref())?;
         }
         for write in &plan.writes {
             if let Err(error) = self.write(write) {
@@ -97,18 +98,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn issue(&mut self, issue: &Issue) -> Result<(), ApplyError> {
+    fn issue(&mut self, issue: &Issue, passphrase: Option<&Secret>) -> Result<(), ApplyError> {
         let dir = &issue.dir;
         let store = match &issue.create {
             Some(authority) => {
-                let store = Store::install(dir, authority.clone())?;
+                let store =
+                    Store::install_under(dir, authority.clone(), None, passphrase.cloned())?;
                 // what it has issued since would go with it
                 let away = format!("{}.taken-back", dir.display());
                 let undo = format!("mv {} {}", shell::path(dir), shell::word(&away));
                 self.done(format!("made a private CA in {}", shown(dir)), &undo);
                 store
             }
-            None => Store::open(dir)?,
+            None => Store::open_with(dir, passphrase)?,
         };
         for (issued, kind, names) in &issue.certificates {
             match (kind, &issue.server) {
@@ -121,8 +123,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change) -> Result<(), ApplyError> {
-        let store = Store::open(change.dir())?;
+    fn change(&mut self, change: &Change, passphrase: Option<&Secret>) -> Result<(), ApplyError> {
+        let store = Store::open_with(change.dir(), passphrase)?;
         match change {
             Change::Renew { entry, issued, .. } => {
                 let (issued, written) = store.hand_out_again(entry, (**issued).clone(), None)?;
@@ -348,7 +350,7 @@ mod tests {
         let path = folder.path().join("key.pem");
         std::fs::write(&path, "old").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let write = Write::key(&path, crate::secret::Secret::new("new"), 0o600, "a key");
+        let write = Write::key(&path, Secret::new("new"), 0o600, "a key");
         assert_eq!(write.mode, 0o640, "and the review shows it");
         run(&plan(vec![write]), None, &mut |_| {}).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);

@@ -118,6 +118,7 @@ impl TargetArgs {
             system_root: self.system_root.as_deref().map(absolute),
             insecure_login: self.insecure_login,
             ca_dir: self.ca_dir.as_deref().map(absolute),
+            ca_passphrase: None,
         })
     }
 

@@ -30,6 +30,9 @@ pub struct Target {
     pub insecure_login: bool,
     /// Where mytls keeps the private CA of this server.
     pub ca_dir: Option<PathBuf>,
+    /// The passphrase of that CA's key, for as long as something is planned that needs it.
+    #[serde(skip)]
+    pub ca_passphrase: Option<Secret>,
 }
 
 impl Target {
@@ -61,7 +64,11 @@ mod tests {
 
     #[test]
     fn a_saved_target_holds_no_password() {
-        let target = Target { password: Some(Secret::new("hunter2")), ..Target::default() };
+        let target = Target {
+            password: Some(Secret::new("hunter2")),
+            ca_passphrase: Some(Secret::new("hunter2")),
+            ..Target::default()
+        };
         assert!(!serde_json::to_string(&target).unwrap().contains("hunter2"));
         assert!(!format!("{target:?}").contains("hunter2"));
     }

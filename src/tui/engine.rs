@@ -51,7 +51,7 @@ pub trait Engine: Send + Sync {
         exam: &Examination,
         serial: &str,
         same_key: bool,
-    ) -> Result<Plan, String>;
+    ) -> Result<Plan, NotPlanned>;
 
     /// What revoking this certificate would write. Touches nothing.
     fn plan_revocation(
@@ -59,11 +59,11 @@ pub trait Engine: Send + Sync {
         exam: &Examination,
         serial: &str,
         reason: Reason,
-    ) -> Result<Plan, String>;
+    ) -> Result<Plan, NotPlanned>;
 
     /// What a private CA, a server certificate and a client certificate would write, and the edit
     /// of the server's options. Touches nothing.
-    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String>;
+    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, NotPlanned>;
 
     /// What one remedy would do. Touches nothing.
     fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned>;
@@ -212,4 +212,7 @@ pub struct AuthorityForm {
     pub client_account: String,
     /// Where the server's key, certificate and CA go.
     pub folder: PathBuf,
+    /// There is no CA yet: this one is made, and its key may get a passphrase.
+    pub is_new: bool,
+    pub passphrase: Option<Secret>,
 }

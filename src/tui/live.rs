@@ -81,6 +81,8 @@ impl Engine for Live {
             server_names: wishes.server_names.join(", "),
             client_account: wishes.client,
             folder: wishes.folder,
+            is_new: !has_own_ca(&exam.facts.target),
+            passphrase: None,
         }
     }
 
@@ -107,7 +109,7 @@ impl Engine for Live {
         exam: &Examination,
         serial: &str,
         same_key: bool,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, NotPlanned> {
         apply::register::renewal(&exam.facts, serial, same_key)
     }
 
@@ -116,11 +118,11 @@ impl Engine for Live {
         exam: &Examination,
         serial: &str,
         reason: Reason,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, NotPlanned> {
         apply::register::revocation(&exam.facts, serial, reason)
     }
 
-    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
+    fn plan_authority(&self, exam: &Examination, form: &AuthorityForm) -> Result<Plan, NotPlanned> {
         let names =
             form.server_names.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
         let wishes = authority::Wishes {
@@ -129,6 +131,7 @@ impl Engine for Live {
             server_names: names.map(str::to_owned).collect(),
             client: form.client_account.clone(),
             folder: form.folder.clone(),
+            passphrase: form.passphrase.clone(),
         };
         authority::plan(&exam.facts, &wishes)
     }

@@ -250,16 +250,12 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
         Job::Authority { exam } => Outcome::Authority(engine.authority(&exam)),
         Job::Issued { exam, serial } => Outcome::Issued(engine.issued(&exam, &serial)),
         Job::PlanRenewal { exam, serial, same_key } => {
-            let plan = engine.plan_renewal(&exam, &serial, same_key);
-            Outcome::Planned(plan.map_err(engine::NotPlanned::ByHand))
+            Outcome::Planned(engine.plan_renewal(&exam, &serial, same_key))
         }
         Job::PlanRevocation { exam, serial, reason } => {
-            let plan = engine.plan_revocation(&exam, &serial, reason);
-            Outcome::Planned(plan.map_err(engine::NotPlanned::ByHand))
+            Outcome::Planned(engine.plan_revocation(&exam, &serial, reason))
         }
-        Job::PlanAuthority { exam, form } => Outcome::Planned(
-            engine.plan_authority(&exam, &form).map_err(engine::NotPlanned::ByHand),
-        ),
+        Job::PlanAuthority { exam, form } => Outcome::Planned(engine.plan_authority(&exam, &form)),
         Job::PlanRemedy { exam, remedy } => Outcome::Planned(engine.plan_remedy(&exam, &remedy)),
         Job::Offer { exam, key: (account, level, form) } => {
             Outcome::Offered(engine.offer(&exam, &account, level, form))

@@ -66,6 +66,8 @@ pub struct State {
     pub done: Vec<Applied>,
     /// The last proof of each account, and whether it still speaks of the server as it is.
     pub proofs: Vec<(Proof, bool)>,
+    /// What is being planned with the CA's key, in case that asks for its passphrase.
+    pub planning: Option<Planning>,
     /// Passwords that were asked for, so that they are asked for once.
     pub passwords: BTreeMap<AccountName, Secret>,
     /// A word about the last key; gone with the next.
@@ -120,6 +122,11 @@ pub enum Overlay {
         account: AccountName,
         form: Form,
     },
+    /// Asks for the passphrase of the CA's key, without which this cannot be planned.
+    Passphrase {
+        planning: Planning,
+        form: Form,
+    },
     /// Asks where the report goes.
     Save(Form),
     /// How one is to be renewed, or why it is revoked.
@@ -132,6 +139,24 @@ pub enum Overlay {
         word: &'static str,
         form: Form,
     },
+}
+
+/// What is planned with the key of the CA.
+#[derive(Clone, Debug)]
+pub enum Planning {
+    Authority(AuthorityForm),
+    Renewal { serial: String, same_key: bool },
+    Revocation { serial: String, reason: Reason },
+}
+
+impl Planning {
+    pub fn job(self, exam: Arc<Examination>) -> Job {
+        match self {
+            Self::Authority(form) => Job::PlanAuthority { exam, form },
+            Self::Renewal { serial, same_key } => Job::PlanRenewal { exam, serial, same_key },
+            Self::Revocation { serial, reason } => Job::PlanRevocation { exam, serial, reason },
+        }
+    }
 }
 
 /// A choice before something the CA issued is changed.
@@ -354,6 +379,7 @@ impl State {
             last_job: 0,
             done: Vec::new(),
             proofs: Vec::new(),
+            planning: None,
             passwords: BTreeMap::new(),
             toast: None,
             signal: None,
@@ -495,7 +521,10 @@ impl State {
     fn form_under<'a>(&'a self, top: Option<&'a Overlay>) -> Option<&'a Form> {
         match top {
             Some(
-                Overlay::Password { form, .. } | Overlay::Save(form) | Overlay::Sure { form, .. },
+                Overlay::Password { form, .. }
+                | Overlay::Passphrase { form, .. }
+                | Overlay::Save(form)
+                | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,
             None => match &self.place {
@@ -512,7 +541,10 @@ impl State {
     pub fn form_mut(&mut self) -> Option<&mut Form> {
         match self.layers.last_mut().map(|layer| &mut layer.over) {
             Some(
-                Overlay::Password { form, .. } | Overlay::Save(form) | Overlay::Sure { form, .. },
+                Overlay::Password { form, .. }
+                | Overlay::Passphrase { form, .. }
+                | Overlay::Save(form)
+                | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,
             None => match &self.place {

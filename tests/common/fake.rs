@@ -53,6 +53,8 @@ pub struct Does {
     pub notes: bool,
     /// The private CA there is.
     pub authority: Option<Catalog>,
+    /// What opens its key.
+    pub passphrase: Option<Secret>,
 }
 
 impl Default for Does {
@@ -70,6 +72,7 @@ impl Default for Does {
             certificate_name: "db1.example",
             notes: false,
             authority: None,
+            passphrase: None,
         }
     }
 }
@@ -117,6 +120,8 @@ impl Engine for Fake {
             server_names: if healthy { "" } else { "db1.example, 127.0.0.1" }.into(),
             client_account: user.unwrap_or("app").into(),
             folder: "/etc/mysql/tls".into(),
+            is_new: self.does.lock().unwrap().authority.is_none(),
+            passphrase: None,
         }
     }
 
@@ -145,7 +150,18 @@ impl Engine for Fake {
         })
     }
 
-    fn plan_renewal(&self, _: &Examination, serial: &str, same_key: bool) -> Result<Plan, String> {
+    fn plan_renewal(
+        &self,
+        exam: &Examination,
+        serial: &str,
+        same_key: bool,
+    ) -> Result<Plan, NotPlanned> {
+        let opens = self.does.lock().unwrap().passphrase.clone();
+        let given = &exam.facts.target.ca_passphrase;
+        if opens.is_some() && *given != opens {
+            let dir = "/root/ca".into();
+            return Err(NotPlanned::Locked { dir, wrong: given.is_some() });
+        }
         Ok(register_plan(
             &format!("renew {serial}, {} key", if same_key { "the same" } else { "a new" }),
             &[("clients/app/client-cert.pem", 0o644), ("clients/app/client-key.pem", 0o600)],
@@ -157,13 +173,13 @@ impl Engine for Fake {
         _: &Examination,
         serial: &str,
         reason: Reason,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, NotPlanned> {
         let files = [("crl.pem", 0o644), ("index.jsonl", 0o600)];
         let title = format!("revoke {serial}: {}", reason.name());
         Ok(Plan { asked_again: Some("revoke"), ..register_plan(&title, &files) })
     }
 
-    fn plan_authority(&self, _: &Examination, form: &AuthorityForm) -> Result<Plan, String> {
+    fn plan_authority(&self, _: &Examination, form: &AuthorityForm) -> Result<Plan, NotPlanned> {
         if form.ca_name == "taken" {
             return Err("there is a CA of this name in /root/ca; choose another name".into());
         }

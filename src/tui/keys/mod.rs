@@ -114,7 +114,12 @@ impl Context {
             Some(Overlay::Done { .. }) => Self::Done,
             Some(Overlay::Proof(_)) => Self::Proof,
             Some(Overlay::Ways(_)) => Self::Ways,
-            Some(Overlay::Password { .. } | Overlay::Save(_) | Overlay::Sure { .. }) => Self::Ask,
+            Some(
+                Overlay::Password { .. }
+                | Overlay::Passphrase { .. }
+                | Overlay::Save(_)
+                | Overlay::Sure { .. },
+            ) => Self::Ask,
             None => match &state.place {
                 Place::Workshop(_) => Self::Workshop,
                 Place::Authority(_) if state.register.as_ref().is_some_and(|r| r.typing) => {

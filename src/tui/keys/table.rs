@@ -99,7 +99,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Char('p')],
         1,
-        &[Context::Account, Context::Accounts],
+        &[Context::Account, Context::Accounts, Context::Done],
         Action::Prove,
         |_| "prove",
         "try the logins that must work and those that must not",

@@ -109,6 +109,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
             Overlay::Password { account, form } => {
                 View::Form { intro: overlay::password(account, width), form }
             }
+            Overlay::Passphrase { form, .. } => {
+                View::Form { intro: overlay::passphrase(width), form }
+            }
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
             Overlay::Sure { plan, word, form } => {
                 View::Form { intro: register::sure(&plan.title, word, width), form }

@@ -26,7 +26,10 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Proof(view) => proof::lines(state, view, columns),
         Overlay::Ways(ways) => register::ways(ways, columns),
         Overlay::Card => register::page_of_card(state, columns),
-        Overlay::Password { .. } | Overlay::Save(_) | Overlay::Sure { .. } => Vec::new(),
+        Overlay::Password { .. }
+        | Overlay::Passphrase { .. }
+        | Overlay::Save(_)
+        | Overlay::Sure { .. } => Vec::new(),
     }
 }
 
@@ -287,6 +290,15 @@ pub fn password(account: &AccountName, columns: usize) -> Vec<Line<'static>> {
     );
     let mut out = vec![rule(&format!("Password of {account}"), columns)];
     out.extend(paragraph(&text, columns, 0, Style::new()));
+    out.push(Line::default());
+    out
+}
+
+pub fn passphrase(columns: usize) -> Vec<Line<'static>> {
+    let text = "The key of the private CA is under a passphrase. It is kept until this change is \
+                written or given up, and wiped then.";
+    let mut out = vec![rule("Passphrase of the private CA", columns)];
+    out.extend(paragraph(text, columns, 0, Style::new()));
     out.push(Line::default());
     out
 }

@@ -16,7 +16,9 @@ use crate::tui::keys::{Action, Context};
 use crate::tui::rows::{Row, RowKey};
 use crate::tui::screen;
 use crate::tui::screen::account::LEVELS;
-use crate::tui::state::{Changing, Doing, Effect, Fix, Job, Overlay, Place, ProofView, State};
+use crate::tui::state::{
+    Changing, Doing, Effect, Fix, Job, Overlay, Place, Planning, ProofView, State,
+};
 
 pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<Effect>) {
     let forward = matches!(
@@ -300,7 +302,8 @@ fn prove(state: &mut State, effects: &mut Vec<Effect>) {
         Some(Overlay::Proof(view)) => Some(view.account.clone()),
         _ => None,
     };
-    let again = shown.is_some();
+    // what was done has been read, and is not come back to
+    let again = shown.is_some() || matches!(state.top(), Some(Overlay::Done { .. }));
     let Some(account) = shown.or_else(|| state.current_account()) else { return };
     let Some(exam) = state.exam.clone() else { return };
     let password = state.passwords.get(&account).cloned();
@@ -334,6 +337,8 @@ fn apply(state: &mut State, plan: Arc<Plan>, effects: &mut Vec<Effect>) {
 fn submit(state: &mut State, effects: &mut Vec<Effect>) {
     match state.form_mut() {
         None => return,
+        // nothing typed, nothing to be typed again
+        Some(form) if form.focused().is_some_and(workshop::is_no_passphrase) => {}
         Some(form) if !form.is_last() => return form.go(true),
         Some(_) => {}
     }
@@ -342,7 +347,7 @@ fn submit(state: &mut State, effects: &mut Vec<Effect>) {
         Context::Workshop => {
             let answers = state.workshop.as_mut().and_then(workshop::answers);
             if let (Some(form), Some(exam)) = (answers, state.exam.clone()) {
-                run(state, Doing::Planning, Job::PlanAuthority { exam, form }, effects);
+                register::start(state, Planning::Authority(form), exam, effects);
             }
         }
         _ => submit_question(state, effects),
@@ -386,6 +391,20 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
                 state.layers.pop();
                 state.passwords.insert(account, password);
             }
+        }
+        Some(Overlay::Passphrase { planning, form }) => {
+            let planning = planning.clone();
+            let Some(passphrase) = form.focused().and_then(Field::secret_value) else {
+                if let Some(form) = state.form_mut() {
+                    form.fail(0, "the passphrase; Esc leaves everything as it is");
+                }
+                return;
+            };
+            state.layers.pop();
+            // for this job alone: what the wizard goes on with does not hold it
+            let mut unlocked = (*exam).clone();
+            unlocked.facts.target.ca_passphrase = Some(passphrase);
+            register::start(state, planning, unlocked.into(), effects);
         }
         Some(Overlay::Sure { plan, word, form }) => {
             let (plan, word) = (plan.clone(), *word);

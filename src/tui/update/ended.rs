@@ -26,6 +26,7 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
             push(state, Overlay::Done { title, done: Applied::default(), failed: Some(why) });
         }
         Outcome::Planned(Ok(plan)) => {
+            state.planning = None;
             if plan.is_empty() {
                 state.toast = Some("there is nothing to write".to_owned());
             } else {
@@ -33,6 +34,9 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
             }
         }
         Outcome::Planned(Err(NotPlanned::ByHand(why))) => by_hand(state, why),
+        Outcome::Planned(Err(NotPlanned::Locked { wrong, .. })) => {
+            register::ask_passphrase(state, wrong);
+        }
         Outcome::Planned(Err(NotPlanned::NeedsCertificate)) => {
             state.layers.clear();
             super::act::open_workshop(state, None, effects);

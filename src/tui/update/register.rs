@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{go, push, run};
 use crate::apply::Plan;
+use crate::checklist::Examination;
+use crate::secret::Secret;
 use crate::tui::form::{Field, Form};
 use crate::tui::register::Register;
 use crate::tui::screen;
 use crate::tui::state::{
-    Changing, Doing, Effect, Fetch, Job, Outcome, Overlay, Place, State, Ways,
+    Changing, Doing, Effect, Fetch, Job, Outcome, Overlay, Place, Planning, State, Ways,
 };
 
 /// Looks whether there is a CA; what comes next is decided when that is known.
@@ -79,14 +81,36 @@ pub fn ways(state: &mut State, what: Changing) {
 pub fn plan(state: &mut State, ways: &Ways, effects: &mut Vec<Effect>) {
     let Some(exam) = state.exam.clone() else { return };
     let serial = ways.serial.clone();
-    let job = match ways.what {
-        Changing::Renew => Job::PlanRenewal { exam, serial, same_key: ways.chosen == 1 },
+    let planning = match ways.what {
+        Changing::Renew => Planning::Renewal { serial, same_key: ways.chosen == 1 },
         Changing::Revoke => {
             let reason = Changing::REASONS.get(ways.chosen).copied().unwrap_or_default();
-            Job::PlanRevocation { exam, serial, reason }
+            Planning::Revocation { serial, reason }
         }
     };
-    run(state, Doing::Planning, job, effects);
+    start(state, planning, exam, effects);
+}
+
+/// Plans something with the CA's key, and remembers what, should that ask for its passphrase.
+pub fn start(
+    state: &mut State,
+    planning: Planning,
+    exam: Arc<Examination>,
+    effects: &mut Vec<Effect>,
+) {
+    state.planning = Some(planning.clone());
+    run(state, Doing::Planning, planning.job(exam), effects);
+}
+
+/// The key is under a passphrase: it is asked for, or asked for again.
+pub fn ask_passphrase(state: &mut State, wrong: bool) {
+    let Some(planning) = state.planning.take() else { return };
+    let help = "what was chosen when the CA was made";
+    let mut form = Form::new(vec![Field::secret("passphrase", help, Secret::default())]);
+    if wrong {
+        form.fail(0, "this does not open the key; try again");
+    }
+    push(state, Overlay::Passphrase { planning, form });
 }
 
 /// Asks once more, with a word that nobody types ahead.

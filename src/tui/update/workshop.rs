@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::secret::Secret;
 use crate::tui::engine::{AuthorityForm, KeyKind, KeyKinds};
 use crate::tui::form::{Field, Form};
 
@@ -10,6 +11,9 @@ const KEY: usize = 1;
 pub const NAMES: usize = 2;
 const ACCOUNT: usize = 3;
 const FOLDER: usize = 4;
+const PASSPHRASE: usize = 5;
+const AGAIN: usize = 6;
+const PASSPHRASE_LABEL: &str = "its passphrase";
 
 const ALL_KINDS: [KeyKind; 6] = [
     KeyKind::P256,
@@ -24,7 +28,7 @@ const ALL_KINDS: [KeyKind; 6] = [
 pub fn form(defaults: &AuthorityForm, offered: &KeyKinds) -> Form {
     let kind = offered.kinds.iter().position(|kind| *kind == defaults.key).unwrap_or(0);
     let kinds: Vec<&str> = offered.kinds.iter().map(|kind| kind.describe()).collect();
-    Form::new(vec![
+    let mut fields = vec![
         Field::text("name of the CA", "stands as issuer in every certificate", &defaults.ca_name),
         Field::choice(
             "kind of keys",
@@ -47,7 +51,19 @@ pub fn form(defaults: &AuthorityForm, offered: &KeyKinds) -> Form {
             "where the server reads its key, certificate and CA",
             defaults.folder.display().to_string(),
         ),
-    ])
+    ];
+    if defaults.is_new {
+        let (help, none) =
+            ("for the CA's key; Enter: none, and its file is the key", Secret::default());
+        fields.push(Field::secret(PASSPHRASE_LABEL, help, none.clone()));
+        fields.push(Field::secret("the same again", "nobody can replace it once it is lost", none));
+    }
+    Form::new(fields)
+}
+
+/// Whether this is where the passphrase goes, and there is none.
+pub fn is_no_passphrase(field: &Field) -> bool {
+    field.label == PASSPHRASE_LABEL && field.secret_value().is_none()
 }
 
 /// What the form says; errors are left under their fields.
@@ -69,6 +85,12 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
         form.fail(FOLDER, "the whole path, such as /etc/mysql/tls");
         return None;
     }
+    let secret = |at: usize| form.fields.get(at).and_then(Field::secret_value);
+    let (passphrase, again) = (secret(PASSPHRASE), secret(AGAIN));
+    if passphrase != again {
+        form.fail(AGAIN, "the two differ: type the same in both, or nothing");
+        return None;
+    }
     let chosen = form.value(KEY);
     Some(AuthorityForm {
         ca_name: form.value(NAME).to_owned(),
@@ -76,6 +98,8 @@ pub fn answers(form: &mut Form) -> Option<AuthorityForm> {
         server_names: form.value(NAMES).to_owned(),
         client_account: form.value(ACCOUNT).to_owned(),
         folder,
+        is_new: form.fields.len() > PASSPHRASE,
+        passphrase,
     })
 }
 
@@ -109,8 +133,27 @@ mod tests {
             server_names: "db1.example, 127.0.0.1".into(),
             client_account: "app".into(),
             folder: "/etc/mysql/tls".into(),
+            ..AuthorityForm::default()
         };
         assert_eq!(answers(&mut form(&defaults)), Some(defaults));
+    }
+
+    #[test]
+    fn a_new_ca_may_have_a_passphrase_typed_twice() {
+        let mut form = form(&AuthorityForm {
+            ca_name: "Example CA".into(),
+            client_account: "app".into(),
+            is_new: true,
+            ..AuthorityForm::default()
+        });
+        assert_eq!(answers(&mut form).unwrap().passphrase, None);
+        form.fields[PASSPHRASE].set("correct horse");
+        assert_eq!(answers(&mut form), None, "it was typed once");
+        assert_eq!((form.focus, form.fields[AGAIN].error.is_some()), (AGAIN, true));
+        form.fields[AGAIN].set("correct horse");
+        let answers = answers(&mut form).unwrap();
+        assert_eq!(answers.passphrase, Some(Secret::new("correct horse")));
+        assert!(!format!("{answers:?} {form:?}").contains("horse"));
     }
 
     #[test]
