@@ -4,6 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use openssl::error::ErrorStack;
 use zeroize::Zeroizing;
 
@@ -29,6 +32,7 @@ impl Pack {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        sweep(parent, name);
         let new = New(parent.join(hidden(name)?));
         disk::create_private_dir(&new.0)?;
         for file in &self.files {
@@ -79,14 +83,39 @@ fn header(mode: u32) -> tar::Header {
     header
 }
 
-/// A name beside it that nobody looks for.
+/// How the names of folders in the making begin, beside `name`.
+fn beginning(name: &OsStr) -> OsString {
+    let mut beginning = OsString::from(".");
+    beginning.push(name);
+    beginning.push(".packing-");
+    beginning
+}
+
+/// A name beside it that nobody looks for, and which says who makes it.
 fn hidden(name: &OsStr) -> Result<OsString, ErrorStack> {
     let mut random = [0; 6];
     openssl::rand::rand_bytes(&mut random)?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}", hex(&random)));
+    let mut hidden = beginning(name);
+    hidden.push(format!("{}-{}", std::process::id(), hex(&random)));
     Ok(hidden)
+}
+
+/// Removes what was in the making when its maker was killed: there are keys in it. What cannot be
+/// removed stays, and is no reason not to pack.
+fn sweep(parent: &Path, name: &OsStr) {
+    let beginning = beginning(name);
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let own = entry.file_name();
+        let maker = own
+            .as_encoded_bytes()
+            .strip_prefix(beginning.as_encoded_bytes())
+            .and_then(|rest| std::str::from_utf8(rest).ok()?.split_once('-')?.0.parse().ok());
+        let gone = |maker| kill(Pid::from_raw(maker), None) == Err(Errno::ESRCH);
+        // of the entry itself: a link is none of ours
+        if maker.is_some_and(gone) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A folder in the making, removed again unless it becomes the real one.
@@ -95,5 +124,30 @@ struct New(PathBuf);
 impl Drop for New {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("client-key.pem"), "key").unwrap();
+            path
+        };
+        // no process has this number: it is past what the kernel gives out
+        let dead = make(".app.packing-4194305-0a1b2c3d4e5f");
+        let at_work = make(&format!(".app.packing-{}-0a1b2c3d4e5f", std::process::id()));
+        let others = [make(".web.packing-4194305-0a1b2c3d4e5f"), make(".app.old"), make("app")];
+        let link = folder.path().join(".app.packing-4194305-link");
+        std::os::unix::fs::symlink(&others[2], &link).unwrap();
+        sweep(folder.path(), OsStr::new("app"));
+        assert!(!dead.exists() && at_work.exists() && link.exists());
+        assert!(others.iter().all(|other| other.join("client-key.pem").exists()));
     }
 }
