@@ -209,7 +209,9 @@ impl Stage {
     fn prepare(&self, client: &Client, settings: &str) {
         let folder = self.place(client);
         fs::create_dir_all(&folder).unwrap();
-        let without: Vec<&str> = settings
+        // where the CA stands in the same line, that is to stay
+        let without = settings.replace("'client-key.pem', 'client-cert.pem'", "null, null");
+        let without: Vec<&str> = without
             .lines()
             .filter(|line| !line.contains("client-") && !line.contains("client."))
             .collect();
@@ -360,6 +362,7 @@ impl Case {
                 "host name",
                 "altnames",
                 "is valid for",
+                "did not match expected",
                 "certificate verify failed",
                 "validation of ssl server certificate failed",
             ]),

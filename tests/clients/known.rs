@@ -69,6 +69,27 @@ pub const CLIENTS: &[Client] = &[
         how: How::Script("run.py"),
     },
     Client {
+        name: "mysqlclient (Python)",
+        settings: "mysqlclient",
+        version: "mysqlclient",
+        program: "mysqlclient/python3",
+        how: How::Script("run.py"),
+    },
+    Client {
+        name: "mysqli (PHP)",
+        settings: "php-mysqli",
+        version: "php",
+        program: "php/php",
+        how: How::Script("run.php"),
+    },
+    Client {
+        name: "PDO (PHP)",
+        settings: "php-pdo",
+        version: "php",
+        program: "php/php",
+        how: How::Script("run.php"),
+    },
+    Client {
         name: "mysql2 (Node.js)",
         settings: "mysql2",
         version: "mysql2 (node)",
@@ -140,7 +161,13 @@ impl Client {
         let block = after.trim_start_matches('\n').lines();
         let block = block.take_while(|line| line.is_empty() || line.starts_with("    "));
         let lines: Vec<&str> = block.map(|line| line.strip_prefix("    ").unwrap_or("")).collect();
-        lines.join("\n") + "\n"
+        let text = lines.join("\n") + "\n";
+        // as the note beside them says
+        if driver.note.contains("takes the socket") {
+            text.replace("localhost", "127.0.0.1")
+        } else {
+            text
+        }
     }
 }
 
