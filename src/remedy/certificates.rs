@@ -77,8 +77,12 @@ pub fn server_names(facts: &Facts) -> Vec<String> {
             .chain(server.variable("report_host"))
             .for_each(&mut add);
     }
-    facts.host.names.iter().for_each(|name| add(name));
-    bound(facts).iter().for_each(|address| add(&address.to_string()));
+    for name in &facts.host.names {
+        add(name);
+    }
+    for address in bound(facts) {
+        add(&address.to_string());
+    }
     let served = facts.served_leaf().map(crate::x509::Certificate::host_names);
     served.into_iter().flatten().for_each(|name| add(&name));
     ["localhost", "127.0.0.1"].into_iter().for_each(add);

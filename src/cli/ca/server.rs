@@ -91,10 +91,8 @@ impl Wanted {
                  then those that it has are taken",
             ));
         }
-        let facts = match asked {
-            true => Some(gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ())),
-            false => None,
-        };
+        let target = asked.then(|| args.target.resolve()).transpose()?;
+        let facts = target.map(|target| gather(&target, &Cancel::default(), &mut |_| ()));
         let kinds = match (&facts, args.product) {
             (_, Some(product)) => product.key_kinds(),
             (Some(facts), None) => key_kinds(facts),
