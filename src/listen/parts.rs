@@ -71,7 +71,7 @@ fn certificate(
     now: i64,
 ) -> Result<Option<Issued>, CaError> {
     let good = Validity::Exact { not_before: now - 300, not_after: now + DAY };
-    let past = Validity::Exact { not_before: now - 30 * DAY, not_after: now - DAY };
+    let ended = Validity::Exact { not_before: now - 30 * DAY, not_after: now - DAY };
     let spec = |sans: &[San], validity| server(sans, key, validity);
     Ok(Some(match part {
         Part::NoTls => return Ok(None),
@@ -80,7 +80,7 @@ fn certificate(
             let elsewhere = ["another-host.invalid".parse()?]; // RFC 6761: nobody's name
             authority.issue_server(&spec(&elsewhere, good)?)?
         }
-        Part::Expired => authority.issue_server(&spec(names, past)?)?,
+        Part::Expired => authority.issue_server(&spec(names, ended)?)?,
         Part::ClientOnly => authority.issue_server_for_clients_only(&spec(names, good)?)?,
         Part::Right => authority.issue_server(&spec(names, good)?)?,
     }))

@@ -57,8 +57,8 @@ impl Row {
     pub fn mark(&self) -> char {
         match (self.part, self.met.as_ref().map(|met| &met.did)) {
             (Part::Right, Some(Did::LoginInTls { .. })) => '✓',
-            (Part::Right, Some(Did::Refused { .. })) => '✗',
-            (_, Some(Did::LoginInTls { .. } | Did::LoginInClear)) => '✗',
+            (Part::Right, Some(Did::Refused { .. }))
+            | (_, Some(Did::LoginInTls { .. } | Did::LoginInClear)) => '✗',
             (_, Some(Did::Refused { .. })) => '✓',
             _ => '?',
         }

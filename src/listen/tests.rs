@@ -13,7 +13,7 @@ fn login() -> Did {
 }
 
 /// A grid in which every wrong server was refused, and the right one was met so.
-fn careful(right: Did) -> Grid {
+fn careful(right: &Did) -> Grid {
     let mut grid = Grid::empty(&Part::ALL);
     for part in Part::ALL {
         grid.add(met(part, if part == Part::Right { right.clone() } else { refused() }));
@@ -23,17 +23,17 @@ fn careful(right: Did) -> Grid {
 
 #[test]
 fn only_a_control_that_worked_makes_refusals_a_proof() {
-    assert_eq!(careful(login()).verdict(), Verdict::Verifies);
-    assert_eq!(careful(refused()).verdict(), Verdict::RefusesTheRight);
+    assert_eq!(careful(&login()).verdict(), Verdict::Verifies);
+    assert_eq!(careful(&refused()).verdict(), Verdict::RefusesTheRight);
     let silent = Did::Silent { stage: "after the greeting".to_owned() };
-    assert_eq!(careful(silent).verdict(), Verdict::Unfinished);
+    assert_eq!(careful(&silent).verdict(), Verdict::Unfinished);
     assert_eq!(Grid::empty(&Part::ALL).verdict(), Verdict::Unfinished);
 }
 
 #[test]
 fn one_login_to_a_wrong_server_is_enough_and_one_in_the_clear_is_worse() {
     for part in [Part::UnknownCa, Part::OtherHost, Part::Expired, Part::ClientOnly] {
-        let mut grid = careful(login());
+        let mut grid = careful(&login());
         grid.add(met(part, login()));
         assert_eq!(grid.verdict(), Verdict::DoesNotVerify, "{part:?}");
         grid.add(met(part, refused()));
@@ -42,7 +42,7 @@ fn one_login_to_a_wrong_server_is_enough_and_one_in_the_clear_is_worse() {
         grid.add(met(Part::NoTls, Did::LoginInClear));
         assert_eq!(grid.verdict(), Verdict::SendsInClear);
     }
-    let mut grid = careful(login());
+    let mut grid = careful(&login());
     grid.add(met(Part::Right, Did::LoginInClear));
     assert_eq!(grid.verdict(), Verdict::SendsInClear, "TLS was offered, and it did not ask for it");
 }
