@@ -11,6 +11,7 @@ pub mod checklist;
 pub mod cli;
 pub mod disk;
 pub mod facts;
+pub mod listen;
 pub mod printable;
 pub mod prove;
 pub mod remedy;

@@ -120,6 +120,15 @@ impl Authority {
         self.issue_server_with(spec, |params| params.use_authority_key_identifier_extension = false)
     }
 
+    /// With a server's names, and good for clients only: no client that looks takes it for a server's.
+    pub(crate) fn issue_server_for_clients_only(
+        &self,
+        spec: &ServerSpec,
+    ) -> Result<Issued, CaError> {
+        let clients = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue_server_with(spec, |params| params.extended_key_usages = clients)
+    }
+
     fn issue_server_with(
         &self,
         spec: &ServerSpec,

@@ -10,6 +10,7 @@ use crate::printable::printable_lines;
 mod ca;
 mod check;
 mod explain;
+mod listen;
 mod sandbox;
 mod target;
 mod wizard;
@@ -55,6 +56,8 @@ enum Command {
     Rules(explain::RulesArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
+    /// Whether an application verifies whom it talks to: a server that plays the wrong ones
+    Listen(listen::ListenArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -103,6 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
         Some(Command::Ca(args)) => ca::run(&args),
+        Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

@@ -225,7 +225,7 @@ fn server_advice(code: u16) -> &'static str {
 }
 
 /// The name of a TLS alert, as RFC 8446 §6 and RFC 5246 §7.2 have it, in words.
-pub(super) fn alert_name(alert: u8) -> String {
+pub(crate) fn alert_name(alert: u8) -> String {
     let name = match alert {
         0 => "close notify",
         10 => "unexpected message",

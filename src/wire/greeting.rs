@@ -116,7 +116,7 @@ fn not_mysql(at: &str, header: Header, rest: &[u8]) -> WireError {
 }
 
 /// Reads the payload of a greeting; `None` when it is cut short.
-fn parse(payload: &[u8]) -> Option<Hello> {
+pub(crate) fn parse(payload: &[u8]) -> Option<Hello> {
     const LONGEST_VERSION: usize = 100;
     let mut from = Cursor(payload);
     from.take(1)?; // the protocol's version, seen before

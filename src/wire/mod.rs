@@ -17,12 +17,12 @@ mod auth;
 mod bridge;
 mod endpoint;
 mod error;
-mod greeting;
+pub(crate) mod greeting;
 mod identity;
 mod login;
-mod packet;
+pub(crate) mod packet;
 mod probe;
-mod stream;
+pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -32,6 +32,7 @@ mod tls;
 pub use bridge::{Bridge, Secured};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::WireError;
+pub(crate) use error::alert_name;
 pub use identity::{ClientIdentity, IdentityError};
 pub use login::{Login, Outcome, Tls, login};
 pub use probe::probe;

@@ -19,11 +19,16 @@ pub const REPLY_LIMIT: usize = 1024 * 1024;
 pub mod capability {
     /// MariaDB calls it `CLIENT_MYSQL`, and leaves it out of its greeting.
     pub const LONG_PASSWORD: u32 = 1;
+    pub const CONNECT_WITH_DB: u32 = 8;
     pub const PROTOCOL_41: u32 = 0x200;
     pub const SSL: u32 = 0x800;
     pub const TRANSACTIONS: u32 = 0x2000;
     pub const SECURE_CONNECTION: u32 = 0x8000;
     pub const PLUGIN_AUTH: u32 = 0x8_0000;
+    /// The login says of the program what it likes to say.
+    pub const CONNECT_ATTRS: u32 = 0x10_0000;
+    /// The answer to the nonce is counted as strings are, and may be longer than 255 bytes.
+    pub const PLUGIN_AUTH_LENENC: u32 = 0x20_0000;
 }
 
 /// A connection that speaks in packets.
@@ -44,6 +49,11 @@ pub struct Header {
 impl<C: Read + Write> Connection<C> {
     pub fn new(channel: C) -> Self {
         Self { channel, sequence: 0 }
+    }
+
+    /// The number that the next packet bears, where whoever reads packets has read one himself.
+    pub fn expect(&mut self, sequence: u8) {
+        self.sequence = sequence;
     }
 
     pub fn read_header(&mut self) -> Result<Header, Broken> {

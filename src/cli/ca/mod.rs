@@ -141,6 +141,12 @@ impl StoreArgs {
     }
 }
 
+/// The CA of this folder, for what is signed beside its store.
+pub(super) fn authority(dir: &Path) -> Result<crate::ca::Authority, Failure> {
+    let store = StoreArgs { ca_dir: dir.to_owned(), passphrase_stdin: false }.open()?;
+    Ok(store.authority().clone())
+}
+
 /// From standard input or the environment.
 fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
     if stdin {
