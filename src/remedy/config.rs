@@ -1,7 +1,7 @@
 //! Edits of option files: the line where it takes effect, and nothing else.
 
 use super::{Action, ActionKind, Effect, Remedy, shell};
-use crate::facts::{Facts, Origin, ServerConfig};
+use crate::facts::{self, Facts, Origin, ServerConfig};
 
 /// What every server with TLS 1.2 takes, MySQL's fixed list included, for keys of either kind.
 pub const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:\
@@ -64,39 +64,58 @@ pub fn unquote(value: &str) -> String {
     }
 }
 
-/// The text with these options set in the server's group. Where `lines` names the line (from 1)
-/// that sets an option now, that line is changed and its indentation and comment kept; otherwise
-/// the option is added at the end, under a `[mysqld]` of its own. Line ends stay as they are.
+/// The text with these options set in the server's group. Where `line_of` names the line (from 1)
+/// that sets an option now, the value in it is changed: its indentation, its spelling, the blanks about the
+/// `=` and the comment behind it stay. Otherwise the option is added at the end, under a `[mysqld]` of its
+/// own. Every other byte stays as it is.
 pub fn set(
     text: &str,
     options: &[(&str, &str)],
     line_of: impl Fn(&str) -> Option<usize>,
 ) -> String {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     let mut added = Vec::new();
     for (name, value) in options {
         let line = line_of(name).and_then(|number| lines.get_mut(number.checked_sub(1)?));
         match line {
             Some(line) => *line = changed(line, name, value),
-            None => added.push(format!("{name} = {}", quote(value))),
+            None => added.push(format!("{name} = {}{end}", quote(value))),
         }
     }
     if !added.is_empty() {
-        if lines.last().is_some_and(|last| !last.trim().is_empty()) {
-            lines.push(String::new());
+        if let Some(last) = lines.last_mut() {
+            if !last.ends_with('\n') {
+                last.push_str(end);
+            }
+            if !last.trim().is_empty() {
+                lines.push(end.to_owned());
+            }
         }
-        lines.push("[mysqld]".to_owned());
+        lines.push(format!("[mysqld]{end}"));
         lines.append(&mut added);
     }
-    lines.iter().flat_map(|line| [line.as_str(), end]).collect()
+    lines.concat()
 }
 
-/// One line with a new value; what stands before the name stays.
+/// One line with a new value. What stands before the value stays, and what stands behind it.
 fn changed(line: &str, name: &str, value: &str) -> String {
-    let indent = &line[..line.len() - line.trim_start().len()];
-    let spelled = line.trim_start().split(['=', ' ', '\t']).next().unwrap_or(name);
-    format!("{indent}{spelled} = {}", quote(value))
+    let content = line.trim_end_matches(['\r', '\n']);
+    let end = &line[content.len()..];
+    let setting = facts::config::without_comment(content);
+    let comment = &content[setting.len()..];
+    let written = setting.trim_end();
+    // blanks before the comment; where there is none they were at the line's end, for nothing
+    let gap = if comment.is_empty() { "" } else { &setting[written.len()..] };
+    let head = match written.find('=') {
+        Some(at) => {
+            let behind = &written[at + 1..];
+            let blanks = behind.len() - behind.trim_start().len();
+            written[..=at + blanks].to_owned()
+        }
+        None => format!("{} = ", if written.trim().is_empty() { name } else { written }),
+    };
+    format!("{head}{}{gap}{comment}{end}", quote(value))
 }
 
 #[cfg(test)]
@@ -124,7 +143,27 @@ mod tests {
     fn the_line_in_effect_is_changed_and_the_rest_untouched() {
         let before = "# mine\n[mysqld]\n  ssl-key=/old.pem\nport = 3306\n";
         let after = set(before, &[("ssl_key", "/new.pem")], |_| Some(3));
-        assert_eq!(after, "# mine\n[mysqld]\n  ssl-key = /new.pem\nport = 3306\n");
+        assert_eq!(after, "# mine\n[mysqld]\n  ssl-key=/new.pem\nport = 3306\n");
+    }
+
+    #[test]
+    fn a_line_keeps_everything_but_its_value() {
+        for (line, new) in [
+            ("ssl-key=/old.pem", "ssl-key=/new.pem"),
+            ("\tSSL_KEY  =  /old.pem  # since May\r\n", "\tSSL_KEY  =  /new.pem  # since May\r\n"),
+            ("ssl-key = '/o#d.pem' # mine # and mine\n", "ssl-key = /new.pem # mine # and mine\n"),
+            ("loose-ssl-key=/old.pem   \n", "loose-ssl-key=/new.pem\n"),
+            ("ssl-key\n", "ssl-key = /new.pem\n"),
+            ("ssl-key=\n", "ssl-key=/new.pem\n"),
+        ] {
+            // line ends of both kinds, a blank at an end, no end at the end: none of it is touched
+            let (before, after) = ("a = 1 \r\n[mysqld]\n", "b\u{a0}= 2\r\n\n  # the end");
+            let line = if line.ends_with('\n') { line.to_owned() } else { format!("{line}\n") };
+            let new = if new.ends_with('\n') { new.to_owned() } else { format!("{new}\n") };
+            let text = format!("{before}{line}{after}");
+            let set = set(&text, &[("ssl_key", "/new.pem")], |_| Some(3));
+            assert_eq!(set, format!("{before}{new}{after}"));
+        }
     }
 
     #[test]
@@ -142,7 +181,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("my.cnf");
             std::fs::write(&file, set("", &[("ssl_ca", value)], |_| None)).unwrap();
-            let config = crate::facts::config::read(Some(&file), None).unwrap();
+            let config = facts::config::read(Some(&file), None).unwrap();
             assert_eq!(config.get("ssl_ca"), Some(value));
         }
     }

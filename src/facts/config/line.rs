@@ -81,7 +81,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Up to a `#` that stands in no quotes; a backslash counts inside of quotes only.
-fn without_comment(line: &[u8]) -> &[u8] {
+pub(super) fn without_comment(line: &[u8]) -> &[u8] {
     let mut quote = None;
     let mut escaped = false;
     for (at, byte) in line.iter().enumerate() {

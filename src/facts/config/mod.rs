@@ -32,6 +32,12 @@ const SEARCHED: [&str; 3] = ["/etc/my.cnf", "/etc/mysql/my.cnf", "/usr/etc/my.cn
 /// Groups of a server, by whatever name; those not read by this one are worth a word.
 const LIKE_A_SERVER: [&str; 6] = ["mysql", "mysqld", "mariadb", "mariadbd", "server", "galera"];
 
+/// A line up to its comment: a `#` that stands in no quotes.
+pub fn without_comment(line: &str) -> &str {
+    // it is cut at a `#`, which is a character of its own
+    line.get(..line::without_comment(line.as_bytes()).len()).unwrap_or(line)
+}
+
 /// Reads the server's groups of one named file and what it includes, or of the usual places.
 /// `server` decides which groups count; without it, those that do whatever the version.
 ///
