@@ -13,12 +13,15 @@ use common::lab::{self, Program, Server};
 use mytls::ca::pack::driver;
 use mytls::sandbox::{Fault, Series};
 
+#[path = "clients/carry.rs"]
+mod carry;
 #[path = "clients/known.rs"]
 mod known;
 #[path = "clients/page.rs"]
 mod page;
 
-use known::{CLIENTS, Client, How, brought};
+use carry::{Ready, ok};
+use known::{CLIENTS, Client, How};
 
 /// The account's statement says REQUIRE SUBJECT AND ISSUER: see the sandbox.
 const ACCOUNT: &str = "app@%";
@@ -36,6 +39,8 @@ struct Stage {
     server: Server,
     series: Series,
     password: String,
+    /// By the client's name.
+    ready: BTreeMap<&'static str, Ready>,
 }
 
 /// What a client is given, and what has to come of it.
@@ -58,11 +63,11 @@ fn packed_files_let_their_client_in_and_no_other() {
         return;
     }
     let stages = lab::side_by_side(&programs, |program| Stage::set(program, &clients));
-    let start = |jobs: Vec<Job>| {
+    fn start(jobs: Vec<Job<'_>>) -> Vec<(Job<'_>, Result<(), String>)> {
         let results = lab::side_by_side(&jobs, Job::run);
-        jobs.into_iter().zip(results).collect::<Vec<_>>()
-    };
-    let jobs = |cases: fn(&Stage, &Client) -> Vec<Case>| -> Vec<Job> {
+        jobs.into_iter().zip(results).collect()
+    }
+    let jobs = |cases: fn(&Stage, &Client) -> Vec<Case>| -> Vec<Job<'_>> {
         let pairs =
             stages.iter().flat_map(|stage| clients.iter().map(move |client| (stage, client)));
         let pairs = pairs.filter(|(stage, client)| client.speaks_to(stage.series));
@@ -122,7 +127,8 @@ impl Stage {
         let server = program.start(&Fault::named("none").unwrap()).unwrap();
         let options = fs::read_to_string(server.dir().join("app.cnf")).unwrap();
         let password = options.lines().find_map(|line| line.strip_prefix("password = ")).unwrap();
-        let stage = Self { series: program.series, password: password.to_owned(), server };
+        let (series, password, ready) = (program.series, password.to_owned(), BTreeMap::new());
+        let mut stage = Self { series, password, server, ready };
         let own = stage.server.dir().join("ca");
         for key in keys(stage.series) {
             stage.issue(&own, "app", key);
@@ -149,7 +155,8 @@ impl Stage {
 
         let readme = fs::read_to_string(good.join("README.txt")).unwrap();
         for client in clients.iter().filter(|client| client.speaks_to(stage.series)) {
-            stage.prepare(client, &client.settings_in(&readme));
+            let ready = stage.prepare(client, &client.settings_in(&readme));
+            stage.ready.insert(client.name, ready);
         }
         stage
     }
@@ -206,57 +213,34 @@ impl Stage {
     }
 
     /// Lays the settings into a folder of the client's own, compiled if need be.
-    fn prepare(&self, client: &Client, settings: &str) {
-        let folder = self.place(client);
-        fs::create_dir_all(&folder).unwrap();
+    fn prepare(&self, client: &Client, settings: &str) -> Ready {
+        let folder = client.name.replace(['/', ' '], "-");
+        let place = self.server.base().join("clients").join(folder);
+        let ready = Ready::make(client, place.clone(), settings);
         // where the CA stands in the same line, that is to stay
         let without = settings.replace("'client-key.pem', 'client-cert.pem'", "null, null");
         let without: Vec<&str> = without
             .lines()
             .filter(|line| !line.contains("client-") && !line.contains("client."))
             .collect();
-        fs::write(folder.join("settings"), settings).unwrap();
-        fs::write(folder.join("settings-without"), without.join("\n")).unwrap();
-        match client.how {
-            How::Options | How::Script(_) => {}
-            How::Go => {
-                fs::write(folder.join("open.go"), settings).unwrap();
-                fs::copy(source("run.go"), folder.join("run.go")).unwrap();
-                let mut go = Command::new(brought("go/go"));
-                ok(go.current_dir(&folder).args(["build", "-o", "run", "run.go", "open.go"]));
-            }
-            How::Java => {
-                fs::write(folder.join("Database.java"), settings).unwrap();
-                let mut javac = Command::new("javac");
-                ok(javac
-                    .current_dir(&folder)
-                    .args(["-d", ".", "Database.java"])
-                    .arg(source("Run.java")));
-            }
-        }
-    }
-
-    fn place(&self, client: &Client) -> PathBuf {
-        self.server.base().join("clients").join(client.name.replace(['/', ' '], "-"))
+        fs::write(place.join("settings-without"), without.join("\n")).unwrap();
+        ready
     }
 }
 
 /// One start of a client.
-struct Job {
+struct Job<'a> {
     client: &'static str,
     series: Series,
     case: Case,
-    how: How,
-    program: PathBuf,
-    /// The client's own folder.
-    place: PathBuf,
+    ready: &'a Ready,
     /// Where it is started.
     pack: PathBuf,
-    password: String,
+    password: &'a str,
 }
 
-impl Job {
-    fn new(stage: &Stage, client: &Client, case: Case) -> Self {
+impl<'a> Job<'a> {
+    fn new(stage: &'a Stage, client: &Client, case: Case) -> Self {
         let pack = stage.folder(match case {
             Case::Packed(key) => key,
             Case::AnotherHost => stage.key(),
@@ -264,16 +248,13 @@ impl Job {
             Case::AnotherAccount => "other",
             Case::NoCertificate => "none",
         });
-        let (place, password) = (stage.place(client), stage.password.clone());
         Self {
             client: client.name,
             series: stage.series,
             case,
-            how: client.how,
-            program: brought(client.program),
-            place,
+            ready: &stage.ready[client.name],
             pack,
-            password,
+            password: &stage.password,
         }
     }
 
@@ -301,41 +282,7 @@ impl Job {
             Case::NoCertificate => "settings-without",
             _ => "settings",
         };
-        let settings = self.place.join(settings);
-        let mut command = match self.how {
-            How::Options => {
-                let mut command = Command::new(&self.program);
-                let statements = "SELECT CURRENT_USER(); SHOW SESSION STATUS LIKE 'Ssl_cipher'";
-                command.arg(format!("--defaults-file={}", settings.display()));
-                command.args(["--batch", "--skip-column-names", "-e", statements]);
-                command
-            }
-            How::Script(script) => {
-                let mut command = Command::new(&self.program);
-                command.arg(source(script)).arg(settings);
-                command
-            }
-            How::Go => Command::new(self.place.join("run")),
-            How::Java => {
-                let mut command = Command::new("java");
-                // no time is spent on making it fast
-                if self.series == Series::MySql56 {
-                    let properties = source("tls1.properties");
-                    command.arg(format!("-Djava.security.properties={}", properties.display()));
-                    command.arg("-Djdk.tls.client.protocols=TLSv1");
-                }
-                command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);
-                command
-                    .arg(format!("{}:{}", self.place.display(), self.program.display()))
-                    .arg("Run");
-                command
-            }
-        };
-        if self.series == Series::MySql56 {
-            command.env("OPENSSL_CONF", source("tls1.cnf"));
-        }
-        command.env("DB_PASSWORD", &self.password).env("MYSQL_PWD", &self.password);
-        command
+        self.ready.command(settings, self.password, self.series == Series::MySql56)
     }
 }
 
@@ -370,10 +317,6 @@ impl Case {
     }
 }
 
-fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
-}
-
 fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -382,9 +325,4 @@ fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
             fs::copy(&path, to.join(name)).unwrap();
         }
     }
-}
-
-fn ok(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

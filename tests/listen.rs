@@ -1,6 +1,10 @@
 //! `mytls listen` as a process, in front of real clients and of those that mean no good.
 
+#[path = "clients/carry.rs"]
+mod carry;
 mod common;
+#[path = "clients/known.rs"]
+mod known;
 #[path = "common/program.rs"]
 mod program;
 
@@ -10,7 +14,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use carry::Ready;
 use common::lab;
+use known::{CLIENTS, Client, How};
 use program::{command, refused, text};
 use serde_json::Value;
 
@@ -27,7 +33,10 @@ impl Listener {
     fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
-        let mut mytls = command(&["listen", "--port", "0", "--format", "json", "--wait", "60"]);
+        let mut mytls = command(&["listen", "--format", "json", "--wait", "60"]);
+        if !options.contains(&"--port") {
+            mytls.args(["--port", "0"]);
+        }
         mytls.args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
         if !options.contains(&"--ca-dir") {
             mytls.arg("--ca-out").arg(&ca);
@@ -129,6 +138,97 @@ fn a_client_that_verifies_is_told_from_one_that_does_not() {
         assert_eq!((&applicant["user"], &applicant["program"]), (&"app".into(), &"mysql".into()));
         assert!(applicant["library"].as_str().unwrap().starts_with("libmysql "), "{applicant}");
         assert!(!report.to_string().contains("hunter2"));
+    }
+}
+
+/// Every client as it comes, and with the settings of its pack: the page says what it did with each
+/// part, and with the settings it verifies.
+#[test]
+fn every_client_verifies_with_its_settings_and_the_page_says_what_it_does_without() {
+    let clients: Vec<&Client> = CLIENTS.iter().filter(|client| client.is_here()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (ca, pack) = (file("ca"), file("pack"));
+    program::ok(&["ca", "create", "--ca-dir", &ca, "--name", "CA", "--no-passphrase"]);
+    program::ok(&["ca", "client", "--ca-dir", &ca, "--user", "app", "--out", &file("issued")]);
+    program::ok(&["ca", "pack", "app", "--ca-dir", &ca, "--host", "localhost", "--out", &pack]);
+    let rows = lab::side_by_side(&clients, |client| {
+        // free a moment ago, and compiled into some
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let driver = client.driver();
+        let [plain, full] =
+            [("plain", &driver.plain), ("full", &driver.settings)].map(|(name, text)| {
+                let settings = text
+                    .replace("@ADDRESS@", &format!("localhost:{port}"))
+                    .replace("@HOST@", "localhost")
+                    .replace("@PORT@", &port.to_string())
+                    .replace("@USER@", "app");
+                let place = folder.path().join(name).join(client.name.replace(['/', ' '], "-"));
+                let mut settings = client.over_tcp(&settings);
+                if matches!(client.how, How::Options) {
+                    // from the environment it would be no password for MariaDB's client from 11.4 on
+                    settings += "password = hunter2\n";
+                }
+                let ready = Ready::make(client, place, &settings);
+                let family = if client.settings.contains("mariadb") { "mariadb" } else { "mysql" };
+                let port = port.to_string();
+                let mut listener =
+                    Listener::start(&["--ca-dir", &ca, "--port", &port, "--as", family]);
+                // six starts do it, but for clients that try twice and go without a word
+                for starts in 0.. {
+                    if listener.child.try_wait().unwrap().is_some() {
+                        break;
+                    }
+                    assert!(starts < 15, "{}: it does not come to an end", client.name);
+                    let mut started = ready.command("settings", "hunter2", false);
+                    let output = started.current_dir(&pack).output().unwrap();
+                    assert!(!output.status.success(), "{}: nobody is let in", client.name);
+                }
+                listener.end()
+            });
+        assert_eq!(
+            (full.0, &full.1["verdict"]),
+            (0, &"verifies".into()),
+            "{}: {:#}",
+            client.name,
+            full.1
+        );
+        let cells: Vec<&str> = done(&plain.1).into_iter().map(in_words).collect();
+        format!("| {} | {} | {} |\n", client.name, client.version(), cells.join(" | "))
+    });
+    if clients.len() < CLIENTS.len() {
+        return; // the page tells of all of them
+    }
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/listen.md");
+    let text = std::fs::read_to_string(&page).unwrap();
+    let (before, rest) = text.split_once("-->\n").unwrap();
+    let (there, after) = rest.split_once("<!-- /clients -->").unwrap();
+    let heads = "| as it comes | version | no TLS | unknown CA | other host | expired | for clients only | right |\n\
+                 |---|---|---|---|---|---|---|---|\n";
+    if std::env::var_os("UPDATE").is_some() {
+        let table = format!("{heads}{}", rows.concat());
+        std::fs::write(&page, format!("{before}-->\n{table}<!-- /clients -->{after}")).unwrap();
+        return;
+    }
+    // another version may do otherwise
+    let known = |row: &&String| {
+        let start: Vec<&str> = row.split('|').take(3).collect();
+        there.contains(&start.join("|"))
+    };
+    for row in rows.iter().filter(known) {
+        assert!(
+            there.contains(row),
+            "{row}write it anew: UPDATE=1 cargo test --test listen\n{there}"
+        );
+    }
+}
+
+fn in_words(did: &str) -> &str {
+    match did {
+        "login-in-clear" => "**in the clear**",
+        "login-in-tls" => "logs in",
+        "refused" => "refuses",
+        other => other,
     }
 }
 

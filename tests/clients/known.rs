@@ -1,9 +1,11 @@
 //! The clients that are tried, as `scripts/clients` brings them.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::fs;
 use std::path::PathBuf;
 
-use mytls::ca::pack::driver;
+use mytls::ca::pack::{Driver, driver};
 use mytls::sandbox::Series;
 
 use crate::common::lab;
@@ -153,20 +155,27 @@ impl Client {
         version.rsplit(' ').next().unwrap().to_owned()
     }
 
+    /// What is known of the driver whose settings it carries out.
+    pub fn driver(&self) -> Driver {
+        driver::all().into_iter().find(|driver| driver.name == self.settings).unwrap()
+    }
+
     /// The settings as they stand in a README.
     pub fn settings_in(&self, readme: &str) -> String {
-        let drivers = driver::all();
-        let driver = drivers.iter().find(|driver| driver.name == self.settings).unwrap();
-        let (_, after) = readme.split_once(&format!("=== {}\n", driver.title)).unwrap();
+        let title = self.driver().title;
+        let (_, after) = readme.split_once(&format!("=== {title}\n")).unwrap();
         let block = after.trim_start_matches('\n').lines();
         let block = block.take_while(|line| line.is_empty() || line.starts_with("    "));
         let lines: Vec<&str> = block.map(|line| line.strip_prefix("    ").unwrap_or("")).collect();
-        let text = lines.join("\n") + "\n";
-        // as the note beside them says
-        if driver.note.contains("takes the socket") {
-            text.replace("localhost", "127.0.0.1")
+        self.over_tcp(&(lines.join("\n") + "\n"))
+    }
+
+    /// As the note beside the settings says, where for the name localhost the socket is taken.
+    pub fn over_tcp(&self, settings: &str) -> String {
+        if self.driver().note.contains("takes the socket") {
+            settings.replace("localhost", "127.0.0.1")
         } else {
-            text
+            settings.to_owned()
         }
     }
 }

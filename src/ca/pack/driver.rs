@@ -16,6 +16,10 @@ pub struct Driver {
     /// Whether a test carries out the settings on real servers.
     #[serde(default = "yes")]
     pub tried: bool,
+    /// What it does about TLS when nothing is said.
+    pub by_default: String,
+    /// [`Self::settings`] with nothing said about TLS.
+    pub plain: String,
     /// A program, or a part of one, with `@HOST@`, `@PORT@`, `@ADDRESS@` (both, with brackets about
     /// an IPv6 address) and `@USER@` in it. Files are named as they lie in the pack, and the
     /// account's password comes from the environment variable `DB_PASSWORD`.
