@@ -63,10 +63,6 @@ fn packed_files_let_their_client_in_and_no_other() {
         return;
     }
     let stages = lab::side_by_side(&programs, |program| Stage::set(program, &clients));
-    fn start(jobs: Vec<Job<'_>>) -> Vec<(Job<'_>, Result<(), String>)> {
-        let results = lab::side_by_side(&jobs, Job::run);
-        jobs.into_iter().zip(results).collect()
-    }
     let jobs = |cases: fn(&Stage, &Client) -> Vec<Case>| -> Vec<Job<'_>> {
         let pairs =
             stages.iter().flat_map(|stage| clients.iter().map(move |client| (stage, client)));
@@ -103,6 +99,12 @@ fn packed_files_let_their_client_in_and_no_other() {
     page::write(&clients, &programs, &worked);
 }
 
+/// Each job with what came of it.
+fn start(jobs: Vec<Job<'_>>) -> Vec<(Job<'_>, Result<(), String>)> {
+    let results = lab::side_by_side(&jobs, Job::run);
+    jobs.into_iter().zip(results).collect()
+}
+
 #[test]
 fn settings_are_called_tried_where_a_client_carries_them_out() {
     for driver in driver::all() {
@@ -128,7 +130,7 @@ impl Stage {
         let options = fs::read_to_string(server.dir().join("app.cnf")).unwrap();
         let password = options.lines().find_map(|line| line.strip_prefix("password = ")).unwrap();
         let (series, password, ready) = (program.series, password.to_owned(), BTreeMap::new());
-        let mut stage = Self { series, password, server, ready };
+        let mut stage = Self { server, series, password, ready };
         let own = stage.server.dir().join("ca");
         for key in keys(stage.series) {
             stage.issue(&own, "app", key);
