@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::cipher::Cipher;
 use super::statement::Dialect;
 use crate::facts::{Facts, Flavor, Require};
+use crate::printable::printable;
 use crate::x509::{Certificate, Name, OneLine, Unwritable};
 
 /// How much is asked of a connection, weakest first.
@@ -162,7 +163,7 @@ impl Level {
             let overlooked: Vec<String> = name
                 .overlooked(dialect.names)
                 .iter()
-                .map(|attribute| crate::printable::printable(&attribute.key).into_owned())
+                .map(|attribute| printable(&attribute.key).into_owned())
                 .collect();
             if !overlooked.is_empty() {
                 words.push(format!(
@@ -185,6 +186,42 @@ impl Level {
             }
         }
         words
+    }
+}
+
+impl Level {
+    /// What would have to be required instead, should the server's library be another than thought:
+    /// a sentence for each that may be.
+    pub fn otherwise(
+        self,
+        dialect: Dialect,
+        certificate: &Certificate,
+        require: &Require,
+    ) -> Vec<String> {
+        let Require::Specified { subject, issuer, .. } = require else { return Vec::new() };
+        let others = dialect.other_names().into_iter().filter_map(|names| {
+            let other = self.require_as(dialect, names, Some(certificate), None);
+            let instead = match &other {
+                Ok(Require::Specified { subject: s, issuer: i, .. }) => {
+                    if (s, i) == (subject, issuer) {
+                        return None;
+                    }
+                    let parts = [("SUBJECT", s), ("ISSUER", i)];
+                    let parts = parts.into_iter().filter(|(_, name)| !name.is_empty());
+                    let parts = parts.map(|(part, name)| format!("{part} '{}'", printable(name)));
+                    format!("it would be {}", parts.collect::<Vec<_>>().join(" "))
+                }
+                Ok(_) => return None,
+                Err(why) => format!("it could not be: {why}"),
+            };
+            Some(format!(
+                "it is not known with which TLS library this server was built; this is for {}, and with \
+                 {} {instead}: prove it at once, the login decides",
+                dialect.names.label(),
+                names.label(),
+            ))
+        });
+        others.collect()
     }
 }
 

@@ -63,47 +63,21 @@ pub fn offer(
     let named = certificate.filter(|_| level >= Level::Issuer);
     if let Some(certificate) = named {
         warnings.extend(level.cautions(dialect, certificate));
-        warnings.extend(otherwise(dialect, level, certificate, &require));
+        warnings.extend(level.otherwise(dialect, certificate, &require));
     }
     let asks_everybody = server.is_on("require_secure_transport");
     let explain = level.leaves_open(trusted, asks_everybody).to_owned();
     Ok(Offer { explain, require, written, undo, warnings })
 }
 
-/// What the account has to require instead, should the server's library be another than thought.
-fn otherwise(
-    dialect: Dialect,
-    level: Level,
-    certificate: &Certificate,
-    require: &Require,
-) -> Vec<String> {
-    let others = dialect.other_names().into_iter().filter_map(|names| {
-        let other = level.require_as(dialect, names, Some(certificate), None).ok()?;
-        let Require::Specified { subject, issuer, .. } = &other else { return None };
-        let text = [("SUBJECT", subject), ("ISSUER", issuer)]
-            .into_iter()
-            .filter(|(_, name)| !name.is_empty())
-            .map(|(part, name)| format!("{part} '{}'", crate::printable::printable(name)));
-        let text = text.collect::<Vec<_>>().join(" ");
-        (other != *require).then(|| {
-            format!(
-                "it is not known with which TLS library this server was built; this is for {}, and \
-                 with {} it would be {text}: prove it at once, the login decides",
-                dialect.names.label(),
-                names.label()
-            )
-        })
-    });
-    others.collect()
-}
-
-fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
+/// Whether no client gets TLS, so that every REQUIRE would lock its account out.
+pub fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
     let on_the_wire = facts.wire.read().map(|wire| matches!(wire.tls, TlsOffer::Established(_)));
     on_the_wire == Some(false) || matches!(server.variable("have_ssl"), Some("NO" | "DISABLED"))
 }
 
 /// Whose next connection would be refused, as far as anybody can see.
-fn refused(server: &ServerFacts, account: &Account, level: Level) -> Vec<String> {
+pub fn refused(server: &ServerFacts, account: &Account, level: Level) -> Vec<String> {
     let mut warnings = Vec::new();
     if level == Level::None {
         return warnings;
