@@ -43,9 +43,9 @@ pub enum Unwritable {
     )]
     Nul,
     #[error(
-        "yaSSL gives up on a name whose relative names do not hold one attribute each (OU=…+CN=…), and closes the connection: use a certificate without them"
+        "yaSSL gives up on a name with an empty relative name in it, and closes the connection: use a certificate without one"
     )]
-    MultiValued,
+    EmptyPart,
     #[error(
         "yaSSL compares the bytes of the name as they are, and a carriage return before a line feed does not get through the mysql client: use a certificate without them"
     )]
@@ -100,8 +100,8 @@ impl Name {
                 text => Ok(text),
             };
         }
-        if self.rdns.iter().any(|rdn| rdn.len() != 1) {
-            return Err(Unwritable::MultiValued);
+        if self.rdns.iter().any(Vec::is_empty) {
+            return Err(Unwritable::EmptyPart);
         }
         let bytes = self.encoded_length();
         if bytes > YASSL_LONGEST {
@@ -142,7 +142,8 @@ impl Name {
             OneLine::YaSsl => b"/",
         };
         let mut values = self.rdns.iter().flatten().map(|attribute| &attribute.value);
-        values.any(|value| value.iter().any(|byte| marks.contains(byte)))
+        let joined = library != OneLine::OpenSsl3 && self.rdns.iter().any(|rdn| rdn.len() > 1);
+        joined || values.any(|value| value.iter().any(|byte| marks.contains(byte)))
     }
 
     /// Whether the two TLS library generations write this name differently, so that an account
@@ -258,9 +259,9 @@ mod tests {
         assert_eq!(of(&name(&[("CN", b"\0J")])), Err(Unwritable::Nul));
         assert_eq!(of(&name(&[("CN", b"Jos\xE9")])), Err(Unwritable::NotUtf8));
         let multi = Name { rdns: vec![vec![attribute("CN", b"a"), attribute("OU", b"b")]] };
-        assert_eq!(of(&multi), Err(Unwritable::MultiValued));
+        assert_eq!(of(&multi).unwrap(), "/CN=a/OU=b");
         let empty = Name { rdns: vec![vec![attribute("CN", b"a")], Vec::new()] };
-        assert_eq!(of(&empty), Err(Unwritable::MultiValued));
+        assert_eq!(of(&empty), Err(Unwritable::EmptyPart));
         assert_eq!(of(&name(&[("CN", b"a\r\nb")])), Err(Unwritable::LineEnd));
         // what is not compared counts as well
         let dropped = name(&[("DC", &[b'x'; 300]), ("CN", &[b'x'; 200])]);
