@@ -41,7 +41,7 @@ fn names_arrive_byte_for_byte_and_replication_goes_on() {
             let file = server.dir().join("my.cnf");
             let mut text =
                 fs::read_to_string(&file).unwrap().replace("loose_disable_log_bin\n", "");
-            text += &format!("server_id = {id}\nlog_bin = bin\n");
+            text.push_str(&format!("server_id = {id}\nlog_bin = bin\n"));
             if program.series == Series::MySql97 {
                 text += "gtid_mode = ON\nenforce_gtid_consistency = ON\n";
             }
