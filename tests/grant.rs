@@ -220,8 +220,18 @@ fn nothing_else_about_an_account_changes() {
         let before = all_else(&server);
         let ca = server.dir().join("client/app-cert.pem");
         let cert = path(&ca);
-        for level in ["subject-issuer", "issuer", "x509", "ssl", "none"] {
-            let said = apply(&server, &["--cert", cert, "--user", r"rich\'x@%", "--level", level]);
+        let cipher = match series {
+            Series::MySql56 => "AES256-SHA",
+            _ => "ECDHE-RSA-AES256-GCM-SHA384",
+        };
+        let levels = ["subject-issuer", "issuer", "x509", "ssl", "none", "cipher"];
+        for level in levels {
+            let mut arguments = vec!["--cert", cert, "--user", r"rich\'x@%"];
+            match level {
+                "cipher" => arguments.extend(["--cipher", cipher]),
+                level => arguments.extend(["--level", level]),
+            }
+            let said = apply(&server, &arguments);
             assert_eq!(all_else(&server), before, "{series} {level}: {said}");
             let required = pipe(&server, "SELECT ssl_type FROM mysql.user WHERE user LIKE 'rich%'");
             let required = required.unwrap();
