@@ -73,8 +73,8 @@ fn main() {
         by_hand.median / check.median
     );
 
-    pairs::measure();
     statements::measure();
+    pairs::measure();
 
     let mut memory = [const { Vec::new() }; 4];
     for _ in 0..MEMORY_RUNS {

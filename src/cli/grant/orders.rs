@@ -21,6 +21,8 @@ const TOGETHER: usize = 500;
 pub(super) struct Orders {
     list: Vec<(Vec<AccountName>, Require)>,
     pub warnings: Vec<String>,
+    /// What each of a CA's certificates has in common, once it was written.
+    by_this_ca: Option<Require>,
 }
 
 impl Orders {
@@ -124,7 +126,8 @@ fn of_one(
         warnings.extend(level.cautions(dialect, certificate));
         warnings.extend(level.otherwise(dialect, certificate, &require));
     }
-    Ok(Orders { list: vec![(args.accounts.clone(), require)], warnings })
+    let list = vec![(args.accounts.clone(), require)];
+    Ok(Orders { list, warnings, by_this_ca: None })
 }
 
 /// The accounts that a CA has valid certificates for, each with its own.
@@ -150,7 +153,8 @@ fn of_ca(
             names.push(name);
         }
     }
-    let mut orders = Orders { list: Vec::with_capacity(names.len()), warnings: Vec::new() };
+    let list = Vec::with_capacity(names.len());
+    let mut orders = Orders { list, warnings: Vec::new(), by_this_ca: None };
     let mut missing = Vec::new();
     if args.accounts.is_empty() {
         for name in names {
@@ -231,13 +235,17 @@ fn of_entry(
         && dialect.names != OneLine::YaSsl
         && !dialect.other_names().contains(&OneLine::YaSsl);
     if let (true, Some(ca)) = (plain, catalog.chain.first()) {
-        let stand_in = Certificate { issuer: ca.subject.clone(), ..ca.clone() };
-        let require = Level::Issuer.require(dialect, Some(&stand_in), cipher);
-        let require = require.map_err(|why| bad(why.to_string()))?;
-        if orders.list.is_empty() {
+        let require = if let Some(require) = &orders.by_this_ca {
+            require.clone()
+        } else {
+            let stand_in = Certificate { issuer: ca.subject.clone(), ..ca.clone() };
+            let require = Level::Issuer.require(dialect, Some(&stand_in), cipher);
+            let require = require.map_err(|why| bad(why.to_string()))?;
             orders.warnings.extend(Level::Issuer.cautions(dialect, &stand_in));
             orders.warnings.extend(Level::Issuer.otherwise(dialect, &stand_in, &require));
-        }
+            orders.by_this_ca = Some(require.clone());
+            require
+        };
         return Ok(match (level, require) {
             (Level::SubjectAndIssuer, Require::Specified { issuer, cipher, .. }) => {
                 Require::Specified { subject: entry.subject.clone(), issuer, cipher }
