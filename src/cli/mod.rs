@@ -11,6 +11,7 @@ mod ca;
 mod check;
 mod explain;
 mod listen;
+mod grant;
 mod sandbox;
 mod target;
 mod wizard;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// List all rules
     Rules(explain::RulesArgs),
+    /// Print the statement that makes accounts need their certificate
+    Grant(grant::GrantArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
@@ -105,6 +108,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
+        Some(Command::Grant(args)) => grant::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
