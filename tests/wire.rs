@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mytls::ca::Store;
 use mytls::facts::{AccountName, Flavor, Require};
-use mytls::prove::{self, Case, Expected, Happened, Matrix, Subject};
+use mytls::prove::{self, Case, Expected, Happened, Matrix, Subject, Witness};
 use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
 use mytls::secret::Secret;
 use mytls::wire::{
@@ -88,8 +88,11 @@ fn matrix(sandbox: &Sandbox, user: &str, require: &Require, enforced: bool) -> M
     let subject = Subject {
         endpoint: endpoint(sandbox),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: account.clone(),
-        password,
+        password: Some(password),
         require,
         transport_enforced: enforced,
         trust: trust(sandbox),
@@ -97,7 +100,10 @@ fn matrix(sandbox: &Sandbox, user: &str, require: &Require, enforced: bool) -> M
         ca: Some((authority.certificate.clone(), authority.key.clone())),
     };
     let mut told = Vec::new();
-    let matrix = prove::matrix(&subject, &mut |row| told.push(row.clone()), &|| false);
+    let matrix =
+        prove::matrix(&subject, &mut Witness::deaf(""), &mut |row| told.push(row.clone()), &|| {
+            false
+        });
     assert_eq!(told, matrix.rows, "every row is told as it comes");
     matrix
 }
@@ -162,21 +168,24 @@ fn nothing_is_proved_with_a_wrong_password() {
     let subject = Subject {
         endpoint: endpoint(&sandbox),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: AccountName::new("app", "%"),
-        password: &password,
+        password: Some(&password),
         require: &require,
         transport_enforced: true,
         trust: trust(&sandbox),
         identity: identity(&sandbox),
         ca: None,
     };
-    let matrix = prove::matrix(&subject, &mut |_| (), &|| false);
+    let matrix = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| false);
     assert!(!matrix.proved());
     assert!(matches!(happened(&matrix, Case::RightCertificate), Happened::Refused { .. }));
     let tried = matrix.rows.iter().filter(|row| row.was_tried()).count();
     assert_eq!(tried, 1, "no account is locked by wrong passwords in a row");
 
-    let cancelled = prove::matrix(&subject, &mut |_| (), &|| true);
+    let cancelled = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| true);
     assert!(cancelled.rows.iter().all(|row| !row.was_tried()));
 }
 
@@ -240,8 +249,11 @@ fn looking_and_proving_do_not_get_the_host_blocked() {
     let subject = Subject {
         endpoint: endpoint.clone(),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: accounts[0].0.clone(),
-        password: &accounts[0].1,
+        password: Some(&accounts[0].1),
         require: &require,
         transport_enforced: true,
         trust: trust(&sandbox),
@@ -249,7 +261,7 @@ fn looking_and_proving_do_not_get_the_host_blocked() {
         ca: Some((authority.certificate.clone(), authority.key.clone())),
     };
     for number in 1..=5 {
-        let matrix = prove::matrix(&subject, &mut |_| (), &|| false);
+        let matrix = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| false);
         assert!(matrix.proved(), "matrix {number}: {matrix:#?}");
     }
 

@@ -12,6 +12,7 @@ impl Case {
             Self::OtherCa => "same subject, other CA",
             Self::OtherSubject => "same CA, other subject",
             Self::Expired => "expired certificate",
+            Self::Revoked => "revoked certificate",
         }
     }
 }
@@ -32,6 +33,7 @@ impl Happened {
             Self::LetIn { .. } => "let in",
             Self::OtherAccount { .. } => "another account",
             Self::Refused { .. } | Self::HandshakeRefused { .. } => "refused",
+            Self::HandshakeOnly => "handshake only",
             Self::NotTried { .. } => "not tried",
             Self::Failed { .. } => "not found out",
         }
@@ -45,6 +47,7 @@ impl Happened {
             Self::Refused { code: 1045, .. } => String::new(),
             Self::Refused { code, .. } => format!("error {code}"),
             Self::HandshakeRefused { reason } => reason.clone(),
+            Self::HandshakeOnly => "the rest takes the account's password".to_owned(),
             Self::NotTried { why } | Self::Failed { why } => why.clone(),
         }
     }
@@ -54,7 +57,7 @@ impl Row {
     /// `✓` where it came out as it had to, `✗` where it did not, `–` where it was not tried.
     pub fn mark(&self) -> char {
         match self.happened {
-            Happened::NotTried { .. } => '–',
+            _ if !self.was_tried() => '–',
             _ if self.holds() => '✓',
             _ => '✗',
         }
