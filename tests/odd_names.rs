@@ -215,7 +215,7 @@ fn is_let_in(outcome: &Outcome) -> bool {
 
 /// As the wizard sends it; the way back.
 fn run(facts: &Facts, offer: &Offer) -> Vec<String> {
-    let last = offer.written.statements.len() - 1;
+    let last = offer.written.change_at();
     let undo = offer.undo.sql().trim_end_matches(';').to_owned();
     let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
         sql: sql.clone(),

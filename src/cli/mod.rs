@@ -10,6 +10,7 @@ use crate::printable::printable_lines;
 mod ca;
 mod check;
 mod explain;
+mod grant;
 mod sandbox;
 mod target;
 mod wizard;
@@ -53,6 +54,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// List all rules
     Rules(explain::RulesArgs),
+    /// Print the statement that makes accounts need their certificate
+    Grant(grant::GrantArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
     /// A throw-away server with a chosen fault, to try things on
@@ -102,6 +105,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
+        Some(Command::Grant(args)) => grant::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),

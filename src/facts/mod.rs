@@ -14,6 +14,7 @@ use crate::x509::pem::Defect;
 use crate::x509::{Certificate, PrivateKey};
 
 pub mod account;
+mod account_text;
 pub mod config;
 pub mod confinement;
 pub mod files;
@@ -29,6 +30,7 @@ pub mod target;
 pub mod trust;
 
 pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
+pub use account_text::NoAccount;
 pub use confinement::Confinement;
 pub use log_place::LogPlace;
 pub use target::Target;

@@ -54,25 +54,31 @@ const VARIABLES: [&str; 38] = [
 ];
 
 /// What is asked of `SHOW SESSION STATUS`.
-const STATUS: [&str; 10] = [
+const STATUS: [&str; 11] = [
     "Ssl_cipher",
     "Ssl_version",
     "Ssl_server_not_before",
     "Ssl_server_not_after",
     "Uptime",
     "Tls_library_version",
+    OPENSSL_ALONE,
     "Current_tls_ca",
     "Current_tls_cert",
     "Current_tls_key",
     "Current_tls_version",
 ];
 
+/// A status variable that MySQL 5.6 and 5.7 have when they are built with OpenSSL, and not with yaSSL
+/// (manual 5.7, section 6.3.3 "SSL Library-Dependent Capabilities").
+const OPENSSL_ALONE: &str = "Rsa_public_key";
+
 /// Asks everything. What the account may not see is left out with the reason.
 pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Error> {
     let variables = pairs(conn, "GLOBAL VARIABLES", &VARIABLES)?;
     let variables: BTreeMap<_, _> =
         variables.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    let status: BTreeMap<_, _> = pairs(conn, "SESSION STATUS", &STATUS)?.into_iter().collect();
+    let mut status: BTreeMap<_, _> = pairs(conn, "SESSION STATUS", &STATUS)?.into_iter().collect();
+    let has_openssl = status.remove(OPENSSL_ALONE).is_some();
     let current_user = conn.query_first::<Row, _>("SELECT CURRENT_USER()")?;
     let text = |name: &str| variables.get(name).map(String::as_str).unwrap_or_default();
     let version_text = format!("{} {}", text("version"), text("version_comment"));
@@ -92,9 +98,9 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
     let tls_library = [variables.get("version_ssl_library"), status.get("Tls_library_version")];
     let tls_library = tls_library.into_iter().flatten().find(|text| !text.is_empty());
     let tls_library = tls_library.map(|text| printable(text).into_owned()).or_else(|| {
-        // Up to 5.6, Oracle's own binaries are built with yaSSL, and no variable says so; what
-        // tells is that a library of OpenSSL's always sets ssl_cipher's status counters.
-        (flavor == Flavor::MySql && version < ServerFacts::NO_YASSL).then(|| "YaSSL".to_owned())
+        // up to 5.7 no variable names the library
+        let old = flavor == Flavor::MySql && version < Version(5, 7, 28);
+        old.then(|| if has_openssl { "OpenSSL 1" } else { "YaSSL" }.to_owned())
     });
     Ok(ServerFacts {
         flavor,

@@ -158,7 +158,7 @@ impl Engine for Live {
             _ => Default::default(),
         };
         let undo = offer.undo.sql();
-        let last = offer.written.statements.len().saturating_sub(1);
+        let last = offer.written.change_at();
         let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
             sql: sql.clone(),
             undo: if at == last { undo.trim_end_matches(';').to_owned() } else { String::new() },

@@ -149,7 +149,7 @@ mod tests {
         let Source::Read(server) = &mut facts.server else { panic!() };
         (server.flavor, server.version) = (Flavor::MySql, Version(5, 6, 24));
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
-        assert!(findings[0].remedies[0].actions[0].text.starts_with("GRANT USAGE ON *.*"));
+        assert!(findings[0].remedies[0].actions[0].text.contains("GRANT USAGE ON *.*"));
     }
 
     #[test]
