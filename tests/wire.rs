@@ -137,9 +137,10 @@ fn an_account_is_proven_to_need_its_certificate() {
     let log = fs::read_to_string(sandbox.dir().join("error.log")).unwrap();
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
     if sandbox.flavor() == Flavor::MariaDb {
-        let reason = prove::reason_in_log(&lines).unwrap();
-        assert!(reason.starts_with("X509 subject mismatch: should be '/"), "{reason}");
-        assert!(reason.ends_with("but is '/CN=mytls proof of another subject'"), "{reason}");
+        let read = |line: &String| prove::Mismatch::read(line.as_bytes(), None);
+        let mismatch = lines.iter().rev().find_map(read).unwrap();
+        assert_eq!(mismatch.server_saw, "/CN=mytls proof of another subject");
+        assert!(mismatch.account_says.starts_with('/'), "{mismatch:?}");
     }
 }
 

@@ -24,6 +24,7 @@ mod louder;
 mod meaning;
 mod show;
 mod subject;
+pub mod why;
 mod witness;
 
 pub use difference::{Difference, difference};

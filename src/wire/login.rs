@@ -81,6 +81,8 @@ pub struct Trace {
     /// The server found the password right before it refused for another reason. `false` says
     /// nothing: not every plugin, and not every login, lets it out.
     pub password_fits: bool,
+    /// OpenSSL's name of the cipher suite of the last connection.
+    pub cipher: Option<String>,
 }
 
 /// Logs in, asks who answered, and leaves. Errors are what kept it from being tried or answered;
@@ -171,6 +173,7 @@ fn attempt(
             }
         }
     };
+    trace.cipher = established(&connection).map(|(_, cipher)| cipher);
     let may_tell = login.tls.is_some_and(|tls| !matches!(tls.trust, Trust::Unverified));
     let credentials = Credentials { user: login.user, password: login.password, may_tell };
     let mut overheard = Overheard::default();
