@@ -7,12 +7,15 @@ use clap::{Parser, Subcommand};
 
 use crate::printable::printable_lines;
 
+mod account_login;
 mod ca;
 mod check;
 mod explain;
 mod grant;
+mod prove;
 mod sandbox;
 mod target;
+mod why_denied;
 mod wizard;
 
 /// Exit status when there is a finding at or above `--fail-on`.
@@ -56,6 +59,10 @@ enum Command {
     Rules(explain::RulesArgs),
     /// Print the statement that makes accounts need their certificate
     Grant(grant::GrantArgs),
+    /// Prove that accounts need their certificate
+    Prove(prove::ProveArgs),
+    /// Say why an account cannot log in
+    WhyDenied(why_denied::WhyDeniedArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
     /// A throw-away server with a chosen fault, to try things on
@@ -106,6 +113,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
         Some(Command::Grant(args)) => grant::run(&args),
+        Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::WhyDenied(args)) => why_denied::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),

@@ -170,6 +170,10 @@ impl Gathering<'_> {
         }
         let log = self.log(local, &config, &server, &wire);
         let confinement = self.confinement(&config, &wire);
+        let log_place = match &server {
+            Source::Read(server) => super::log_place::of(server, local),
+            Source::Unread(_) => not_asked("the server says where its error log goes"),
+        };
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -180,6 +184,7 @@ impl Gathering<'_> {
             server,
             log,
             confinement,
+            log_place,
         }
     }
 

@@ -21,6 +21,7 @@ pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod log;
+pub mod log_place;
 #[cfg(test)]
 pub mod noise;
 pub mod server;
@@ -31,6 +32,7 @@ pub mod trust;
 pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
 pub use account_text::NoAccount;
 pub use confinement::Confinement;
+pub use log_place::LogPlace;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -55,6 +57,9 @@ pub struct Facts {
     /// What systemd and AppArmor keep from the server; looked at only where TLS does not work.
     #[serde(default = "Source::not_asked")]
     pub confinement: Source<Confinement>,
+    /// Where its error log goes.
+    #[serde(default = "Source::not_asked")]
+    pub log_place: Source<LogPlace>,
 }
 
 impl Facts {

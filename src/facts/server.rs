@@ -12,7 +12,7 @@ use super::{
 use crate::printable::printable;
 
 /// What is asked of `SHOW GLOBAL VARIABLES`. A server lacks some of them, each version others.
-const VARIABLES: [&str; 31] = [
+const VARIABLES: [&str; 38] = [
     "version",
     "version_comment",
     "version_ssl_library",
@@ -39,6 +39,13 @@ const VARIABLES: [&str; 31] = [
     "log_error",
     "log_bin",
     "log_error_verbosity",
+    "log_error_services",
+    "log_syslog",
+    "log_warnings",
+    "skip_name_resolve",
+    "max_connections",
+    "max_user_connections",
+    "max_connect_errors",
     "performance_schema",
     "sql_mode",
     "admin_ssl_cert",

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::facts::{
-    Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, Origin,
-    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
-    Version,
+    Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, LogPlace,
+    Origin, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target,
+    Transport, Version,
 };
 use crate::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use crate::x509::chain::VerifyFault;
@@ -149,6 +149,10 @@ fn build() -> Facts {
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),
+        log_place: Source::Read(LogPlace::File {
+            path: "/var/log/mysql/error.log".into(),
+            by_stderr: false,
+        }),
     }
 }
 

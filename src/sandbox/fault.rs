@@ -423,6 +423,7 @@ const FILES: &[(&str, &str)] = files![
     "crl-expired",
     "crl-of-another-ca",
     "crl-not-read",
+    "error-log-goes-nowhere",
     "expired-server-certificate",
     "expiring-server-certificate",
     "no-tls",

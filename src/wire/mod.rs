@@ -33,7 +33,7 @@ pub use bridge::{Bridge, Secured};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::WireError;
 pub use identity::{ClientIdentity, IdentityError};
-pub use login::{Login, Outcome, Tls, login};
+pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
 pub use probe::probe;
 pub use tls::Trust;
 

@@ -14,6 +14,7 @@ use mytls::facts::{
     Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
     UnreadKind, Version,
 };
+use mytls::prove::{self, Corrected, Mismatch, Part};
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
@@ -329,6 +330,11 @@ impl Engine for Fake {
             happened: if was_in { "let in" } else { "refused" }.into(),
             holds: Some(expected_in == was_in),
             detail: detail.into(),
+            reason: (!was_in).then(|| match case {
+                "same CA, other subject" => mismatch("/CN=app", "/CN=web"),
+                "the right certificate" => mismatch("/O=A/B/CN=app", r"/O=A\/B/CN=app"),
+                _ => prove::Reason::default(),
+            }),
         };
         let rows = vec![
             row("the right certificate", true, !broken, "TLSv1.3"),
@@ -343,9 +349,12 @@ impl Engine for Fake {
             against: "db1.example:3306".into(),
             rows,
             seconds: 0.42,
-            server_reason: Some(
-                "X509 subject mismatch: should be '/CN=app' but is '/CN=web'".into(),
-            ),
+            heard: Ok("performance_schema.error_log".into()),
+            corrected: broken.then(|| Corrected {
+                statement: r"ALTER USER 'app'@'%' REQUIRE SUBJECT '/O=A\/B/CN=app';".into(),
+                undo: String::new(),
+                warnings: Vec::new(),
+            }),
         })
     }
 
@@ -575,6 +584,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             wire: Source::unread(kind, why, "check the address"),
             server: Source::unread(kind, why, "check the address"),
             confinement: Source::unread(UnreadKind::NotAsked, "", ""),
+            log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
     }
@@ -643,6 +653,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         }),
         server: Source::Read(server(does)),
         confinement: Source::unread(UnreadKind::NotAsked, "", ""),
+        log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
 }
@@ -737,4 +748,17 @@ fn common_name(name: &str) -> Name {
     let attribute =
         Attribute { key: "CN".into(), value: name.as_bytes().to_vec(), text: name.into() };
     Name { rdns: vec![vec![attribute]] }
+}
+
+/// What a server says of a subject that is not the account's.
+fn mismatch(account_says: &str, server_saw: &str) -> prove::Reason {
+    let line = format!("X509 subject mismatch: should be '{account_says}' but is '{server_saw}'");
+    let mismatch = Mismatch {
+        part: Part::Subject,
+        account_says: account_says.into(),
+        server_saw: server_saw.into(),
+        cut: false,
+    };
+    let meaning = "the password is right; the SUBJECT is not what the account says".into();
+    prove::Reason { lines: vec![line], mismatch: Some(mismatch), meaning }
 }
