@@ -20,6 +20,7 @@ pub mod confinement;
 pub mod files;
 pub mod folder;
 pub mod gather;
+mod inventory;
 pub mod log;
 pub mod log_place;
 #[cfg(test)]
@@ -29,7 +30,7 @@ pub mod session;
 pub mod target;
 pub mod trust;
 
-pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
+pub use account::{Account, AccountName, Carrier, More, OtherSession, Require, is_loopback};
 pub use account_text::NoAccount;
 pub use confinement::Confinement;
 pub use log_place::LogPlace;
@@ -497,6 +498,16 @@ pub struct ServerFacts {
     pub accounts: Source<Vec<Account>>,
     /// Other people's sessions, with how they are connected.
     pub sessions: Source<Vec<OtherSession>>,
+    /// Where [`Self::sessions`] could not be read: those of the process list, which does not tell
+    /// how they are connected.
+    #[serde(default)]
+    pub processes: Vec<OtherSession>,
+    /// What was not seen of accounts and sessions, each with the privilege that would show it.
+    #[serde(default)]
+    pub unseen: Vec<String>,
+    /// The servers that this one replicates from, as host and port.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 impl ServerFacts {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::facts::{
     Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, LogPlace,
-    Origin, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target,
-    Transport, Version,
+    More, Origin, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
+    Target, Transport, Version,
 };
 use crate::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use crate::x509::chain::VerifyFault;
@@ -65,7 +65,13 @@ pub fn set_option(facts: &mut Facts, name: &str, value: &str) {
 
 pub fn account(user: &str, host: &str, require: Require) -> Account {
     let name = AccountName::new(user, host);
-    Account { name, require, plugin: "mysql_native_password".into(), locked: false }
+    Account {
+        name,
+        require,
+        plugin: "mysql_native_password".into(),
+        locked: false,
+        more: More::default(),
+    }
 }
 
 /// What OpenSSL says when a chain ends before its CA.
@@ -146,6 +152,9 @@ fn build() -> Facts {
             status: BTreeMap::new(),
             accounts: Source::Read(vec![account("app", "%", Require::X509)]),
             sessions: Source::Read(Vec::new()),
+            processes: Vec::new(),
+            unseen: Vec::new(),
+            sources: Vec::new(),
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),

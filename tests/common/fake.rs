@@ -10,9 +10,9 @@ use mytls::ca::{Catalog, Entry, Kind, Revoked};
 use mytls::checklist::{Examination, Outcome};
 use mytls::facts::gather::{Cancel, Progress, ProgressState};
 use mytls::facts::{
-    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, Origin, OtherSession,
-    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
-    UnreadKind, Version,
+    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, More, Origin,
+    OtherSession, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
+    Target, Transport, UnreadKind, Version,
 };
 use mytls::prove::{self, Corrected, Mismatch, Part};
 use mytls::remedy::{Action, Effect, Remedy};
@@ -664,12 +664,14 @@ fn server(does: &Does) -> ServerFacts {
         require,
         plugin: "mysql_native_password".into(),
         locked,
+        more: More::default(),
     };
     let session = |id, user: &str, kind: &str| OtherSession {
         id,
         user: user.into(),
         host: "10.0.3.7".into(),
         connection_type: kind.into(),
+        command: "Sleep".into(),
     };
     let have_ssl = if does.key_matches { "YES" } else { "DISABLED" };
     ServerFacts {
@@ -695,6 +697,9 @@ fn server(does: &Does) -> ServerFacts {
             account("mariadb.sys", "localhost", Require::None, true),
         ]),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
+        processes: Vec::new(),
+        unseen: Vec::new(),
+        sources: Vec::new(),
     }
 }
 
