@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::printable::printable_lines;
 
 mod account_login;
+mod accounts;
 mod ca;
 mod check;
 mod explain;
@@ -15,6 +16,7 @@ mod grant;
 mod prove;
 mod sandbox;
 mod target;
+mod undo;
 mod why_denied;
 mod wizard;
 
@@ -59,6 +61,10 @@ enum Command {
     Rules(explain::RulesArgs),
     /// Print the statement that makes accounts need their certificate
     Grant(grant::GrantArgs),
+    /// List accounts and what they require, or make them require something else
+    Accounts(accounts::AccountsArgs),
+    /// Take back the last change, or one of those before
+    Undo(undo::UndoArgs),
     /// Prove that accounts need their certificate
     Prove(prove::ProveArgs),
     /// Say why an account cannot log in
@@ -115,6 +121,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Grant(args)) => grant::run(&args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::WhyDenied(args)) => why_denied::run(&args),
+        Some(Command::Accounts(args)) => accounts::run(&args),
+        Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),

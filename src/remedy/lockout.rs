@@ -188,7 +188,7 @@ impl<'a> Accounts<'a> {
 /// where the first wildcard stands; any host last; of the same host, a named user first.
 ///
 /// Source: `get_sort` of both families' servers, the manual's "Access Control, Stage 1".
-fn rank(name: &AccountName) -> (usize, u8, bool) {
+pub fn rank(name: &AccountName) -> (usize, u8, bool) {
     let wild = name.host.bytes().position(|byte| matches!(byte, b'%' | b'_'));
     let host = match wild {
         _ if name.host.is_empty() => 0,

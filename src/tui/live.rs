@@ -42,8 +42,7 @@ impl Live {
     /// Enters a change in the journal, where one is kept.
     fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
         let Some(file) = &self.journal else { return };
-        let at = time::OffsetDateTime::now_utc().unix_timestamp();
-        let entry = journal::Entry { at, target: target.display(), applied: applied.clone() };
+        let entry = journal::Entry::new(target.display(), applied.clone());
         if let Err(error) = journal::append(file, &entry) {
             told(&format!("this change could not be noted in the journal: {error}"));
         }
