@@ -40,11 +40,11 @@ pub fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, AccountsError
     let mut conn = session::open(&target, &route)?;
     let now = super::stored(&mut conn, entry.accounts.iter().map(|change| &change.name))?;
     let (mut before, mut changed, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    let mut changes = Vec::new();
+    let mut back = Vec::new();
     for change in &entry.accounts {
         let name = change.name.clone();
         match standing(change, now.get(&change.name)) {
-            Standing::Applied => changes.push(Change {
+            Standing::Applied => back.push(Change {
                 name,
                 before: change.after.clone(),
                 after: change.before.clone(),
@@ -54,14 +54,14 @@ pub fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, AccountsError
             Standing::Gone => gone.push(name),
         }
     }
-    let (statements, warnings) = super::statements(Dialect::of(server), &mut changes);
-    let orders: Vec<_> = changes
+    let (statements, warnings) = super::statements(Dialect::of(server), &mut back);
+    let orders: Vec<_> = back
         .iter()
         .map(|change| (change.name.clone(), change.after.require().unwrap_or_default()))
         .collect();
     let plan = AccountPlan {
         title: format!("takes back {}: {}", entry.id, entry.applied.title),
-        changes,
+        changes: back,
         unchanged: Vec::new(),
         statements,
         warnings,
