@@ -78,7 +78,7 @@ fn mariadb_lists_what_may_be_seen() {
         ],
         &format!(
             "INSERT INTO mysql.global_priv SELECT '%', CONCAT('many', seq), Priv \
-             FROM seq_1_to_{MANY}, mysql.global_priv WHERE User = 'clerk'"
+             FROM mysql.seq_1_to_{MANY}, mysql.global_priv WHERE User = 'clerk'"
         ),
     );
 }

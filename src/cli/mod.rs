@@ -62,7 +62,7 @@ enum Command {
     /// Print the statement that makes accounts need their certificate
     Grant(grant::GrantArgs),
     /// List accounts and what they require, or make them require something else
-    Accounts(accounts::AccountsArgs),
+    Accounts(Box<accounts::AccountsArgs>),
     /// Take back the last change, or one of those before
     Undo(undo::UndoArgs),
     /// Prove that accounts need their certificate

@@ -26,6 +26,7 @@ use crate::printable::{printable, printable_lines};
     Exit status: 0 taken back, or nothing to do; 1 not, or not all; 2 bad usage; 3 the server could\n\
     not be asked."
 )]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
 pub struct UndoArgs {
     /// Which change; without it the last that was not taken back
     #[arg(value_name = "ID")]

@@ -96,12 +96,11 @@ impl Netmask {
     fn of(host: &str) -> Option<Self> {
         let (address, mask) = host.split_once('/')?;
         let address = u32::from(address.parse::<Ipv4Addr>().ok()?);
-        let mask = match mask.parse::<Ipv4Addr>() {
-            Ok(mask) => u32::from(mask),
-            Err(_) => {
-                let bits: u32 = mask.parse().ok().filter(|bits| *bits <= 32)?;
-                u32::MAX.checked_shl(32 - bits).unwrap_or(0)
-            }
+        let mask = if let Ok(mask) = mask.parse::<Ipv4Addr>() {
+            u32::from(mask)
+        } else {
+            let bits: u32 = mask.parse().ok().filter(|bits| *bits <= 32)?;
+            u32::MAX.checked_shl(32 - bits).unwrap_or(0)
         };
         Some(Self { address, mask })
     }

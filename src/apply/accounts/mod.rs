@@ -4,7 +4,8 @@
 //! A change that was cut off needs nothing to be resumed: the journal holds what each account had
 //! and was to have, and the server says which of them it has.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mysql::Conn;
@@ -229,7 +230,7 @@ fn shown(raw: &Raw) -> String {
         [("SUBJECT", &raw.subject), ("ISSUER", &raw.issuer), ("CIPHER", &raw.cipher)]
     {
         if !value.is_empty() {
-            text += &format!(" {what} '{}'", printable(value));
+            let _ = write!(text, " {what} '{}'", printable(value));
         }
     }
     if raw.is_hollow() {
@@ -368,7 +369,7 @@ fn stored<'a>(
     conn: &mut Conn,
     names: impl Iterator<Item = &'a AccountName>,
 ) -> Result<std::collections::BTreeMap<AccountName, Raw>, AccountsError> {
-    let names: HashSet<&AccountName> = names.collect();
+    let names: BTreeSet<&AccountName> = names.collect();
     raw::read(conn, &names).map_err(|error| AccountsError::Read { why: session::words(&error) })
 }
 

@@ -1,7 +1,7 @@
 //! An account's clause as it is stored: the four columns that REQUIRE writes, and nothing made of
 //! them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, Row, Value};
@@ -65,7 +65,7 @@ impl Raw {
 /// one whose columns hold bytes that are no UTF-8.
 pub fn read(
     conn: &mut Conn,
-    names: &HashSet<&AccountName>,
+    names: &BTreeSet<&AccountName>,
 ) -> Result<BTreeMap<AccountName, Raw>, mysql::Error> {
     let mut found = BTreeMap::new();
     let rows = conn.query_iter(

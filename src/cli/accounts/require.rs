@@ -70,7 +70,10 @@ pub fn run(args: &RequireArgs) -> Result<ExitCode, Failure> {
     }
     if args.replica.is_empty()
         && wanted.facts.server.read().is_some_and(|server| {
-            server.sessions.read().is_some_and(|all| all.iter().any(|one| one.is_replica()))
+            server
+                .sessions
+                .read()
+                .is_some_and(|all| all.iter().any(crate::facts::OtherSession::is_replica))
         })
     {
         tell(format_args!(
