@@ -179,8 +179,9 @@ impl Matrix {
                 "The server counts {errors} errors towards max_connect_errors for this host."
             );
         }
-        let _ = writeln!(out, "{} connections in {:.2} s.", self.connections, self.seconds);
-        printable_lines(&out)
+        let s = if self.connections == 1 { "" } else { "s" };
+        let _ = writeln!(out, "{} connection{s} in {:.2} s.", self.connections, self.seconds);
+        printable_lines(&out) + "\n"
     }
 
     /// The matrix with what it came to.
