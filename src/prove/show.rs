@@ -157,7 +157,7 @@ impl Matrix {
         }
         let _ = write!(out, "\n{}\n", self.summary());
         if let Some(corrected) = &self.corrected {
-            let _ = write!(out, "What asks for what the server saw:\n");
+            line(&mut out, format_args!("What asks for what the server saw:"));
             corrected.statement.lines().for_each(|text| line(&mut out, format_args!("  {text}")));
             corrected
                 .warnings
@@ -166,10 +166,10 @@ impl Matrix {
         }
         match (&self.heard_in, &self.unheard) {
             (Some(place), None) => {
-                line(&mut out, format_args!("The server's words are from {place}."))
+                line(&mut out, format_args!("The server's words are from {place}."));
             }
             (_, Some(why)) => {
-                line(&mut out, format_args!("The server's own reasons were not heard: {why}."))
+                line(&mut out, format_args!("The server's own reasons were not heard: {why}."));
             }
             (None, None) => {}
         }
