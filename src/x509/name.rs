@@ -5,13 +5,13 @@ use openssl::nid::Nid;
 use openssl::x509::X509NameRef;
 use serde::{Deserialize, Serialize};
 
-use super::der::{Element, element, elements};
+use super::der::{element, elements};
 use crate::printable::printable;
 
 /// A distinguished name: relative names in the order in which the certificate encodes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Name {
-    /// Each relative name is a SET; more than one attribute in it is rare, and a trap.
+    /// Each relative name is a SET; more than one attribute in it, or none, is rare, and a trap.
     pub rdns: Vec<Vec<Attribute>>,
 }
 
@@ -25,14 +25,11 @@ pub struct Attribute {
     pub value: Vec<u8>,
     /// The value as text, decoded from its string type; for people, not for comparing.
     pub text: String,
-    /// Whether it is a GeneralString, of which OpenSSL does not always look at every byte.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub general: bool,
 }
 
 impl Name {
     pub fn from_openssl(name: &X509NameRef) -> Self {
-        let attributes = name.entries().map(|entry| {
+        let mut attributes = name.entries().map(|entry| {
             let object = entry.object();
             let key = match object.nid() {
                 Nid::UNDEF => dotted(object),
@@ -41,35 +38,24 @@ impl Name {
             let value = entry.data().as_slice().to_vec();
             let text = entry.data().to_string();
             let text = text.unwrap_or_else(|_| String::from_utf8_lossy(&value).into_owned());
-            Attribute { key, value, text, general: false }
+            Attribute { key, value, text }
         });
-        // Only the encoding says which attributes share a SET, and of which string type they are. A
-        // name that OpenSSL parsed cannot fail to encode; should it ever, every attribute stands alone,
-        // as nearly always.
-        let sets = name.to_der().ok().and_then(|der| string_types(&der)).unwrap_or_default();
-        let mut sets = sets.into_iter();
-        let mut types = Vec::new().into_iter();
-        let mut rdns: Vec<Vec<Attribute>> = Vec::new();
-        for mut attribute in attributes {
-            let string_type = types.next().or_else(|| {
-                rdns.push(Vec::new());
-                types = sets.next().unwrap_or_default().into_iter();
-                types.next()
-            });
-            attribute.general = string_type == Some(GENERAL_STRING);
-            if let Some(rdn) = rdns.last_mut() {
-                rdn.push(attribute);
-            }
-        }
+        // Only the encoding says which attributes share a SET. A name that OpenSSL parsed cannot
+        // fail to encode; should it ever, every attribute stands alone, as nearly always.
+        let sizes = name.to_der().ok().and_then(|der| set_sizes(&der)).unwrap_or_default();
+        let mut rdns: Vec<Vec<Attribute>> =
+            sizes.into_iter().map(|size| attributes.by_ref().take(size).collect()).collect();
+        rdns.extend(attributes.map(|attribute| vec![attribute]));
         Self { rdns }
     }
 
     /// For people: `CN=db1.example, O=Example`, made printable. Never for comparing.
     pub fn display(&self) -> String {
-        if self.rdns.is_empty() {
+        let filled = || self.rdns.iter().filter(|rdn| !rdn.is_empty());
+        if filled().next().is_none() {
             return "(empty name)".to_owned();
         }
-        let rdns = self.rdns.iter().map(|rdn| {
+        let rdns = filled().map(|rdn| {
             let attributes = rdn.iter().map(|a| format!("{}={}", a.key, printable(&a.text)));
             attributes.collect::<Vec<_>>().join("+")
         });
@@ -89,14 +75,10 @@ fn dotted(object: &Asn1ObjectRef) -> String {
     text.strip_suffix("...").map_or_else(|| text.clone(), str::to_owned)
 }
 
-const GENERAL_STRING: u8 = 0x1b;
-
-/// The string types of the attributes in each SET of a DER-encoded name that is not empty.
-fn string_types(name: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let string_type = |attribute: Element| elements(attribute.value).last().map_or(0, |e| e.tag);
-    let sets =
-        elements(element(name)?.value).map(|set| elements(set.value).map(string_type).collect());
-    Some(sets.filter(|set: &Vec<u8>| !set.is_empty()).collect())
+/// How many attributes each SET of a DER-encoded name holds.
+fn set_sizes(name: &[u8]) -> Option<Vec<usize>> {
+    let sets = elements(element(name)?.value);
+    Some(sets.map(|set| elements(set.value).count()).collect())
 }
 
 /// Bytes as lower-case hexadecimal in saved facts.
@@ -194,12 +176,11 @@ mod tests {
             0x30, 0x18, 0x31, 0x16, 0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, b'a',
             0x30, 0x0a, 0x06, 0x03, 0x55, 0x04, 0x0b, 0x0c, 0x03, b'b', b'b', b'b',
         ];
-        assert_eq!(string_types(der), Some(vec![vec![0x0c, 0x0c]]));
+        assert_eq!(set_sizes(der), Some(vec![2]));
         let attribute = |key: &str, value: &str| Attribute {
             key: key.into(),
             value: value.as_bytes().to_vec(),
             text: value.into(),
-            general: false,
         };
         let name = Name { rdns: vec![vec![attribute("CN", "a"), attribute("OU", "bbb")]] };
         assert_eq!(name.oneline(OneLine::OpenSsl3), "/CN=a+OU=bbb");

@@ -5,6 +5,7 @@
 //! `sql/auth/sql_authentication.cc`, MariaDB `sql/sql_acl.cc`). The libraries differ, so the form
 //! is asked for by [`OneLine`].
 
+use openssl::asn1::Asn1Object;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -42,9 +43,13 @@ pub enum Unwritable {
     )]
     Nul,
     #[error(
-        "yaSSL gives up on a name with several attributes in one relative name (OU=…+CN=…), and closes the connection: use a certificate without them"
+        "yaSSL gives up on a name with an empty relative name in it, and closes the connection: use a certificate without one"
     )]
-    MultiValued,
+    EmptyPart,
+    #[error(
+        "yaSSL compares the bytes of the name as they are, and a carriage return before a line feed does not get through the mysql client: use a certificate without them"
+    )]
+    LineEnd,
     #[error(
         "yaSSL compares the bytes of the name as they are, and these are no UTF-8, which a statement cannot carry: use a certificate whose name is a UTF8String or PrintableString"
     )]
@@ -95,16 +100,19 @@ impl Name {
                 text => Ok(text),
             };
         }
-        if self.rdns.iter().any(|rdn| rdn.len() > 1) {
-            return Err(Unwritable::MultiValued);
+        if self.rdns.iter().any(Vec::is_empty) {
+            return Err(Unwritable::EmptyPart);
+        }
+        let bytes = self.encoded_length();
+        if bytes > YASSL_LONGEST {
+            return Err(Unwritable::TooLong { bytes, most: YASSL_LONGEST, who: "yaSSL" });
         }
         let whole = self.yassl_whole();
-        if whole.len() > YASSL_LONGEST {
-            let (bytes, most) = (whole.len(), YASSL_LONGEST);
-            return Err(Unwritable::TooLong { bytes, most, who: "yaSSL" });
-        }
         if whole.contains(&0) {
             return Err(Unwritable::Nul);
+        }
+        if whole.windows(2).any(|two| two == b"\r\n") {
+            return Err(Unwritable::LineEnd);
         }
         match String::from_utf8(whole) {
             Ok(text) if text.is_empty() => Err(Unwritable::NothingLeft),
@@ -134,7 +142,8 @@ impl Name {
             OneLine::YaSsl => b"/",
         };
         let mut values = self.rdns.iter().flatten().map(|attribute| &attribute.value);
-        values.any(|value| value.iter().any(|byte| marks.contains(byte)))
+        let joined = library != OneLine::OpenSsl3 && self.rdns.iter().any(|rdn| rdn.len() > 1);
+        joined || values.any(|value| value.iter().any(|byte| marks.contains(byte)))
     }
 
     /// Whether the two TLS library generations write this name differently, so that an account
@@ -143,7 +152,8 @@ impl Name {
         self.oneline(OneLine::OpenSsl3) != self.oneline(OneLine::OpenSsl1)
     }
 
-    /// `X509_NAME_oneline`, `crypto/x509/x509_obj.c`; the escapes came with OpenSSL 3.0.0.
+    /// `X509_NAME_oneline`, `crypto/x509/x509_obj.c`; the escapes came with OpenSSL 3.0.0. What it does to a
+    /// GeneralString is left out: OpenSSL reads no certificate with one in a name (B_ASN1_PRINTABLE).
     fn openssl(&self, three: bool) -> String {
         const HEX: [u8; 16] = *b"0123456789ABCDEF";
         let mut out = String::with_capacity(64);
@@ -152,7 +162,7 @@ impl Name {
                 out.push(if three && i > 0 { '+' } else { '/' });
                 out.push_str(&attribute.key);
                 out.push('=');
-                for byte in attribute.looked_at() {
+                for &byte in &attribute.value {
                     match byte {
                         b'/' | b'+' if three => out.extend(['\\', char::from(byte)]),
                         b' '..=b'~' => out.push(char::from(byte)),
@@ -166,6 +176,20 @@ impl Name {
             }
         }
         out
+    }
+
+    /// How long the name is as DER, its own tag and length not counted.
+    fn encoded_length(&self) -> usize {
+        let element = |content: usize| match content {
+            0..0x80 => 2 + content,
+            0x80..0x100 => 3 + content,
+            _ => 4 + content,
+        };
+        let attribute = |attribute: &Attribute| {
+            let id = Asn1Object::from_str(&attribute.key).map_or(0, |id| id.as_slice().len());
+            element(element(id) + element(attribute.value.len()))
+        };
+        self.rdns.iter().map(|rdn| element(rdn.iter().map(attribute).sum())).sum()
     }
 
     /// As it is compared: as a string of C, which ends at the first NUL, whatever stands behind it.
@@ -190,7 +214,8 @@ impl Name {
     }
 }
 
-/// The most that yaSSL's decoder keeps of a name, its closing NUL not counted (`ASN_NAME_MAX`).
+/// The longest name that yaSSL's decoder takes, as DER (below `ASN_NAME_MAX`); of a longer one the
+/// handshake fails, whatever of it would be kept.
 const YASSL_LONGEST: usize = 511;
 
 /// What yaSSL calls an attribute; `None` when it leaves it out.
@@ -205,25 +230,13 @@ fn yassl_key(key: &str) -> Option<&str> {
     }
 }
 
-impl Attribute {
-    /// The bytes that OpenSSL looks at: of a GeneralString that reads as four bytes a character, the
-    /// last of each.
-    fn looked_at(&self) -> impl Iterator<Item = u8> {
-        let value = &self.value;
-        let wide = self.general
-            && value.len() % 4 == 0
-            && value.iter().enumerate().all(|(at, byte)| at % 4 == 3 || *byte == 0);
-        value.iter().enumerate().filter(move |(at, _)| !wide || at % 4 == 3).map(|(_, byte)| *byte)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn attribute(key: &str, value: &[u8]) -> Attribute {
         let text = String::from_utf8_lossy(value).into_owned();
-        Attribute { key: key.into(), value: value.to_vec(), text, general: false }
+        Attribute { key: key.into(), value: value.to_vec(), text }
     }
 
     fn name(parts: &[(&str, &[u8])]) -> Name {
@@ -246,9 +259,15 @@ mod tests {
         assert_eq!(of(&name(&[("CN", b"\0J")])), Err(Unwritable::Nul));
         assert_eq!(of(&name(&[("CN", b"Jos\xE9")])), Err(Unwritable::NotUtf8));
         let multi = Name { rdns: vec![vec![attribute("CN", b"a"), attribute("OU", b"b")]] };
-        assert_eq!(of(&multi), Err(Unwritable::MultiValued));
-        assert_eq!(of(&name(&[("CN", &[b'x'; 507])])).unwrap().len(), 511);
-        let long = of(&name(&[("CN", &[b'x'; 508])]));
+        assert_eq!(of(&multi).unwrap(), "/CN=a/OU=b");
+        let empty = Name { rdns: vec![vec![attribute("CN", b"a")], Vec::new()] };
+        assert_eq!(of(&empty), Err(Unwritable::EmptyPart));
+        assert_eq!(of(&name(&[("CN", b"a\r\nb")])), Err(Unwritable::LineEnd));
+        // what is not compared counts as well
+        let dropped = name(&[("DC", &[b'x'; 300]), ("CN", &[b'x'; 200])]);
+        assert!(matches!(of(&dropped), Err(Unwritable::TooLong { .. })));
+        assert_eq!(of(&name(&[("CN", &[b'x'; 494])])).unwrap().len(), 498);
+        let long = of(&name(&[("CN", &[b'x'; 495])]));
         assert!(matches!(long, Err(Unwritable::TooLong { bytes: 512, .. })), "{long:?}");
         assert_eq!(of(&name(&[("CN", "Jörg".as_bytes())])).unwrap(), "/CN=Jörg");
     }
@@ -273,16 +292,5 @@ mod tests {
         assert_eq!(twins(br"a\xC3"), [true, true, false]);
         assert_eq!(twins(b"a/O=b"), [false, true, true]);
         assert_eq!(twins("Jörg".as_bytes()), [false; 3]);
-    }
-
-    #[test]
-    fn of_a_wide_general_string_openssl_sees_every_fourth_byte() {
-        let general = |value: &[u8]| {
-            let attribute = Attribute { general: true, ..attribute("CN", value) };
-            Name { rdns: vec![vec![attribute]] }.oneline(OneLine::OpenSsl3)
-        };
-        assert_eq!(general(b"\0\0\0a\0\0\0\xE9"), r"/CN=a\xE9");
-        assert_eq!(general(b"\0\0\0a\0\0\0"), r"/CN=\x00\x00\x00a\x00\x00\x00");
-        assert_eq!(general(b"abcd"), "/CN=abcd");
     }
 }

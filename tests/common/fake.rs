@@ -745,12 +745,8 @@ fn certificate(name: &str, issuer: &str, id: &str) -> Certificate {
 }
 
 fn common_name(name: &str) -> Name {
-    let attribute = Attribute {
-        key: "CN".into(),
-        value: name.as_bytes().to_vec(),
-        text: name.into(),
-        general: false,
-    };
+    let attribute =
+        Attribute { key: "CN".into(), value: name.as_bytes().to_vec(), text: name.into() };
     Name { rdns: vec![vec![attribute]] }
 }
 

@@ -93,14 +93,17 @@ impl Dialect {
 
     pub(super) fn written_as(self, name: &Name, names: OneLine) -> Result<String, Unwritable> {
         let text = name.comparable(names)?;
-        let column = match self.flavor {
-            Flavor::MySql => true,
-            Flavor::MariaDb => self.version < Version(10, 4, 0),
+        // Each takes the statement and holds to it, and from its next start on, or FLUSH PRIVILEGES,
+        // compares what is left of it (measured on MySQL 9.7, MariaDB 10.11 and 11.8).
+        let json = self.flavor == Flavor::MariaDb && self.version >= Version(10, 4, 0);
+        let (bytes, most, who) = if json {
+            let doubled = text.bytes().filter(|byte| matches!(byte, b'\\' | b'"')).count();
+            (text.len() + doubled, JSON, "mysql.global_priv, where \\ and \" count twice,")
+        } else {
+            (text.len(), COLUMN, "the column of mysql.user")
         };
-        if column && text.len() > COLUMN {
-            // it takes the statement, and from its next start on compares what is left
-            let (bytes, who) = (text.len(), "the column x509_subject of mysql.user");
-            return Err(Unwritable::TooLong { bytes, most: COLUMN, who });
+        if bytes > most {
+            return Err(Unwritable::TooLong { bytes, most, who });
         }
         Ok(text)
     }
@@ -170,8 +173,10 @@ impl Dialect {
     }
 }
 
-/// The size of a BLOB: what is longer is cut when accounts are read from the table.
+/// The size of a BLOB.
 const COLUMN: usize = 65_535;
+/// What MariaDB reads of a string in `mysql.global_priv`, as it stands in the JSON.
+const JSON: usize = 1024;
 /// The first MySQL of the 5.7 series that is never built with yaSSL.
 const LAST_YASSL: Version = Version(5, 7, 28);
 
@@ -182,9 +187,8 @@ fn likeliest(flavor: Flavor, version: Version) -> OneLine {
         // those of Oracle: 8.0 has a status variable that tells from the very release on with
         // which OpenSSL 3 came, 8.0.30
         Flavor::MySql if version < Version(8, 0, 30) => OneLine::OpenSsl1,
-        Flavor::MySql => OneLine::OpenSsl3,
         Flavor::MariaDb if version < Version(10, 6, 0) => OneLine::OpenSsl1,
-        Flavor::MariaDb => OneLine::OpenSsl3,
+        Flavor::MySql | Flavor::MariaDb => OneLine::OpenSsl3,
     }
 }
 
@@ -301,14 +305,28 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_column_would_cut_is_refused() {
-        let mut builder = openssl::x509::X509NameBuilder::new().unwrap();
-        for _ in 0..2_000 {
-            builder.append_entry_by_text("OU", "123456789012345678901234567890").unwrap();
-        }
-        let name = Name::from_openssl(&builder.build());
-        let of = |flavor, version| Dialect::new(flavor, version, Some("OpenSSL 3")).written(&name);
-        assert!(matches!(of(Flavor::MySql, Version(9, 7, 4)), Err(Unwritable::TooLong { .. })));
-        assert!(of(Flavor::MariaDb, Version(10, 11, 19)).is_ok());
+    fn a_name_that_the_server_would_cut_at_its_next_start_is_refused() {
+        let written = |flavor, version, value: &str| {
+            let mut builder = openssl::x509::X509NameBuilder::new().unwrap();
+            for part in value.as_bytes().chunks(30) {
+                let part = std::str::from_utf8(part).unwrap();
+                builder.append_entry_by_text("CN", part).unwrap();
+            }
+            let name = Name::from_openssl(&builder.build());
+            Dialect::new(flavor, version, Some("OpenSSL 3")).written(&name)
+        };
+        // each 30 bytes come to 34
+        let too_long = |flavor, version, value: &str| {
+            let written = written(flavor, version, value);
+            matches!(written, Err(Unwritable::TooLong { .. }))
+        };
+        let mariadb = |value: &str| too_long(Flavor::MariaDb, Version(10, 11, 19), value);
+        assert!(!mariadb(&"x".repeat(900)) && mariadb(&"x".repeat(930)));
+        assert!(!mariadb(&r"\".repeat(450)) && mariadb(&r"\".repeat(510)));
+        let old = |value: &str| too_long(Flavor::MySql, Version(9, 7, 4), value);
+        assert!(!old(&"x".repeat(57_000)) && old(&"x".repeat(58_000)));
+        assert!(!too_long(Flavor::MariaDb, Version(10, 3, 39), &"x".repeat(57_000)));
+        let said = written(Flavor::MariaDb, Version(12, 1, 2), &"x".repeat(2000)).unwrap_err();
+        assert!(said.to_string().contains("takes 1024"), "{said}");
     }
 }
