@@ -309,6 +309,7 @@ impl Lab {
         Client::Shows(file, self.server.dir().join("client/app-key.pem"))
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn lockouts(&self) -> Vec<Lockout> {
         let store = Store::open(&self.server.sandbox.target().ca_dir.unwrap()).unwrap();
         let issuing = store.authority();
