@@ -19,6 +19,8 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 #[path = "figures/pairs.rs"]
 mod pairs;
+#[path = "figures/statements.rs"]
+mod statements;
 
 const RUNS: usize = 15;
 /// Memory hardly differs from one run to the next.
@@ -72,6 +74,7 @@ fn main() {
     );
 
     pairs::measure();
+    statements::measure();
 
     let mut memory = [const { Vec::new() }; 4];
     for _ in 0..MEMORY_RUNS {

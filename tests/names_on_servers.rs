@@ -148,13 +148,14 @@ impl Shop {
             .collect();
         // those that ask need the account
         let asked: Vec<usize> = (0..pairs.len()).step_by(10).collect();
-        let sql: String = asked.iter().map(|at| format!("CREATE USER {};", account(*at))).collect();
-        self.server.sql(&sql).unwrap();
+        let sql: Vec<String> =
+            asked.iter().map(|at| format!("CREATE USER {}", account(*at))).collect();
+        self.server.sql(&sql.join(";")).unwrap();
         side_by_side(&files, |file| {
             let at: usize = file.file_stem().unwrap().to_str().unwrap().parse().unwrap();
             let (user, cert) = (account(at), file.to_str().unwrap());
             let library = if self.library() == OneLine::YaSsl { "yassl" } else { "openssl-3" };
-            let output = if at % 10 == 0 {
+            let output = if at.is_multiple_of(10) {
                 self.server.mytls("grant", &["--cert", cert, "--user", &user])
             } else {
                 let server = ["--dialect", self.series.name(), "--tls-library", library];
@@ -170,8 +171,8 @@ impl Shop {
 
     fn create_accounts(&self, written: &[Statement]) {
         let missing = (0..written.len()).filter(|at| at % 10 != 0);
-        let sql: String = missing.map(|at| format!("CREATE USER {};\n", account(at))).collect();
-        self.pipe(&sql, "utf8mb4");
+        let sql: Vec<String> = missing.map(|at| format!("CREATE USER {};", account(at))).collect();
+        self.pipe(&sql.join("\n"), "utf8mb4");
     }
 
     fn apply(&self, written: &[Statement]) {

@@ -39,13 +39,12 @@ fn names_arrive_byte_for_byte_and_replication_goes_on() {
         let servers = side_by_side(&[1, 2], |id| {
             let server = program.start(&Fault::named("none").unwrap()).unwrap();
             let file = server.dir().join("my.cnf");
-            let mut text =
-                fs::read_to_string(&file).unwrap().replace("loose_disable_log_bin\n", "");
-            text += &format!("server_id = {id}\nlog_bin = bin\n");
-            if program.series == Series::MySql97 {
-                text += "gtid_mode = ON\nenforce_gtid_consistency = ON\n";
-            }
-            fs::write(&file, text).unwrap();
+            let text = fs::read_to_string(&file).unwrap().replace("loose_disable_log_bin\n", "");
+            let gtid = match program.series {
+                Series::MySql97 => "gtid_mode = ON\nenforce_gtid_consistency = ON\n",
+                _ => "",
+            };
+            fs::write(&file, format!("{text}server_id = {id}\nlog_bin = bin\n{gtid}")).unwrap();
             server.sandbox.restart().unwrap();
             server
         });

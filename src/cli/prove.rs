@@ -68,7 +68,7 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let known = accounts(&facts)?;
     let mut matrices = Vec::new();
-    let mut witness = Witness::open(&facts, Plan::session_of(&facts));
+    let mut witness = Witness::open(&facts, Plan::session_of(&facts).as_ref());
     for (name, (identity, ca)) in args.accounts.iter().zip(identities) {
         let account = known.iter().find(|account| account.name == *name).ok_or_else(|| {
             Failure::not_examined(format!("there is no account {name}{}", like(known, name)))

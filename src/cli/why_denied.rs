@@ -61,7 +61,7 @@ pub fn run(args: &WhyDeniedArgs) -> Result<ExitCode, Failure> {
     };
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let endpoint = Endpoint { bind: args.login.bind_address, ..endpoint(&facts) };
-    let mut witness = Witness::open(&facts, Plan::session_of(&facts));
+    let mut witness = Witness::open(&facts, Plan::session_of(&facts).as_ref());
     let attempt = why::try_login(&facts, &who, &endpoint, &mut witness);
     drop(witness);
     let attempt = attempt.map_err(Failure::not_examined)?;

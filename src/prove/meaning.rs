@@ -5,7 +5,7 @@
 //! where the password was right, and a certificate with which nothing is wrong leaves the password.
 
 use super::log::{Line, Mismatch};
-use super::{ACCESS_DENIED, Case, Happened, Reason, Subject, Witness};
+use super::{ACCESS_DENIED, Case, Happened, INSECURE_TRANSPORT, Reason, Subject, Witness};
 use crate::facts::Require;
 use crate::wire::Trace;
 
@@ -32,6 +32,9 @@ pub(super) fn reason(
         Happened::HandshakeRefused { reason } => in_the_handshake(reason, &lines),
         Happened::Refused { code: ACCESS_DENIED, .. } => {
             blame(Shown::of(case), subject.require, heard)
+        }
+        Happened::Refused { code: INSECURE_TRANSPORT, .. } => {
+            "the server takes no connection without TLS, whatever the account says".to_owned()
         }
         _ => String::new(),
     };
@@ -104,12 +107,11 @@ fn is_short(shown: Shown, require: &Require) -> bool {
     match require {
         Require::None => false,
         Require::Ssl => shown == Shown::Nothing,
-        Require::X509 => shown != Shown::Certificate,
         // MariaDB lets in without a certificate where a cipher alone is asked for
         Require::Specified { subject, issuer, .. } if subject.is_empty() && issuer.is_empty() => {
             shown == Shown::Nothing
         }
-        Require::Specified { .. } => shown != Shown::Certificate,
+        Require::X509 | Require::Specified { .. } => shown != Shown::Certificate,
     }
 }
 

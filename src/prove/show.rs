@@ -157,7 +157,7 @@ impl Matrix {
         }
         let _ = write!(out, "\n{}\n", self.summary());
         if let Some(corrected) = &self.corrected {
-            let _ = write!(out, "What asks for what the server saw:\n");
+            line(&mut out, format_args!("What asks for what the server saw:"));
             corrected.statement.lines().for_each(|text| line(&mut out, format_args!("  {text}")));
             corrected
                 .warnings
@@ -166,10 +166,10 @@ impl Matrix {
         }
         match (&self.heard_in, &self.unheard) {
             (Some(place), None) => {
-                line(&mut out, format_args!("The server's words are from {place}."))
+                line(&mut out, format_args!("The server's words are from {place}."));
             }
             (_, Some(why)) => {
-                line(&mut out, format_args!("The server's own reasons were not heard: {why}."))
+                line(&mut out, format_args!("The server's own reasons were not heard: {why}."));
             }
             (None, None) => {}
         }
@@ -179,8 +179,9 @@ impl Matrix {
                 "The server counts {errors} errors towards max_connect_errors for this host."
             );
         }
-        let _ = writeln!(out, "{} connections in {:.2} s.", self.connections, self.seconds);
-        printable_lines(&out)
+        let s = if self.connections == 1 { "" } else { "s" };
+        let _ = writeln!(out, "{} connection{s} in {:.2} s.", self.connections, self.seconds);
+        printable_lines(&out) + "\n"
     }
 
     /// The matrix with what it came to.

@@ -54,13 +54,12 @@ enum Ear {
 impl Witness {
     /// Finds the best place to listen, and makes the server say why it refuses where it would not.
     /// `way` leads to the server as an administrator; without one, only nothing is heard.
-    pub fn open(facts: &Facts, way: Option<(Target, Route)>) -> Self {
+    pub fn open(facts: &Facts, way: Option<&(Target, Route)>) -> Self {
         let Some(server) = facts.server.read() else {
             return Self::deaf("nobody is logged in who could read the server's log");
         };
-        let mut session =
-            way.as_ref().and_then(|(target, route)| session::open(target, route).ok());
-        let louder = session.as_mut().zip(way.as_ref());
+        let mut session = way.and_then(|(target, route)| session::open(target, route).ok());
+        let louder = session.as_mut().zip(way);
         let louder = louder.map_or(Ok(None), |(session, way)| Louder::set(session, server, way));
         let (louder, too_quiet) = match louder {
             Ok(louder) => (louder, None),

@@ -263,3 +263,113 @@ pub fn recommended(trusted: Trusted) -> (Level, &'static str) {
     };
     (Level::SubjectAndIssuer, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Version;
+    use crate::rules::testing;
+    use crate::x509::testing as pki;
+
+    fn certificate() -> Certificate {
+        Certificate::from_openssl(&pki::root("Own CA").issue_server("app").certificate)
+    }
+
+    fn dialect(flavor: Flavor) -> Dialect {
+        Dialect::new(flavor, Version(10, 11, 19), Some("OpenSSL 3.0.19"))
+    }
+
+    fn require(level: Level, flavor: Flavor, cipher: Option<&str>) -> Result<Require, Refused> {
+        let cipher = cipher.map(|name| Cipher::parse(name).unwrap());
+        level.require(dialect(flavor), Some(&certificate()), cipher.as_ref())
+    }
+
+    fn specified(subject: &str, issuer: &str, cipher: &str) -> Require {
+        let [subject, issuer, cipher] = [subject, issuer, cipher].map(str::to_owned);
+        Require::Specified { subject, issuer, cipher }
+    }
+
+    #[test]
+    fn each_level_asks_for_what_it_says() {
+        let of = |level| require(level, Flavor::MariaDb, None);
+        assert_eq!(of(Level::None), Ok(Require::None));
+        assert_eq!(of(Level::Ssl), Ok(Require::Ssl));
+        assert_eq!(of(Level::X509), Ok(Require::X509));
+        assert_eq!(of(Level::Issuer), Ok(specified("", "/CN=Own CA", "")));
+        assert_eq!(of(Level::SubjectAndIssuer), Ok(specified("/CN=app", "/CN=Own CA", "")));
+        let without = Level::Issuer.require(dialect(Flavor::MariaDb), None, None);
+        assert_eq!(without, Err(Refused::NoCertificate));
+    }
+
+    #[test]
+    fn a_cipher_comes_on_top_where_the_server_can_say_both() {
+        let name = "TLS_AES_256_GCM_SHA384";
+        let of = |level, flavor| require(level, flavor, Some(name));
+        assert_eq!(of(Level::Issuer, Flavor::MariaDb), Ok(specified("", "/CN=Own CA", name)));
+        assert_eq!(of(Level::Ssl, Flavor::MariaDb), Ok(specified("", "", name)));
+        assert_eq!(of(Level::X509, Flavor::MariaDb), Err(Refused::CipherOfX509));
+        // there CIPHER alone asks for a certificate as well
+        assert_eq!(of(Level::X509, Flavor::MySql), Ok(specified("", "", name)));
+        assert_eq!(of(Level::None, Flavor::MySql), Err(Refused::CipherOfNone));
+    }
+
+    #[test]
+    fn a_name_that_means_anyone_is_refused_with_the_part_it_is_of() {
+        let mut nobody = certificate();
+        nobody.subject = Name::default();
+        let of = |level: Level| level.require(dialect(Flavor::MySql), Some(&nobody), None);
+        let said = of(Level::SubjectAndIssuer).unwrap_err().to_string();
+        assert!(said.contains("the subject") && said.contains("means anyone"), "{said}");
+        assert!(of(Level::Issuer).is_ok());
+    }
+
+    #[test]
+    fn x509_alone_is_refused_where_a_public_ca_is_trusted() {
+        for trusted in [Trusted::System, Trusted::Public] {
+            let said = Level::X509.check(trusted).unwrap_err().to_string();
+            assert!(said.contains("anybody") && said.contains("SUBJECT and ISSUER"), "{said}");
+            assert!(Level::Issuer.leaves_open(trusted, false).contains("anybody can have one"));
+            assert_eq!(recommended(trusted).0, Level::SubjectAndIssuer);
+        }
+        for trusted in [Trusted::Own, Trusted::Unknown] {
+            assert_eq!(Level::X509.check(trusted), Ok(()));
+        }
+        assert_eq!(Level::SubjectAndIssuer.check(Trusted::System), Ok(()));
+    }
+
+    #[test]
+    fn whom_a_server_trusts_follows_from_its_files_or_its_own_word() {
+        let mut facts = testing::with_server(|server| {
+            server.variables.insert("ssl_ca".into(), String::new());
+            server.variables.insert("ssl_capath".into(), String::new());
+        });
+        assert_eq!(Trusted::of(&facts), Trusted::Own, "its file could be read");
+        let files = match &mut facts.files {
+            crate::facts::Source::Read(files) => files,
+            crate::facts::Source::Unread(_) => panic!(),
+        };
+        files.public_cas = vec![0];
+        assert_eq!(Trusted::of(&facts), Trusted::Public);
+        facts.files =
+            crate::facts::Source::unread(crate::facts::UnreadKind::NotAsked, "elsewhere", "");
+        assert_eq!(Trusted::of(&facts), Trusted::System);
+    }
+
+    #[test]
+    fn what_a_library_cannot_tell_apart_is_said() {
+        let mut odd = certificate();
+        odd.subject.rdns[0][0].value = b"a/O=b".to_vec();
+        let said = |library| {
+            let dialect = Dialect::new(Flavor::MySql, Version(5, 7, 40), Some(library));
+            Level::SubjectAndIssuer.cautions(dialect, &odd).join("\n")
+        };
+        assert!(said("OpenSSL 1.1").contains("CN=a/O=b, and CN=a with O=b"));
+        assert!(
+            said("OpenSSL 3.0").contains("an upgrade") && !said("OpenSSL 3.0").contains("CN=a")
+        );
+        odd.subject.rdns[0][0].key = "serialNumber".into();
+        let dialect = Dialect::new(Flavor::MySql, Version(5, 6, 24), Some("YaSSL"));
+        let said = Level::SubjectAndIssuer.cautions(dialect, &odd).join("\n");
+        assert!(said.contains("yaSSL does not look at serialNumber"), "{said}");
+    }
+}

@@ -67,7 +67,7 @@ pub fn offer(
     }
     let asks_everybody = server.is_on("require_secure_transport");
     let explain = level.leaves_open(trusted, asks_everybody).to_owned();
-    Ok(Offer { explain, require, written, undo, warnings })
+    Ok(Offer { require, written, undo, explain, warnings })
 }
 
 /// Whether no client gets TLS, so that every REQUIRE would lock its account out.

@@ -236,7 +236,7 @@ impl Engine for Live {
             .map_err(|error| error.to_string())?;
         let ca = signing_ca(&facts.target, &identity);
         let subject = Subject::of(facts, known, Some(password), identity, ca)?;
-        let mut witness = Witness::open(facts, Plan::session_of(facts));
+        let mut witness = Witness::open(facts, Plan::session_of(facts).as_ref());
         let mut told = |row: &Row| told(proof_row(row));
         let matrix = prove::matrix(&subject, &mut witness, &mut told, &|| cancel.is_cancelled());
         Ok(Proof {

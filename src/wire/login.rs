@@ -167,6 +167,14 @@ fn attempt(
                 Err(TlsFault::Broken(Broken::Closed)) if shows_certificate => {
                     return Ok(Attempt::Lost);
                 }
+                // yaSSL takes no certificate that does not verify, and its server then says so with
+                // an error packet (1043) outside TLS
+                Err(TlsFault::Broken(Broken::Tls(why)))
+                    if tls.old_tls && shows_certificate && why == "wrong version number" =>
+                {
+                    let reason = "an error in clear text in the middle of the handshake".to_owned();
+                    return Ok(Attempt::Decided(Outcome::HandshakeRefused { reason }));
+                }
                 Err(TlsFault::Broken(broken)) => {
                     return Err(WireError::broken(broken, at, Stage::Handshake));
                 }

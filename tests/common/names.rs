@@ -208,7 +208,7 @@ fn attribute(chance: &mut Chance) -> Attribute {
     // mostly what is in use, so that yaSSL has something to compare
     let usual = [CN, O, OU, C, ST, L];
     let key = if chance.below(3) > 0 { usual[chance.below(6)] } else { ALL[chance.below(18)] };
-    let text: String = (0..1 + chance.below(6)).map(|_| PIECES[chance.below(40)]).collect();
+    let text: String = (0..=chance.below(6)).map(|_| PIECES[chance.below(40)]).collect();
     let latin = |text: &str| text.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect();
     let ascii = |text: &str| text.bytes().filter(u8::is_ascii).collect();
     let (kind, value): (u8, Vec<u8>) = match chance.below(12) {
@@ -266,12 +266,11 @@ fn encode_attribute((key, kind, value): &Attribute) -> Vec<u8> {
 fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = value.len();
     let mut der = vec![tag];
-    match length {
-        0..0x80 => der.push(u8::try_from(length).unwrap()),
-        _ => {
-            der.push(0x82);
-            der.extend(u16::try_from(length).unwrap().to_be_bytes());
-        }
+    if length < 0x80 {
+        der.push(u8::try_from(length).unwrap());
+    } else {
+        der.push(0x82);
+        der.extend(u16::try_from(length).unwrap().to_be_bytes());
     }
     der.extend_from_slice(value);
     der

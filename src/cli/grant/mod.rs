@@ -146,7 +146,7 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
         let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
         warnings.extend(cipher.cautions(dialect, of_server).map_err(|e| usage(&e))?);
     }
-    let orders = orders::make(args, level, form, &server, certificate, cipher.as_ref())?;
+    let orders = orders::make(args, level, form, &server, certificate.as_ref(), cipher.as_ref())?;
     warnings.extend(orders.warnings.iter().cloned());
     if level != Level::None && args.form != Some(FormArg::Create) {
         warnings.extend(server.refused(orders.accounts(), level));

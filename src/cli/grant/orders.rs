@@ -24,7 +24,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    pub fn iter(&self) -> impl Iterator<Item = Order<'_>> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = Order<'_>> {
         self.list.iter().flat_map(|(accounts, require)| {
             accounts.chunks(TOGETHER).map(move |accounts| (accounts, require))
         })
@@ -84,14 +84,14 @@ pub(super) fn make(
     level: Level,
     form: Form,
     server: &Server,
-    certificate: Option<Certificate>,
+    certificate: Option<&Certificate>,
     cipher: Option<&Cipher>,
 ) -> Result<Orders, Failure> {
-    let mut orders = match (&certificate, &args.target.ca_dir) {
+    let mut orders = match (certificate, &args.target.ca_dir) {
         (None, Some(dir)) if level >= Level::Issuer || args.accounts.is_empty() => {
             of_ca(args, level, form, server, dir, cipher)?
         }
-        _ => of_one(args, level, server, certificate.as_ref(), cipher)?,
+        _ => of_one(args, level, server, certificate, cipher)?,
     };
     for name in orders.accounts() {
         server.dialect.check(name).map_err(|why| Failure::usage(why.to_string()))?;

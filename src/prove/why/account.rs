@@ -124,7 +124,7 @@ impl Case<'_> {
         cause.advise("mytls changes no passwords: ALTER USER … IDENTIFIED BY … sets a new one")
     }
 
-    pub(super) fn tls_not_used(&self, account: &Account) -> Cause {
+    pub(super) fn tls_not_used(account: &Account) -> Cause {
         let what = format!("{} asks for TLS, and the login came without", account.name);
         Cause::new(Kind::TlsNotUsed, what)
             .saw("the account says", format!("REQUIRE {}", account.require.describe()))
@@ -139,7 +139,7 @@ impl Case<'_> {
             .cured(cure::certificate(self.facts, &self.attempt.user))
     }
 
-    pub(super) fn transport(&self) -> Cause {
+    pub(super) fn transport() -> Cause {
         let what = "the server takes no connections without TLS (require_secure_transport)";
         Cause::new(Kind::TransportEnforced, what)
             .advise("let the client use TLS: ssl-mode=REQUIRED (MySQL), ssl (MariaDB)")

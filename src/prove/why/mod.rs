@@ -29,6 +29,7 @@ mod tests;
 
 pub use attempt::{Who, try_login};
 
+#[allow(clippy::struct_excessive_bools, reason = "each is one thing that was or was not so")]
 /// A login that was tried, and what came of it. Texts are printable but for names that servers
 /// compare.
 #[derive(Clone, Debug, PartialEq)]
@@ -267,7 +268,7 @@ impl Case<'_> {
             1226 | 1203 => one(self.limit(code, message)),
             3118 | 4151 => one(self.locked(Kind::Locked)),
             3955 | 4150 => one(self.locked(Kind::LockedByFailures)),
-            3159 => one(self.transport()),
+            3159 => one(Self::transport()),
             1862 | 1820 => one(self.password_expired()),
             1524 => one(self.plugin("its authentication plugin is not loaded in the server")),
             1045 | 1698 => self.access_denied(code, message),
@@ -312,7 +313,7 @@ impl Case<'_> {
         let server = self.facts.server.read();
         let enforced = server.is_some_and(|server| server.is_on("require_secure_transport"));
         if !attempt.tls && enforced && account.require == Require::None {
-            return vec![self.transport()]; // MariaDB 10.11 says 1045 where 11.8 says 3159
+            return vec![Self::transport()]; // MariaDB 10.11 says 1045 where 11.8 says 3159
         }
         let unmet = self.unmet(account);
         let heard = Heard {
@@ -354,7 +355,7 @@ impl Case<'_> {
             }
         };
         if *require != Require::None && shown == Shown::Nothing {
-            return vec![self.tls_not_used(account)];
+            return vec![Self::tls_not_used(account)];
         }
         if needs_certificate && shown != Shown::Certificate {
             return vec![self.certificate_missing(account)];

@@ -29,7 +29,7 @@ impl Denial {
             out += "\nwhat is not known:\n";
             self.open.iter().for_each(|open| line(&mut out, format_args!("  {open}")));
         }
-        printable_lines(&out)
+        printable_lines(&out) + "\n"
     }
 }
 
@@ -60,10 +60,10 @@ impl Cause {
                     Place::DbaHost => "where the CA is kept",
                 };
                 let what = match (action.kind, &action.file) {
-                    (ActionKind::File, Some(file)) => format!("write {}", file.display()),
+                    (ActionKind::File, Some(file)) => format!(" write {}", file.display()),
                     _ => String::new(),
                 };
-                let _ = writeln!(out, "    {place}: {what}");
+                let _ = writeln!(out, "    {place}:{what}");
                 if action.kind != ActionKind::File {
                     action.text.lines().for_each(|text| line(out, format_args!("      {text}")));
                 }

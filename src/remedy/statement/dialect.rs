@@ -187,9 +187,8 @@ fn likeliest(flavor: Flavor, version: Version) -> OneLine {
         // those of Oracle: 8.0 has a status variable that tells from the very release on with
         // which OpenSSL 3 came, 8.0.30
         Flavor::MySql if version < Version(8, 0, 30) => OneLine::OpenSsl1,
-        Flavor::MySql => OneLine::OpenSsl3,
         Flavor::MariaDb if version < Version(10, 6, 0) => OneLine::OpenSsl1,
-        Flavor::MariaDb => OneLine::OpenSsl3,
+        Flavor::MySql | Flavor::MariaDb => OneLine::OpenSsl3,
     }
 }
 

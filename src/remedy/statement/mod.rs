@@ -70,7 +70,7 @@ impl Dialect {
     /// Writes many changes as one script, in their order; see [`Self::require`].
     pub fn script<'a, Orders>(self, orders: Orders, form: Form) -> Written
     where
-        Orders: IntoIterator<Item = Order<'a>> + Clone,
+        Orders: IntoIterator<Item = Order<'a>>,
     {
         let form = if self.forms().contains(&form) { form } else { self.forms()[0] };
         let mut session = Session::default();
@@ -83,7 +83,7 @@ impl Dialect {
         let mut cautions = Cautions::default();
         let mut unlogged = Vec::new();
         let mut statements = vec![String::new()]; // the session's settings, when they are known
-        for (accounts, require) in orders.clone() {
+        for (accounts, require) in orders {
             for name in accounts {
                 session.carries(&name.user);
                 session.carries(&name.host);

@@ -7,7 +7,7 @@ rule! {
     ///
     /// ## What it checks
     /// Where the lines end up: the file of `log_error`, or what the server's process has for its
-    /// standard error when none is set, and whether `log_error_services` names anything that writes.
+    /// standard error when none is set.
     ///
     /// ## Why it matters
     /// Why TLS is off, and which name of a certificate did not fit, is told there and nowhere else: a
@@ -49,14 +49,9 @@ fn judge(facts: &Facts) -> Answer {
 
 fn into_a_file(facts: &Facts, config: &ServerConfig) -> Option<Remedy> {
     let server = facts.server.read()?;
-    let services = server.variables.get("log_error_services").filter(|s| !s.contains("_sink_"));
     let folder = server.variable("datadir")?.trim_end_matches('/');
     let file = format!("{folder}/error.log");
-    let mut options = vec![("log_error", file.as_str())];
-    if services.is_some() {
-        options.push(("log_error_services", "log_filter_internal; log_sink_internal"));
-    }
-    let actions = vec![Action::config(&config.main_file, &options)];
+    let actions = vec![Action::config(&config.main_file, &[("log_error", &file)])];
     Some(Remedy::new("write it into a file of the data folder", actions))
 }
 
