@@ -314,6 +314,7 @@ impl<'a> Proposed<'a> {
 }
 
 /// Whether a session of an account that requires `now` fulfils `then`.
+#[allow(clippy::match_same_arms)] // in the order in which they are decided
 fn fulfils(then: &Require, now: &Require, carrier: Carrier) -> Outcome {
     const NO_TLS: &str = "its account would require TLS";
     match (then, carrier) {

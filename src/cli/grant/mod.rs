@@ -190,7 +190,7 @@ pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
         warnings.extend(cipher.cautions(server.dialect, of_server).map_err(|e| usage(&e))?);
     }
     let form = server.dialect.forms()[0];
-    let orders = orders::make(args, level, form, &server, certificate, cipher.as_ref())?;
+    let orders = orders::make(args, level, form, &server, certificate.as_ref(), cipher.as_ref())?;
     warnings.extend(orders.warnings.iter().cloned());
     let list = orders.iter().flat_map(|(accounts, require)| {
         accounts.iter().map(move |name| (name.clone(), require.clone()))
