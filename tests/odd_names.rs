@@ -14,7 +14,7 @@ use mytls::ca::{
 };
 use mytls::facts::gather::{Cancel, gather};
 use mytls::facts::{AccountName, Facts, Require};
-use mytls::prove::{self, Case, Happened, Subject};
+use mytls::prove::{self, Case, Happened, Subject, Witness};
 use mytls::remedy::offer::{Level, Offer, offer};
 use mytls::remedy::statement::{Dialect, Form, reload};
 use mytls::secret::Secret;
@@ -85,7 +85,12 @@ fn every_promise_about_an_odd_name_is_proven() {
         paste(&shop.server, &offer.written.sql());
         // what the server says that the account requires is what was meant
         assert_eq!(shop.require(), offer.require);
-        let matrix = prove::matrix(&shop.subject(&right, &offer.require), &mut |_| {}, &|| false);
+        let matrix = prove::matrix(
+            &shop.subject(&right, &offer.require),
+            &mut Witness::deaf(""),
+            &mut |_| {},
+            &|| false,
+        );
         assert!(matrix.proved(), "{form:?}: {matrix:#?}");
         let other = &matrix.row(Case::OtherSubject).unwrap().happened;
         assert!(matches!(other, Happened::Refused { code: 1045, .. }), "{other:?}");
@@ -179,8 +184,11 @@ impl Shop {
         Subject {
             endpoint: self.endpoint(),
             flavor: self.server.sandbox.flavor(),
+            dialect: None,
+            crls: Vec::new(),
+            old_tls: false,
             account: self.account.clone(),
-            password: &self.password,
+            password: Some(&self.password),
             require,
             transport_enforced: true,
             trust: self.trust(),

@@ -13,6 +13,7 @@ pub mod cipher;
 pub mod config;
 pub mod key_kinds;
 pub mod level;
+pub mod lockout;
 pub mod offer;
 pub mod rotation;
 pub mod shell;

@@ -190,6 +190,7 @@ mod tests {
             user: "app".into(),
             host: "10.0.3.7".into(),
             connection_type: "TCP/IP".into(),
+            command: String::new(),
         };
         server.sessions = Source::Read(vec![session(1), session(2)]);
         let offer = offer(&facts, &app(), Level::Ssl, Form::Alter, None).unwrap();

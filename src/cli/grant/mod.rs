@@ -66,7 +66,7 @@ pub struct GrantArgs {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
-    target: TargetArgs,
+    pub(super) target: TargetArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -168,6 +168,43 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What [`run`] would print a statement for, of a server that is asked and of accounts that are
+/// there: for those who go on and send it.
+pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
+    if args.dialect.is_some() || args.form == Some(FormArg::Create) {
+        return Err(Failure::usage(
+            "accounts that are there are changed, on the server that is asked: --dialect and --form \
+             create are for mytls grant",
+        ));
+    }
+    let usage = |error: &dyn std::error::Error| Failure::usage(error.to_string());
+    let level = args.level.level();
+    let cipher = args.cipher.as_deref().map(Cipher::parse).transpose().map_err(|e| usage(&e))?;
+    let certificate = orders::certificate(args, level)?;
+    let server = Server::of(args)?;
+    let mut warnings = server.cautions(level)?;
+    if let Some(cipher) = &cipher {
+        let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
+        warnings.extend(cipher.cautions(server.dialect, of_server).map_err(|e| usage(&e))?);
+    }
+    let form = server.dialect.forms()[0];
+    let orders = orders::make(args, level, form, &server, certificate.as_ref(), cipher.as_ref())?;
+    warnings.extend(orders.warnings.iter().cloned());
+    let list = orders.iter().flat_map(|(accounts, require)| {
+        accounts.iter().map(move |name| (name.clone(), require.clone()))
+    });
+    let orders = list.collect();
+    let facts = server.facts.ok_or_else(|| Failure::not_examined("the server was not asked"))?;
+    Ok(Wanted { facts, orders, warnings })
+}
+
+/// See [`wanted`].
+pub(super) struct Wanted {
+    pub facts: crate::facts::Facts,
+    pub orders: Vec<(AccountName, Require)>,
+    pub warnings: Vec<String>,
 }
 
 /// # Errors

@@ -168,6 +168,7 @@ mod tests {
             user: "app".into(),
             host: "10.0.3.7".into(),
             connection_type: "TCP/IP".into(),
+            command: String::new(),
         }]);
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert_eq!(findings[0].evidence[2].value, "app from 10.0.3.7");
