@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::account_login::LoginArgs;
+use super::account_login::{LoginArgs, stopped};
 use super::check::Format;
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, NOT_EXAMINED, print};
@@ -59,6 +59,8 @@ pub fn run(args: &WhyDeniedArgs) -> Result<ExitCode, Failure> {
         identity,
         looked_at,
     };
+    // one login is soon over: whoever wants it to end waits for that, and the server is put back
+    let _stopped = stopped()?;
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let endpoint = Endpoint { bind: args.login.bind_address, ..endpoint(&facts) };
     let mut witness = Witness::open(&facts, Plan::session_of(&facts).as_ref());
