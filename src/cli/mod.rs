@@ -12,6 +12,7 @@ mod check;
 mod explain;
 mod listen;
 mod sandbox;
+mod scan;
 mod target;
 mod wizard;
 
@@ -58,6 +59,8 @@ enum Command {
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
     Listen(listen::ListenArgs),
+    /// What a server offers, seen from outside
+    Scan(scan::ScanArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -107,6 +110,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Rules(args)) => explain::rules(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
+        Some(Command::Scan(args)) => scan::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

@@ -129,6 +129,10 @@ impl Search {
         }
     }
 
+    pub fn version(&self) -> Protocol {
+        self.version
+    }
+
     /// In the order in which the server took them.
     pub fn suites(&self) -> &[u16] {
         &self.suites.taken

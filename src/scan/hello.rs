@@ -182,6 +182,66 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
+/// What else a server of TLS 1.2 and before says in its first flight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flight {
+    /// It asked for a client's certificate: the DER names of the CAs from which, often none.
+    pub client_cas: Option<Vec<Vec<u8>>>,
+    /// The flight is whole.
+    pub done: bool,
+}
+
+/// Reads on behind the server's hello, as far as records have come.
+pub fn flight(bytes: &[u8]) -> Flight {
+    const CERTIFICATE_REQUEST: u8 = 13;
+    const HELLO_DONE: u8 = 14;
+    let mut records = Cursor(bytes);
+    let mut handshake: Vec<u8> = Vec::new();
+    while let Some([kind, _, _, high, low]) = records.array() {
+        let Some(content) = records.take(usize::from(u16::from_be_bytes([high, low]))) else {
+            break;
+        };
+        if kind != HANDSHAKE {
+            break;
+        }
+        handshake.extend_from_slice(content);
+    }
+    let mut flight = Flight::default();
+    let mut messages = Cursor(&handshake);
+    while let Some([kind, first, high, low]) = messages.array() {
+        let length = usize::from(first) << 16 | usize::from(u16::from_be_bytes([high, low]));
+        let Some(body) = messages.take(length) else { break };
+        match kind {
+            CERTIFICATE_REQUEST => flight.client_cas = Some(client_cas(body)),
+            HELLO_DONE => flight.done = true,
+            _ => {}
+        }
+    }
+    flight
+}
+
+/// RFC 5246 §7.4.4; before TLS 1.2 without the kinds of signatures, which an odd length gives away.
+fn client_cas(body: &[u8]) -> Vec<Vec<u8>> {
+    let of = |with_signatures: bool| {
+        let mut rest = Cursor(body);
+        let [types] = rest.array()?;
+        rest.take(usize::from(types))?;
+        if with_signatures {
+            let length = u16::from_be_bytes(rest.array()?);
+            rest.take(usize::from(length))?;
+        }
+        let length = u16::from_be_bytes(rest.array()?);
+        let mut names = Cursor(rest.take(usize::from(length))?);
+        let mut cas = Vec::new();
+        while !names.0.is_empty() {
+            let length = u16::from_be_bytes(names.array()?);
+            cas.push(names.take(usize::from(length))?.to_vec());
+        }
+        rest.0.is_empty().then_some(cas)
+    };
+    of(true).or_else(|| of(false)).unwrap_or_default()
+}
+
 fn choice(hello: &[u8]) -> Option<Choice> {
     let mut rest = Cursor(hello);
     let legacy = u16::from_be_bytes(rest.array()?);
