@@ -7,13 +7,19 @@ use clap::{Parser, Subcommand};
 
 use crate::printable::printable_lines;
 
+mod account_login;
+mod accounts;
 mod ca;
 mod check;
 mod explain;
 mod listen;
+mod grant;
+mod prove;
 mod sandbox;
 mod scan;
 mod target;
+mod undo;
+mod why_denied;
 mod wizard;
 
 /// Exit status when there is a finding at or above `--fail-on`.
@@ -55,6 +61,16 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// List all rules
     Rules(explain::RulesArgs),
+    /// Print the statement that makes accounts need their certificate
+    Grant(grant::GrantArgs),
+    /// List accounts and what they require, or make them require something else
+    Accounts(Box<accounts::AccountsArgs>),
+    /// Take back the last change, or one of those before
+    Undo(undo::UndoArgs),
+    /// Prove that accounts need their certificate
+    Prove(prove::ProveArgs),
+    /// Say why an account cannot log in
+    WhyDenied(why_denied::WhyDeniedArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
@@ -108,6 +124,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
+        Some(Command::Grant(args)) => grant::run(&args),
+        Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::WhyDenied(args)) => why_denied::run(&args),
+        Some(Command::Accounts(args)) => accounts::run(&args),
+        Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Scan(args)) => scan::run(&args),

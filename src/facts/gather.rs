@@ -173,6 +173,10 @@ impl Gathering<'_> {
         // what runs in a container is called otherwise than the host
         let named_here = local && self.target.system_root.is_none();
         let host = if named_here { super::host::read() } else { HostNames::default() };
+        let log_place = match &server {
+            Source::Read(server) => super::log_place::of(server, local),
+            Source::Unread(_) => not_asked("the server says where its error log goes"),
+        };
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -184,6 +188,7 @@ impl Gathering<'_> {
             log,
             confinement,
             host,
+            log_place,
         }
     }
 

@@ -14,13 +14,16 @@ use crate::x509::pem::Defect;
 use crate::x509::{Certificate, PrivateKey};
 
 pub mod account;
+mod account_text;
 pub mod config;
 pub mod confinement;
 pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod host;
+mod inventory;
 pub mod log;
+pub mod log_place;
 #[cfg(test)]
 pub mod noise;
 pub mod server;
@@ -28,9 +31,11 @@ pub mod session;
 pub mod target;
 pub mod trust;
 
-pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
+pub use account::{Account, AccountName, Carrier, More, OtherSession, Require, is_loopback};
+pub use account_text::NoAccount;
 pub use confinement::Confinement;
 pub use host::HostNames;
+pub use log_place::LogPlace;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -58,6 +63,9 @@ pub struct Facts {
     /// What this host is called, where the server runs on it.
     #[serde(default)]
     pub host: HostNames,
+    /// Where its error log goes.
+    #[serde(default = "Source::not_asked")]
+    pub log_place: Source<LogPlace>,
 }
 
 impl Facts {
@@ -495,6 +503,16 @@ pub struct ServerFacts {
     pub accounts: Source<Vec<Account>>,
     /// Other people's sessions, with how they are connected.
     pub sessions: Source<Vec<OtherSession>>,
+    /// Where [`Self::sessions`] could not be read: those of the process list, which does not tell
+    /// how they are connected.
+    #[serde(default)]
+    pub processes: Vec<OtherSession>,
+    /// What was not seen of accounts and sessions, each with the privilege that would show it.
+    #[serde(default)]
+    pub unseen: Vec<String>,
+    /// The servers that this one replicates from, as host and port.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 impl ServerFacts {

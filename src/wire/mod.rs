@@ -34,7 +34,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::WireError;
 pub(crate) use error::alert_name;
 pub use identity::{ClientIdentity, IdentityError};
-pub use login::{Login, Outcome, Tls, login};
+pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
 pub use probe::probe;
 pub(crate) use probe::{be_refused, reason};
 pub use tls::Trust;

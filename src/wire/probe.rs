@@ -1,6 +1,6 @@
 //! Looking at a server from outside, without a password.
 
-use super::auth::{self, AuthError, Credentials, Reply};
+use super::auth::{self, AuthError, Credentials, Overheard, Reply};
 use super::error::{alert_text, tls_text};
 use super::greeting::{self, Hello, Until};
 use super::packet::{Connection, capability};
@@ -81,7 +81,13 @@ pub(crate) fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: 
     let capabilities = auth::capabilities(hello) | if inside_tls { capability::SSL } else { 0 };
     let nothing = Secret::default();
     let credentials = Credentials { user: NOBODY, password: &nothing, may_tell: true };
-    match auth::authenticate(&mut connection, hello, capabilities, credentials) {
+    match auth::authenticate(
+        &mut connection,
+        hello,
+        capabilities,
+        credentials,
+        &mut Overheard::default(),
+    ) {
         // an anonymous account let it in
         Ok(Reply::LetIn) => connection.quit(),
         Ok(Reply::Refused(_))
