@@ -26,6 +26,7 @@ pub enum Answer {
 }
 
 /// What a server hello says.
+#[allow(clippy::struct_excessive_bools)] // each is an extension of its own
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     pub version: u16,
@@ -74,7 +75,12 @@ impl Offer {
         body.push(0); // no session is resumed
         let suites: Vec<u8> = self.suites.iter().flat_map(|code| code.to_be_bytes()).collect();
         counted(&mut body, &suites);
-        body.extend([2, 1, 0]); // DEFLATE, or none: a server that still compresses would take it
+        match self.newest {
+            // RFC 8446 §4.1.2: anything but "none" alone is refused
+            Protocol::Tls13 => body.extend([1, 0]),
+            // DEFLATE, or none: a server that still compresses would take it
+            _ => body.extend([2, 1, 0]),
+        }
         if self.newest > Protocol::Ssl3 {
             counted(&mut body, &self.extensions());
         }

@@ -146,11 +146,11 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     fn searches(&self, handshake: Handshake) -> Result<TlsScan, ScanError> {
-        let (new, old): (Vec<u16>, Vec<u16>) = {
-            let (new, old): (Vec<_>, Vec<_>) =
-                suites().iter().partition(|suite| suite.is_for_tls13());
-            (new.iter().map(|suite| suite.code).collect(), old.iter().map(|s| s.code).collect())
+        let codes = |for_tls13: bool| -> Vec<u16> {
+            let wanted = suites().iter().filter(|suite| suite.is_for_tls13() == for_tls13);
+            wanted.map(|suite| suite.code).collect()
         };
+        let (new, old) = (codes(true), codes(false));
         let groups: Vec<u16> = GROUPS.iter().map(|(code, _)| *code).collect();
         let parts = if self.round_trip > LONG_ROUND_TRIP && self.how.bare {
             self.how.at_once.saturating_sub(2).max(1)
@@ -308,7 +308,7 @@ impl Asker<'_> {
                     return self.budget.take();
                 }
                 Err(why) => {
-                    self.note(format!("the login that would set the count back fails: {why}"))
+                    self.note(format!("the login that would set the count back fails: {why}"));
                 }
             }
         }

@@ -79,7 +79,7 @@ impl TlsScan {
         }
         match &self.handshake.faults {
             Some(faults) if faults.is_empty() => {
-                text.push_str("trust     it verifies under the CA given\n")
+                text.push_str("trust     it verifies under the CA given\n");
             }
             Some(faults) => {
                 let faults: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
