@@ -165,7 +165,8 @@ pub fn restore(backup: &Path) -> Result<PathBuf, DiskError> {
 pub fn create_private_dir(path: &Path) -> Result<(), DiskError> {
     if path.is_dir() {
         let mut entries = fs::read_dir(path).map_err(|error| fault(path, error))?;
-        if entries.next().is_none() {
+        let own = |about: fs::Metadata| about.uid() == nix::unistd::geteuid().as_raw();
+        if entries.next().is_none() && fs::metadata(path).is_ok_and(own) {
             let private = Permissions::from_mode(0o700);
             fs::set_permissions(path, private).map_err(|error| fault(path, error))?;
         }

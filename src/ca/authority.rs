@@ -331,6 +331,11 @@ pub(super) fn serial() -> Result<Vec<u8>, CaError> {
 /// right: 2025-01-01.
 const NOT_EARLIER: i64 = 1_735_689_600;
 
+/// A clock that is wrong for sure.
+pub(crate) fn refuse_clock(now: i64) -> Result<(), CaError> {
+    if now < NOT_EARLIER { Err(CaError::Clock { now }) } else { Ok(()) }
+}
+
 fn dates(
     validity: Validity,
     issuer: Option<&X509Ref>,
@@ -343,9 +348,7 @@ fn dates(
         Validity::Days(days) => (OffsetDateTime::now_utc().unix_timestamp(), days),
         Validity::From { now, days } => (now, days),
     };
-    if now < NOT_EARLIER {
-        return Err(CaError::Clock { now });
-    }
+    refuse_clock(now)?;
     let now_at = at(now)?;
     let mut until = now_at.checked_add(Duration::days(i64::from(days))).ok_or(CaError::Dates)?;
     if let Some(issuer) = issuer {

@@ -9,7 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use super::store::{Building, Catalog, io_fault, read};
+use super::store::{Building, Catalog, Index, io_fault, read};
 use super::{CaError, Store};
 use crate::disk::{self, Meta};
 use crate::x509::certificate::hex;
@@ -50,8 +50,8 @@ pub fn back_up(dir: &Path, out: &Path, waiting: fn(&Path)) -> Result<Contents, C
     }
     let bytes = zeroize::Zeroizing::new(archive.into_inner().map_err(failed)?);
     disk::write_new(out, &bytes, Meta::mode(0o600))?;
-    let unpacked = unpack(&read(out)?).map_err(|why| backup(out, &why))?;
-    if unpacked.len() != kept.len() {
+    // as whoever restores it one day will read it
+    if examined(out)?.len() != kept.len() {
         return Err(backup(out, "it does not hold what was written to it"));
     }
     Ok(Contents { files: kept.len(), certificates: catalog.entries.len() })
@@ -60,6 +60,25 @@ pub fn back_up(dir: &Path, out: &Path, waiting: fn(&Path)) -> Result<Contents, C
 /// Makes a store of an archive, in a folder that is empty or does not exist. Every sum is compared
 /// and the CA has to be readable before anything is in its place.
 pub fn restore(archive: &Path, dir: &Path) -> Result<Contents, CaError> {
+    let files = examined(archive)?;
+    let building = Building::begin(dir)?;
+    let ca = Path::new(Store::CA_FILE);
+    for (name, file) in files.iter().filter(|(name, _)| name.as_path() != ca) {
+        let path = building.staging().join(name);
+        if let Some(folder) = path.parent() {
+            disk::create_private_dir(folder)?;
+        }
+        write(&path, &file.bytes, file.mode).map_err(|error| io_fault(&path, error))?;
+    }
+    building.sync()?;
+    let pem = files.get(ca).map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
+    building.finish(&pem.unwrap_or_default())?;
+    let catalog = Catalog::read(dir)?;
+    Ok(Contents { files: files.len(), certificates: catalog.entries.len() })
+}
+
+/// The files of an archive, when a store can be made of them.
+fn examined(archive: &Path) -> Result<BTreeMap<PathBuf, Kept>, CaError> {
     let files = unpack(&zeroize::Zeroizing::new(read(archive)?));
     let files = files.map_err(|why| backup(archive, &why))?;
     let ca = files.get(Path::new(Store::CA_FILE));
@@ -74,18 +93,10 @@ pub fn restore(archive: &Path, dir: &Path) -> Result<Contents, CaError> {
         Err(pem::Defect::Encrypted { .. }) => {} // only its passphrase could say more
         Err(defect) => return Err(backup(archive, &format!("its ca-key.pem: {defect}"))),
     }
-    let building = Building::begin(dir)?;
-    for (name, file) in files.iter().filter(|(name, _)| *name != Path::new(Store::CA_FILE)) {
-        let path = building.staging().join(name);
-        if let Some(folder) = path.parent() {
-            disk::create_private_dir(folder)?;
-        }
-        write(&path, &file.bytes, file.mode).map_err(|error| io_fault(&path, error))?;
+    if let Some(list) = files.get(Path::new(Index::FILE)) {
+        Index::parse(archive, &list.bytes).map_err(|error| backup(archive, &error.to_string()))?;
     }
-    building.sync()?;
-    building.finish(&String::from_utf8_lossy(&ca.bytes))?;
-    let catalog = Catalog::read(dir)?;
-    Ok(Contents { files: files.len(), certificates: catalog.entries.len() })
+    Ok(files)
 }
 
 struct Kept {
@@ -142,7 +153,18 @@ fn collect(dir: &Path, within: &Path, files: &mut Vec<PathBuf>) -> Result<(), Ca
     for entry in fs::read_dir(&folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            names.push((within.join(entry.file_name()), entry.file_type().map_err(failed)?));
+            // a key on a stick is a link here; what it leads to is kept, one step down
+            let name = within.join(entry.file_name());
+            let path = dir.join(&name);
+            let kind = fs::metadata(&path).map_err(|error| io_fault(&path, error))?.file_type();
+            let linked = entry.file_type().map_err(failed)?.is_symlink();
+            if linked && kind.is_dir() && within != Path::new("") {
+                return Err(backup(
+                    &path,
+                    "it is a link to a folder, which would be followed for ever",
+                ));
+            }
+            names.push((name, kind));
         }
     }
     names.sort_by(|a, b| a.0.cmp(&b.0));

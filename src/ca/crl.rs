@@ -112,6 +112,8 @@ impl Store {
         if let Some(serial) = missing {
             return Err(CaError::NoSuchCertificate { sought: serial.clone() });
         }
+        // whatever would keep the list from being signed is said before anything is entered
+        work.look(update)?;
         work.announce_lists()?;
         let at = update.now;
         let event = |serial: &String| Event::Revoked { serial: serial.clone(), at, reason };
@@ -121,12 +123,33 @@ impl Store {
 }
 
 impl Work<'_> {
+    /// Whether the lists can be signed.
+    fn look(&self, update: &Update) -> Result<(), CaError> {
+        super::authority::refuse_clock(update.now)?;
+        let path = self.store.authority().path();
+        for (at, ca) in path.iter().enumerate() {
+            if self.holder(at, &path, update.root.as_deref())?.is_some() {
+                may_sign_lists(ca)?;
+            }
+        }
+        match (&update.root, path.len()) {
+            (Some(folder), 1) => {
+                let why = "this CA is a root itself: there is none above it".to_owned();
+                Err(CaError::NotAccepted { path: folder.clone(), why })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn sign_lists(&mut self, update: &Update) -> Result<Signed, CaError> {
+        self.look(update)?;
         let path = self.store.authority().path();
         let file = self.store.dir().join(Store::CRL_FILE);
         let old = std::fs::read(&file).unwrap_or_default();
         let old = lists_in(&old);
-        let number = self.index.crl_number + 1;
+        // a store that came from an older backup does not give a number twice
+        let number = old.iter().filter_map(number_of).max().unwrap_or(0);
+        let number = number.max(self.index.crl_number) + 1;
         let mut done = Signed::default();
         let mut pem = Vec::new();
         for (at, ca) in path.iter().enumerate() {
@@ -143,9 +166,6 @@ impl Work<'_> {
                 }
                 continue;
             };
-            if ca.key_usage().is_some_and(|usage| !usage.contains(X509KeyUsage::CRL_SIGN)) {
-                return Err(CaError::MayNotSignLists { name });
-            }
             let revoked = if at == 0 { self.revoked(update.now)? } else { revoked_before(old)? };
             let days = match at {
                 0 => update.days.or_else(|| lifetime(old?)).unwrap_or(Update::DAYS),
@@ -177,15 +197,26 @@ impl Work<'_> {
         }
         let folder = root.map_or_else(|| self.store.dir().join(Store::ROOT), Path::to_owned);
         let (certificate, key) = (folder.join(Store::CA_FILE), folder.join(Store::KEY_FILE));
+        // somebody who names a folder means it
+        let no = |why: &str| match root {
+            Some(_) => Err(CaError::NotAccepted { path: folder.clone(), why: why.to_owned() }),
+            None => Ok(None),
+        };
         if !certificate.exists() || !key.exists() {
-            return Ok(None);
+            return no("there is no ca.pem with its ca-key.pem in it");
         }
         let found = crate::x509::pem::certificates(&read(&certificate)?);
         let found = found.map_err(|defect| CaError::File { path: certificate, defect })?;
         if found[0].to_der()? != path[at].to_der()? {
-            return Ok(None);
+            return no("its CA is not the one above this CA");
         }
-        with_key(path[at..].to_vec(), &key, self.store.passphrase()).map(Some)
+        match with_key(path[at..].to_vec(), &key, self.store.passphrase()) {
+            // under another passphrase it is as good as not here
+            Err(CaError::Passphrase { .. } | CaError::KeyEncrypted { .. }) if root.is_none() => {
+                Ok(None)
+            }
+            held => held.map(Some),
+        }
     }
 
     /// Whatever was revoked and would still be valid.
@@ -202,6 +233,19 @@ impl Work<'_> {
         };
         Ok(valid.filter_map(line).collect::<Result<_, _>>()?)
     }
+}
+
+fn may_sign_lists(ca: &X509) -> Result<(), CaError> {
+    if ca.key_usage().is_some_and(|usage| !usage.contains(X509KeyUsage::CRL_SIGN)) {
+        let name = crate::x509::Name::from_openssl(ca.subject_name()).short();
+        return Err(CaError::MayNotSignLists { name });
+    }
+    Ok(())
+}
+
+pub(super) fn number_of(list: &X509Crl) -> Option<u64> {
+    let (_, number) = list.extension::<openssl::x509::CrlNumber>().ok()??;
+    number.to_bn().ok()?.to_dec_str().ok()?.parse().ok()
 }
 
 /// Lays the CA's lists into the file that a server reads as `ssl_crl`, with its owner and mode as they

@@ -34,8 +34,25 @@ impl Store {
         let authority = foreign.examine(passphrase, now)?;
         let bytes = zeroize::Zeroizing::new(read(foreign.key)?);
         let is_encrypted = matches!(protect::from_pem(&bytes, None), Err(Ok(_)));
+        let given = passphrase.is_some();
         let passphrase = passphrase.filter(|_| is_encrypted).cloned();
-        Self::install_under(dir, authority, None, passphrase)
+        let may_list =
+            |ca: &X509| ca.key_usage().is_none_or(|usage| usage.contains(X509KeyUsage::CRL_SIGN));
+        let may_list = may_list(&authority.certificate);
+        let mut store = Self::install_under(dir, authority, None, passphrase)?;
+        if !may_list {
+            store.note(
+                "its key usage lacks cRLSign: it issues, and nothing that it issued can be revoked"
+                    .to_owned(),
+            );
+        }
+        if given && !is_encrypted {
+            store.note(
+                "the key has no passphrase, and none was put on it: what was given was not used"
+                    .to_owned(),
+            );
+        }
+        Ok(store)
     }
 }
 

@@ -245,7 +245,7 @@ mod tests {
             entry.unwrap().serial.clone()
         };
         let expected = format!(
-            "next: client app expires on 2027-02-14, in 30 days
+            "next: there is no CRL of Example Root: with those of the others, servers refuse everybody
 
 Example Root   ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  root CA
 └─ Example CA  ┃━━━━━━━━━━━━━━━━━━━━━━━  until 2037-01-12  CA

@@ -32,6 +32,9 @@ pub enum What {
     Client,
     /// A list of revoked certificates: past its date, servers refuse everybody.
     Crl,
+    /// There are lists, and none of this CA: servers refuse everybody.
+    #[serde(rename = "no-crl")]
+    NoCrl,
     /// Something was revoked that the list does not say yet.
     Revocation,
 }
@@ -43,6 +46,7 @@ impl What {
             Self::Server => "server",
             Self::Client => "client",
             Self::Crl => "CRL",
+            Self::NoCrl => "no CRL",
             Self::Revocation => "revocation",
         }
     }
@@ -57,6 +61,11 @@ impl Due {
                 return format!(
                     "{name} was revoked on {} and the CRL does not say so",
                     day(self.on)
+                );
+            }
+            (What::NoCrl, _) => {
+                return format!(
+                    "there is no CRL of {name}: with those of the others, servers refuse everybody"
                 );
             }
             (What::Crl, true) => "was to be renewed by",
@@ -93,6 +102,19 @@ pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
         if list.next_update < now + within.min(life / 3) {
             let remedy = Some("mytls ca crl".to_owned());
             due.push(Due { what: What::Crl, name, serial: None, on: list.next_update, remedy });
+        }
+    }
+    // some are there, so servers read them, and they want one of every CA
+    for (at, ca) in catalog.chain.iter().enumerate().filter(|_| !catalog.lists.is_empty()) {
+        if catalog.lists.iter().all(|list| list.of != at) {
+            let remedy = Some("mytls ca crl --root-dir DIR".to_owned());
+            due.push(Due {
+                what: What::NoCrl,
+                name: ca.subject.short(),
+                serial: None,
+                on: now,
+                remedy,
+            });
         }
     }
     let own = catalog.lists.iter().find(|list| list.of == 0);

@@ -31,7 +31,7 @@ pub struct TargetArgs {
     /// Read the password from standard input
     #[arg(long, conflicts_with = "password")]
     pub password_stdin: bool,
-    /// Read client options from this file only, instead of ~/.my.cnf and the usual places
+    /// Read client options from this file only
     #[arg(long, value_name = "FILE")]
     pub defaults_file: Option<PathBuf>,
     /// The only CA to trust (PEM)
@@ -46,7 +46,7 @@ pub struct TargetArgs {
     /// The server's option file: also examines a server that is down
     #[arg(long, value_name = "FILE")]
     pub server_config: Option<PathBuf>,
-    /// Look below this folder for systemd's units and AppArmor's profiles: a container's root
+    /// The root of the server's container, for its units and profiles
     #[arg(long, value_name = "DIR")]
     pub system_root: Option<PathBuf>,
     /// Where the private CA of this server is kept

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::io_fault;
 use super::lock::Lock;
+use super::{Store, io_fault};
 use crate::ca::CaError;
-use crate::ca::crl::Reason;
+use crate::ca::crl::{self, Reason};
 use crate::disk::{self, Meta};
 use crate::x509::{Certificate, OneLine, PublicKey};
 
@@ -166,7 +166,7 @@ impl Entry {
 }
 
 impl Index {
-    pub(super) const FILE: &str = "index.jsonl";
+    pub(in crate::ca) const FILE: &str = "index.jsonl";
     /// What earlier versions kept: one array of entries, written anew each time.
     const OLD_FILE: &str = "index.json";
 
@@ -180,7 +180,7 @@ impl Index {
         }
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CaError> {
+    pub(in crate::ca) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, CaError> {
         let mut index = Self::default();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if whole < bytes.len() {
@@ -225,6 +225,7 @@ impl Index {
         for entry in found {
             index.apply(Event::Issued(entry));
         }
+        index.revoke_as_listed(&fs::read(dir.join(Store::CRL_FILE)).unwrap_or_default());
         for entry in &mut index.entries {
             let folder = Path::new("clients").join(entry.names.first().map_or("", String::as_str));
             let files = client_files(&folder);
@@ -233,6 +234,28 @@ impl Index {
             }
         }
         Ok(index)
+    }
+
+    /// What the signed lists say of its certificates, and the number that they have: with the index
+    /// lost, nobody else remembers who was revoked.
+    fn revoke_as_listed(&mut self, crls: &[u8]) {
+        let same = |one: &str, other: &str| {
+            one.trim_start_matches('0').eq_ignore_ascii_case(other.trim_start_matches('0'))
+        };
+        for list in crl::lists_in(crls) {
+            self.crl_number = self.crl_number.max(crl::number_of(&list).unwrap_or(0));
+            for revoked in list.get_revoked().into_iter().flatten() {
+                let serial = revoked.serial_number().to_bn().and_then(|bn| bn.to_hex_str());
+                let Ok(serial) = serial.map(|hex| AsRef::<str>::as_ref(&*hex).to_owned()) else {
+                    continue;
+                };
+                let own = self.entries.iter().find(|entry| same(&entry.serial, &serial));
+                if let Some(serial) = own.map(|entry| entry.serial.clone()) {
+                    let at = crate::x509::certificate::unix_seconds(revoked.revocation_date());
+                    self.apply(Event::Revoked { serial, at, reason: Reason::Unspecified });
+                }
+            }
+        }
     }
 
     /// Writes a list that was made up from the folders down, whole or not at all.

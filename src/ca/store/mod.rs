@@ -35,6 +35,7 @@ mod work;
 
 pub use catalog::{Catalog, RevocationList};
 pub(super) use index::Event;
+pub(super) use index::Index;
 #[cfg(test)]
 pub(super) use index::client_files;
 pub use index::{Entry, Kind, Revoked};
@@ -114,6 +115,12 @@ impl Store {
             notes.push("the CA was being made when mytls was stopped: it is complete now".into());
         }
         let chain = read_chain(dir)?;
+        if crate::x509::Certificate::from_openssl(&chain[0]).is_ca != Some(true) {
+            let path = dir.join(Self::CA_FILE);
+            let why = "it is the certificate of no CA; put the right one back from your backup"
+                .to_owned();
+            return Err(CaError::NotAccepted { path, why });
+        }
         let authority = with_key(chain, &dir.join(Self::KEY_FILE), passphrase)?;
         let passphrase = passphrase.cloned();
         let mut store = Self { dir: dir.to_owned(), authority, passphrase, notes, waiting };
@@ -141,6 +148,10 @@ impl Store {
     /// What an earlier run had left under way and was done about it; one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     pub(super) fn passphrase(&self) -> Option<&Secret> {
@@ -262,11 +273,22 @@ pub fn copy_of(dir: &Path, serial: &str) -> Result<openssl::x509::X509, CaError>
 }
 
 /// Nobody writes to the store while this lives.
-pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<Lock, CaError> {
-    if !dir.join(Store::CA_FILE).exists() {
-        return Err(CaError::NoStore { dir: dir.to_owned() });
+pub(super) fn lock_to_read(dir: &Path, waiting: fn(&Path)) -> Result<Option<Lock>, CaError> {
+    is_there(dir)?;
+    if refuse_foreign(dir).is_err() && !dir.join(Lock::FILE).exists() {
+        // a lock that root made there would keep its owner out
+        return Ok(None);
     }
-    Lock::take(dir, Lock::PATIENCE, waiting)
+    Lock::take(dir, Lock::PATIENCE, waiting).map(Some)
+}
+
+/// A folder that may not be entered is not one without a CA.
+fn is_there(dir: &Path) -> Result<(), CaError> {
+    match fs::metadata(dir.join(Store::CA_FILE)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(io_fault(dir, error)),
+        Err(_) => Err(CaError::NoStore { dir: dir.to_owned() }),
+    }
 }
 
 /// Where the files of a server are laid, for the list to remember.
@@ -281,9 +303,7 @@ pub struct Destination {
 /// Certificates of the CA and those above it, itself first; at least one.
 pub(super) fn read_chain(dir: &Path) -> Result<Vec<openssl::x509::X509>, CaError> {
     let path = dir.join(Store::CA_FILE);
-    if !path.exists() {
-        return Err(CaError::NoStore { dir: dir.to_owned() });
-    }
+    is_there(dir)?;
     read_pem::certificates(&read(&path)?).map_err(|defect| CaError::File { path, defect })
 }
 

@@ -32,6 +32,9 @@ impl Building {
             resume(dir)?;
             refuse_taken(dir)?;
         }
+        if !is_new {
+            super::refuse_foreign(dir)?; // before anything of it is changed
+        }
         disk::create_private_dir(dir)?;
         super::refuse_foreign(dir)?;
         let lock = Lock::take(dir, Lock::PATIENCE, |_| ())?;

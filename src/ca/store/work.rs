@@ -1,7 +1,5 @@
 //! What changes a store, all of it under its lock.
 
-use std::fmt::Write as _;
-
 use super::index::{Event, Index, Kind};
 use super::lock::Lock;
 use super::pending::{self, Draft};
@@ -41,15 +39,23 @@ impl<'a> Work<'a> {
         let mut work = Self { store, index, lock };
         work.drop_all(&settled.dropped)?;
         if pending::lists_are_due(&store.dir) {
-            work.sign_lists(&crate::ca::crl::Update::default())?;
-            let mut note = String::new();
-            let _ = write!(
-                note,
-                "certificates were being revoked when mytls was stopped: {} is signed now; give it \
-                 to the servers",
-                shown(&store.dir.join(Store::CRL_FILE))
-            );
-            notes.push(note);
+            let file = shown(&store.dir.join(Store::CRL_FILE));
+            // what cannot be signed now is no reason not to issue
+            notes.push(match work.sign_lists(&crate::ca::crl::Update::default()) {
+                Ok(_) => {
+                    let revoked = work.index.entries.iter().filter(|one| one.revoked.is_some());
+                    format!(
+                        "the list of what is revoked was about to be signed when mytls was stopped: \
+                         {file} is signed now, and of all that was issued {} are revoked; look whether the \
+                         one you meant is among them (mytls ca list --all), and give it to the servers",
+                        revoked.count()
+                    )
+                }
+                Err(error) => format!(
+                    "the list of what is revoked was about to be signed when mytls was stopped, and \
+                     cannot be signed now: {error}; until it is, {file} does not say all: mytls ca crl"
+                ),
+            });
         }
         Ok((work, notes))
     }

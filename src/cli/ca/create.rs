@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Done, PASSPHRASE, ask, can_ask, day, given_passphrase, shown, validity};
+use crate::ca::crl::Update;
 use crate::ca::{Authority, AuthoritySpec, CaError, KeyKind, PlainName, Store};
 use crate::cli::Failure;
 use crate::remedy::key_kinds::Product;
@@ -73,6 +74,10 @@ pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
     let is_protected = passphrase.is_some();
     let (authority, root) = make(args, key)?;
     let store = Store::install_under(&args.ca_dir, authority, root.as_ref(), passphrase)?;
+    if root.is_some() {
+        // while the root's key is at hand: its list is asked for together with the CA's, one day
+        store.sign_lists(&Update::default())?;
+    }
     let until = day(store.authority().summary().not_after);
     let (name, key) = (&args.name, key.describe());
     let mut text = format!(

@@ -50,5 +50,9 @@ pub fn run(args: &ImportArgs) -> Result<Done, Failure> {
     }?;
     let ca = store.authority().summary();
     let (name, until, dir) = (ca.subject.display(), day(ca.not_after), shown(&args.ca_dir));
-    Ok(format!("took over the CA {name}, valid until {until}, into {dir}\n").into())
+    let mut text = format!("took over the CA {name}, valid until {until}, into {dir}\n");
+    for note in store.notes() {
+        text += &format!("! {note}\n");
+    }
+    Ok(text.into())
 }

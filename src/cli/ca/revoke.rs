@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Done, StoreArgs, days, now, shown};
+use super::{Done, FINDINGS, StoreArgs, days, now, shown};
 use crate::ca::crl::{Reason, Signed, Update, hand_over};
 use crate::ca::{CaError, Catalog, Entry, Store};
 use crate::cli::Failure;
@@ -19,7 +19,8 @@ use crate::printable::printable;
     mytls ca revoke --ca-dir ~/db-ca app --reason key-compromise\n  \
     mytls ca revoke --ca-dir ~/db-ca app --deploy /etc/mysql/tls/crl.pem\n  \
     mytls ca revoke --ca-dir ~/db-ca --serial 5C654963B18AC02CA4FB6A53E0D537B6\n\n\
-    It counts for a server once crl.pem is its ssl_crl and it has reloaded."
+    It counts for a server once crl.pem is its ssl_crl and it has reloaded. Exit status 1: a list of\n\
+    a CA above is missing, with which servers would refuse everybody."
 )]
 pub struct RevokeArgs {
     #[command(flatten)]
@@ -113,13 +114,28 @@ pub fn run(args: &RevokeArgs) -> Result<Done, Failure> {
             entry.serial
         );
     }
-    Ok((text + &said(&store, &signed)? + &args.lists.deploy(&store)?).into())
+    finish(text, &store, &signed, &args.lists)
 }
 
 pub fn crl(args: &CrlArgs) -> Result<Done, Failure> {
     let store = args.store.open()?;
     let signed = store.sign_lists(&args.lists.update())?;
-    Ok((said(&store, &signed)? + &args.lists.deploy(&store)?).into())
+    finish(String::new(), &store, &signed, &args.lists)
+}
+
+/// Lists that would lock everybody out are no success, and are laid nowhere.
+fn finish(
+    mut text: String,
+    store: &Store,
+    signed: &Signed,
+    lists: &ListArgs,
+) -> Result<Done, Failure> {
+    text += &said(store, signed)?;
+    if !signed.missing.is_empty() {
+        return Ok(Done { text, code: FINDINGS });
+    }
+    text += &lists.deploy(store)?;
+    Ok(text.into())
 }
 
 fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {
@@ -139,10 +155,12 @@ fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {
             names(&signed.missing)
         );
     }
-    let _ = writeln!(
-        text,
-        "  {file}   give this to every server as ssl_crl, then ALTER INSTANCE RELOAD TLS or FLUSH SSL"
-    );
+    if signed.missing.is_empty() {
+        let _ = writeln!(
+            text,
+            "  {file}   give this to every server as ssl_crl, then ALTER INSTANCE RELOAD TLS or FLUSH SSL"
+        );
+    }
     Ok(text)
 }
 

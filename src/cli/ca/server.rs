@@ -1,11 +1,11 @@
 //! `mytls ca server`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum as _};
 use nix::unistd::{Uid, User};
 
-use super::{Done, StoreArgs, report, validity};
+use super::{Done, StoreArgs, report, shown, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
 use crate::ca::{CaError, Destination, Issued, KeyForm, KeyKind, San, Store};
 use crate::cli::Failure;
@@ -22,25 +22,22 @@ use crate::remedy::key_kinds::{KeyKinds, Product, key_kinds};
     disable_help_flag = true,
     after_help = "Examples:\n  \
     mytls ca server --ca-dir ~/db-ca --san db1.example.org,10.0.0.5 --out db1\n  \
-    mytls ca server --ca-dir ~/db-ca -S /run/mysqld/mysqld.sock --out db1\n  \
-    mytls ca server --ca-dir ~/db-ca --san db1.example.org \\\n      \
-    --cert-file /etc/mysql/tls/server-cert.pem --key-file /etc/mysql/tls/server-key.pem\n\n\
-    What the files held before is kept beside them as NAME.bak-TIME."
+    mytls ca server --ca-dir ~/db-ca -S mysqld.sock --cert-file cert.pem --key-file key.pem"
 )]
 pub struct ServerArgs {
     /// Read the passphrase of the CA's key from standard input
     #[arg(long, conflicts_with = "password_stdin")]
     passphrase_stdin: bool,
-    /// Host names and addresses that clients use; without it those of the server named below
+    /// Host names and addresses that clients use; or those of the server below
     #[arg(long, value_name = "NAME,IP,...", value_delimiter = ',')]
     san: Vec<San>,
-    /// Kind of its key; without it the best for the server, or p256
-    #[arg(long, value_enum)]
+    /// p256, p384, ed25519, rsa2048, rsa3072 or rsa4096; or the best for it
+    #[arg(long, value_enum, hide_possible_values = true)]
     key: Option<KeyKind>,
-    /// Form of its key; yaSSL, in MySQL up to 5.6, needs an RSA key in pkcs1
-    #[arg(long, value_enum)]
+    /// pkcs8, or pkcs1 as yaSSL in MySQL up to 5.6 needs it
+    #[arg(long, value_enum, hide_possible_values = true)]
     key_form: Option<KeyForm>,
-    /// For which server, where none is asked: mysql-5.6, mysql-8.4, mariadb-10.11
+    /// Instead of asking it: mysql-5.6, mysql-8.4, mariadb-10.11
     #[arg(long = "for", value_name = "SERVER")]
     product: Option<Product>,
     /// How long it is valid
@@ -57,7 +54,7 @@ pub struct ServerArgs {
         conflicts_with = "cert_file"
     )]
     out: Option<PathBuf>,
-    /// Replace this file with certificate and chain, keeping its owner and mode
+    /// Replace this file with certificate and chain
     #[arg(long, value_name = "FILE", requires = "key_file")]
     cert_file: Option<PathBuf>,
     /// Replace this file with the key
@@ -66,7 +63,7 @@ pub struct ServerArgs {
     /// Replace this file with the CA's certificates
     #[arg(long, value_name = "FILE", requires = "cert_file")]
     ca_file: Option<PathBuf>,
-    /// The user the server runs as: new files are made readable for it, a key for nobody else
+    /// The user the server runs as, who is to read them
     #[arg(long, value_name = "USER", requires = "cert_file")]
     server_user: Option<String>,
     #[command(flatten)]
@@ -140,6 +137,10 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let files = server_files(args)?;
     let wanted = Wanted::of(args)?;
     let store = store(args)?;
+    let named = [&args.out, &args.cert_file, &args.key_file, &args.ca_file];
+    for path in named.into_iter().flatten() {
+        refuse_own(&store, path)?;
+    }
     let mut spec = store.authority().server_spec(&wanted.sans, wanted.key, validity(args.days))?;
     spec.also_client = args.also_client;
     spec.key_form = wanted.form;
@@ -157,6 +158,20 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let hosts: Vec<String> = wanted.sans.iter().map(San::to_string).collect();
     let text = report("server", &hosts.join(", "), wanted.key.describe(), &issued, &written);
     Ok((text + &wanted.note).into())
+}
+
+/// The CA's own files are no place for a server's.
+fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let own = real(store.dir());
+    let there = real(path).or_else(|| real(path.parent().filter(|p| !p.as_os_str().is_empty())?));
+    match (there, own) {
+        (Some(there), Some(own)) if there.starts_with(&own) => Err(Failure::usage(format!(
+            "{} is in the folder of the CA itself, whose files it would replace; name another place",
+            shown(path)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn store(args: &ServerArgs) -> Result<Store, Failure> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Done, FINDINGS, Format, NOT_EXAMINED, days, now, shown};
 use crate::ca::Catalog;
+use crate::ca::authority::refuse_clock;
 use crate::ca::watch::{self, Due};
 use crate::cli::Failure;
 use crate::printable::{printable, printable_json};
@@ -44,6 +45,8 @@ pub fn run(args: &WatchArgs) -> Result<Done, Failure> {
     let catalog = Catalog::read(&args.ca_dir)
         .map_err(|error| Failure { code: NOT_EXAMINED, message: error.to_string() })?;
     let now = now();
+    refuse_clock(now)
+        .map_err(|error| Failure { code: NOT_EXAMINED, message: error.to_string() })?;
     let due = watch::due(&catalog, now, i64::from(args.within) * 86_400);
     let code = if due.is_empty() { 0 } else { FINDINGS };
     if args.format == Format::Json {
