@@ -332,53 +332,101 @@ fn drive(server: &Server, old: &Path, new: &Path, clients: &[Client]) -> usize {
 fn a_server_that_cannot_reload_is_rotated_with_restarts() {
     for program in started(&[Series::MySql56]) {
         let server = start(&program);
-        let (old, new) = (server.dir().join("ca"), server.base().join("ca2"));
-        let (defaults, target) = (server.dir().join("client.cnf"), server.sandbox.target());
-        let (socket, config) = (target.socket.unwrap(), target.server_config.unwrap());
-        let to = ["--to", shown(&new)];
-        let named = ["--defaults-file", shown(&defaults), "-S", shown(&socket), "--server-config"];
-        let begin = ["ca", "rotate", "start", "--ca-dir", shown(&old), "--no-passphrase", "--yes"];
-        ok(&server, &[&begin[..], &to, &named, &[shown(&config)]].concat());
-        let mut files =
+        let old = server.dir().join("ca");
+        let files =
             Files { trust: server.dir().join("client/ca.pem"), own: old.join("clients/app") };
-        let (mut restarts, mut rounds) = (0, 0);
-        loop {
-            let said =
-                ok(&server, &[&["ca", "rotate", "status", "--format", "json"], &to[..]].concat());
-            let status: Value = serde_json::from_str(&said).unwrap();
-            let Some(step) = status["next"].as_str() else { break };
-            rounds += 1;
-            assert!(rounds < 40, "it does not get beyond {step}: {said}");
-            match step {
-                "clients-trust-both" => files.trust = new.join("rotation/ca-both.pem"),
-                "clients-switched" => files.own = new.join("clients/app"),
-                "clients-drop-old" => files.trust = new.join("ca.pem"),
-                _ => {}
-            }
-            let by_people = step.starts_with("clients-");
-            let word = if by_people { "--clients-ready" } else { "--yes" };
-            let next = [&["ca", "rotate", "next", word], &to[..]].concat();
-            let output = mytls(&server, &next).output().unwrap();
-            if output.status.code() == Some(1) {
-                assert!(
-                    text(&output.stdout).contains("restart"),
-                    "{step}: {}",
-                    text(&output.stdout)
-                );
-                server.sandbox.restart().unwrap();
-                restarts += 1;
-            }
-            for user in ["app", "web"] {
-                server
-                    .is_let_in(user, &files)
-                    .unwrap_or_else(|why| panic!("{step}: {user}: {why}"));
-            }
-        }
+        let restarts = step_through(&server, &old, files, &["app", "web"]);
         assert!((2..=4).contains(&restarts), "{restarts} restarts");
-        let old = Files { own: old.join("clients/app"), ..files };
-        assert!(server.is_let_in("web", &old).is_err(), "the old certificate");
         eprintln!("mysql-5.6: rotation: {restarts} restarts");
     }
+}
+
+/// A server with `ssl_crl` wants a list of every CA: those of the new one come with it, and those of the
+/// old one go.
+#[test]
+fn lists_of_what_is_revoked_go_along_with_a_rotation() {
+    let servers = started(&[Series::MariaDb1011, Series::MySql97]);
+    side_by_side(&servers, |program| {
+        let server = start(program);
+        let own = own_ca(&server, &["app"]);
+        let files = Files { trust: own.join("ca.pem"), own: server.base().join("app") };
+        read_lists(&server, &own);
+        let restarts = step_through(&server, &own, files, &["web"]);
+        assert_eq!(restarts, 0);
+        let lists = read(&server.tls("crl.pem"));
+        assert_eq!(lists.matches("BEGIN X509 CRL").count(), 1, "the old CA's is gone");
+    });
+}
+
+/// A CA of one's own, whose key is at hand, for the server and these clients.
+fn own_ca(server: &Server, users: &[&str]) -> PathBuf {
+    let ca = server.base().join("own");
+    let dir = ["--ca-dir", shown(&ca)];
+    ok(server, &[&["ca", "create"], &dir[..], &["--name", "Own CA", "--no-passphrase"]].concat());
+    for user in users {
+        let out = server.base().join(user);
+        let client = ["ca", "client", "--user", user, "--out", shown(&out)];
+        ok(server, &[&client[..], &dir].concat());
+    }
+    let [certificate, key, trusted] =
+        ["server-cert.pem", "server-key.pem", "ca.pem"].map(|name| server.tls(name));
+    let files = ["--cert-file", shown(&certificate), "--key-file", shown(&key)];
+    let names = ["--ca-file", shown(&trusted), "--san", "127.0.0.1,localhost"];
+    ok(server, &[&["ca", "server"], &dir[..], &files, &names].concat());
+    ca
+}
+
+/// From here on the server reads the lists of this CA.
+fn read_lists(server: &Server, ca: &Path) {
+    ok(server, &["ca", "crl", "--ca-dir", shown(ca)]);
+    let list = server.give("crl.pem", &read(&ca.join("crl.pem")));
+    let config = server.dir().join("my.cnf");
+    fs::write(&config, format!("{}\nssl_crl = {}\n", read(&config), list.display())).unwrap();
+    server.sandbox.restart().unwrap();
+}
+
+/// A rotation from its first step to its last, with a login of each user after every one; returns how
+/// often the server had to be restarted.
+fn step_through(server: &Server, old: &Path, mut files: Files, users: &[&str]) -> usize {
+    let new = server.base().join("ca2");
+    let (defaults, target) = (server.dir().join("client.cnf"), server.sandbox.target());
+    let (socket, config) = (target.socket.unwrap(), target.server_config.unwrap());
+    let to = ["--to", shown(&new)];
+    let named = ["--defaults-file", shown(&defaults), "-S", shown(&socket), "--server-config"];
+    let begin = ["ca", "rotate", "start", "--ca-dir", shown(old), "--no-passphrase", "--yes"];
+    ok(server, &[&begin[..], &to, &named, &[shown(&config)]].concat());
+    let before = files.own.clone();
+    let (mut restarts, mut rounds) = (0, 0);
+    loop {
+        let status = [&["ca", "rotate", "status", "--format", "json"], &to[..]].concat();
+        let status: Value = serde_json::from_str(&ok(server, &status)).unwrap();
+        let Some(step) = status["next"].as_str() else { break };
+        rounds += 1;
+        assert!(rounds < 40, "it does not get beyond {step}");
+        match step {
+            "clients-trust-both" => files.trust = new.join("rotation/ca-both.pem"),
+            "clients-switched" => files.own = new.join("clients/app"),
+            "clients-drop-old" => files.trust = new.join("ca.pem"),
+            _ => {}
+        }
+        let word = if step.starts_with("clients-") { "--clients-ready" } else { "--yes" };
+        let next = [&["ca", "rotate", "next", word], &to[..]].concat();
+        let output = mytls(server, &next).output().unwrap();
+        if output.status.code() == Some(1) {
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert!(said.contains("restart"), "{}: {step}: {said}", server.sandbox.series());
+            server.sandbox.restart().unwrap();
+            restarts += 1;
+        }
+        for user in users {
+            server.is_let_in(user, &files).unwrap_or_else(|why| panic!("{step}: {user}: {why}"));
+        }
+    }
+    assert!(
+        server.is_let_in("web", &Files { own: before, ..files }).is_err(),
+        "the old certificate"
+    );
+    restarts
 }
 
 fn play_people(step: &str, new: &Path, clients: &[Client]) {

@@ -50,7 +50,24 @@ pub fn look(facts: &Facts, state: &State, pair: &Pair<'_>, now: i64) -> Result<S
             .map(|accounts| accounts.iter().map(|account| account.name.to_string()).collect()),
         unbound: unbound(facts, state, pair),
         without: without.map(|client| client.entry.names.join(", ")).collect(),
+        unlisted: unlisted(facts, &pair.old.chain, &new, state.drops_old()),
     })
+}
+
+/// The CAs whose lists the server needs and has not in its `ssl_crl`.
+fn unlisted(
+    facts: &Facts,
+    old: &[Certificate],
+    new: &[Certificate],
+    drops_old: bool,
+) -> Vec<String> {
+    let crl = facts.files.read().and_then(|files| files.crl.as_ref());
+    let Some(Ok(lists)) = crl.map(|file| &file.content) else { return Vec::new() };
+    let old = old.iter().filter(|_| !drops_old);
+    let without = old.chain(new).filter(|ca| !lists.iter().any(|list| list.is_of(ca)));
+    let mut names: Vec<String> = without.map(|ca| ca.subject.short()).collect();
+    names.dedup();
+    names
 }
 
 /// What the file of `ssl_ca` holds; `None` when it cannot be read here.

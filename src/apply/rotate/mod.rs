@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Applied, ApplyError, Plan, Restart, Statement, Write};
 use crate::ca::rotate::{Bound, State, Step};
 use crate::ca::{Catalog, Destination, Issued, Store, Validity};
-use crate::facts::{Account, AccountName, Facts, Require, ServerFacts, Source};
+use crate::facts::{Account, AccountName, Crl, Facts, Require, ServerFacts, Source};
 use crate::printable::printable;
 use crate::remedy::Effect;
 use crate::remedy::rotation::{afterwards, change, meanwhile, names_issuer};
@@ -98,8 +98,48 @@ fn trust(facts: &Facts, pair: &Pair<'_>, both: bool) -> Result<Prepared, String>
         let what = format!("ssl_ca, then of: {}", names.join(", "));
         prepared.plan.writes.push(Write::text(&path, text, 0o644, what));
     }
+    lists(facts, pair, both, &new, &mut prepared.plan)?;
     reload(facts, &mut prepared.plan);
     Ok(prepared)
+}
+
+/// A server that reads lists of what is revoked wants one of every CA, or it refuses everybody: those of
+/// the new CA come beside what its `ssl_crl` holds, and those of the old one go with the old one.
+fn lists(
+    facts: &Facts,
+    pair: &Pair<'_>,
+    both: bool,
+    new: &[Certificate],
+    plan: &mut Plan,
+) -> Result<(), String> {
+    let Some(file) = facts.files.read().and_then(|files| files.crl.as_ref()) else { return Ok(()) };
+    let there = file
+        .content
+        .as_ref()
+        .map_err(|defect| format!("{}: {defect}", printable(&file.path.display().to_string())))?;
+    let own = pair.new.dir().join(Store::CRL_FILE);
+    let own = crate::facts::trust::crls(&std::fs::read(own).unwrap_or_default());
+    let is_new = |list: &Crl| new.iter().any(|ca| list.is_of(ca));
+    let is_old = |list: &Crl| pair.old.chain.iter().any(|ca| list.is_of(ca));
+    let mut wanted: Vec<&Crl> =
+        there.iter().filter(|list| !is_new(list) && (both || !is_old(list))).collect();
+    wanted.extend(own.iter().filter(|list| is_new(list)));
+    let listed = |ca: &&Certificate| !own.iter().any(|list| list.is_of(ca));
+    let missing: Vec<String> = new.iter().filter(listed).map(|ca| ca.subject.short()).collect();
+    if !missing.is_empty() {
+        plan.warnings.push(format!(
+            "the server reads ssl_crl: the lists of {} are signed first, and joined into {}",
+            printable(&missing.join(", ")),
+            printable(&file.path.display().to_string())
+        ));
+    }
+    let text: String = wanted.iter().map(|list| list.pem.trim_end().to_owned() + "\n").collect();
+    let held: String = there.iter().map(|list| list.pem.trim_end().to_owned() + "\n").collect();
+    if text != held {
+        let what = if both { "ssl_crl, then of both CAs" } else { "ssl_crl, without the old CA" };
+        plan.writes.push(Write::text(&file.path, text, 0o644, what));
+    }
+    Ok(())
 }
 
 /// The server's certificate and key, for the same names, from the new CA.

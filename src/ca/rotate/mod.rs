@@ -108,6 +108,8 @@ pub struct Seen {
     pub unbound: Vec<String>,
     /// Clients of the old CA without a certificate of the new one.
     pub without: Vec<String>,
+    /// CAs of both, of which the server's `ssl_crl` has no list; empty where it has no `ssl_crl`.
+    pub unlisted: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +177,10 @@ pub fn holds(step: Step, state: &State, seen: &Seen) -> Result<(), String> {
             Ok(())
         }
         Step::ServerTrustsBoth => {
+            if !seen.unlisted.is_empty() {
+                // with one missing it refuses everybody, as if it did not know the CA
+                return Err(format!("its ssl_crl has no list of {}", names(&seen.unlisted)));
+            }
             restarted(state, seen)?;
             trusts("new", seen.file.map(|file| file.new), &seen.takes_new)?;
             if state.drops_old() {
@@ -272,6 +278,7 @@ mod tests {
             naming_old: Ok(vec!["app@%".into()]),
             unbound: Vec::new(),
             without: vec!["app".into()],
+            unlisted: Vec::new(),
         }
     }
 

@@ -103,7 +103,7 @@ impl State {
     }
 
     /// Whether the old CA need not be trusted any more.
-    pub(super) fn drops_old(&self) -> bool {
+    pub(crate) fn drops_old(&self) -> bool {
         self.is_done(Step::ServerDropsOld) || self.under_way == Some(Step::ServerDropsOld)
     }
 

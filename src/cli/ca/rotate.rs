@@ -9,6 +9,7 @@ use super::create::{self, CreateArgs};
 use super::{Done, FINDINGS, Format, StoreArgs, now, shown, tell, waiting};
 use crate::apply::journal;
 use crate::apply::rotate::{Pair, Prepared, carry_out, look, prepare};
+use crate::ca::crl::Update;
 use crate::ca::rotate::{
     Client, Held, Seen, State, Step, awaits_restart, both_file, clients, holds, position,
 };
@@ -242,6 +243,18 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
             show::command(&at.to)
         );
         return Ok(Done { text, code: FINDINGS });
+    }
+    let reads_lists = facts.files.read().is_some_and(|files| files.crl.is_some());
+    if step == Step::ServerTrustsBoth && reads_lists && args.yes {
+        let signed = at.new.sign_lists(&Update::default())?;
+        if !signed.missing.is_empty() {
+            return Err(Failure::usage(format!(
+                "the server reads ssl_crl, and there is no list of {}: it would refuse everybody; sign \
+                 it where the root's key is: mytls ca crl --ca-dir {} --root-dir DIR",
+                signed.missing.join(", "),
+                shown(&at.to)
+            )));
+        }
     }
     let prepared = prepare(step, &facts, &at.state, &at.pair()).map_err(|why| Failure {
         code: FINDINGS,
