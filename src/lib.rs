@@ -18,7 +18,6 @@ pub mod remedy;
 pub mod report;
 pub mod rules;
 pub mod sandbox;
-pub mod scan;
 pub mod secret;
 pub mod tui;
 pub mod wire;

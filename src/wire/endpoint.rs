@@ -48,7 +48,7 @@ impl Endpoint {
     }
 
     /// Connects to the first of the host's addresses that answers.
-    pub(crate) fn connect(
+    pub(super) fn connect(
         &self,
         deadline: Deadline,
         told: &mut dyn FnMut(Stage),

@@ -74,7 +74,7 @@ fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Hands
 }
 
 /// Logs in as nobody. Whatever comes of it, everything worth knowing is known already.
-pub(crate) fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
+fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
     if greeting::too_old(hello).is_some() {
         return;
     }
@@ -97,7 +97,7 @@ pub(crate) fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: 
     }
 }
 
-pub(crate) fn reason(broken: &Broken) -> String {
+fn reason(broken: &Broken) -> String {
     match broken {
         Broken::TimedOut => {
             "the server did not finish it in time; is it overloaded, or a proxy?".to_owned()
