@@ -80,6 +80,7 @@ fn names_arrive_byte_for_byte_and_replication_goes_on() {
         let apostrophes = if program.series == Series::MySql97 { 2 } else { 0 };
         assert_eq!(by_hand, apostrophes);
         a_dump_is_as_it_was_said_to_be(&source, &replica);
+        a_replica_is_compared(&source, &replica);
         println!(
             "{}: {} accounts replicated, {by_hand} of them as told",
             source.sandbox.server(),
@@ -106,6 +107,44 @@ fn a_dump_is_as_it_was_said_to_be(source: &Server, replica: &Server) {
         assert_eq!(plain, before, "it escapes what it shows, so nothing is warned of");
     }
     catch_up(replica, source);
+}
+
+/// `--replica` says whether the same bytes arrived, and the replica itself is among those who would be
+/// refused.
+fn a_replica_is_compared(source: &Server, replica: &Server) {
+    pipe(
+        source,
+        "CREATE USER dba@'%' IDENTIFIED BY 'Sesam-1'; GRANT ALL ON *.* TO dba@'%' WITH GRANT OPTION;",
+    );
+    catch_up(replica, source);
+    let both = source.base().join("both.pem");
+    let ca = |server: &Server| fs::read_to_string(server.dir().join("client/ca.pem")).unwrap();
+    fs::write(&both, ca(source) + &ca(replica)).unwrap();
+    let port = |server: &Server| server.sandbox.target().port.unwrap().to_string();
+    let beside = format!("127.0.0.1:{}", port(replica));
+    let require = |level: &str, more: &[&str]| {
+        let output = lab::mytls()
+            .args(["accounts", "require", "-h", "127.0.0.1", "-P", &port(source), "-u", "dba"])
+            .args(["--ssl-ca", both.to_str().unwrap(), "--level", level, "--replica", &beside])
+            .args(more)
+            .env("MYSQL_PWD", "Sesam-1")
+            .env("HOME", source.base())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = require("none", &["--user", "plain@%", "--yes"]);
+    assert!(code == 0 && said.contains("holds the same bytes"), "{said}");
+    let stop =
+        if source.sandbox.series() == Series::MySql97 { "STOP REPLICA" } else { "STOP SLAVE" };
+    pipe(replica, stop);
+    let (code, said) = require("ssl", &["--user", "plain@%", "--yes"]);
+    assert!(code == 1 && said.contains("holds something else for plain@%"), "{said}");
+    pipe(replica, if stop == "STOP SLAVE" { "START SLAVE" } else { "START REPLICA" });
+    catch_up(replica, source);
+    let (_, said) = require("x509", &["--user", "root@127.0.0.1", "--dry-run"]);
+    assert!(said.contains("replica"), "its session reads the binary log as root: {said}");
 }
 
 fn follow(replica: &Server, source: &Server) {

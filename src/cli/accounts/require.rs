@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -86,6 +87,9 @@ pub fn run(args: &RequireArgs) -> Result<ExitCode, Failure> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
 
+/// How long a replica may take to have what its source has.
+const LAG: Duration = Duration::from_secs(5);
+
 fn compare(args: &RequireArgs, replica: &str, plan: &AccountPlan) -> Result<bool, Failure> {
     let (host, port) = match replica.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => {
@@ -104,19 +108,35 @@ fn compare(args: &RequireArgs, replica: &str, plan: &AccountPlan) -> Result<bool
         server_config: None,
         ..target
     };
-    let facts = gather(&target, &Cancel::default(), &mut |_| ());
     let shown = printable(replica).into_owned();
-    let said = match super::server(&facts) {
-        Err(failure) => Err(failure.message),
-        Ok(_) => accounts::differing_on(&facts, &plan.changes).map_err(|error| error.to_string()),
+    let look = || {
+        let facts = gather(&target, &Cancel::default(), &mut |_| ());
+        match super::server(&facts) {
+            Err(failure) => Err(failure.message),
+            Ok(_) => {
+                accounts::differing_on(&facts, &plan.changes).map_err(|error| error.to_string())
+            }
+        }
     };
+    // a replica is a moment behind
+    let deadline = Instant::now() + LAG;
+    let mut said = look();
+    while said.as_ref().is_ok_and(|differing| !differing.is_empty()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(250));
+        said = look();
+    }
     match said {
         Ok(differing) if differing.is_empty() => {
             print(&format!("replica {shown}: holds the same bytes\n"))?;
             Ok(true)
         }
         Ok(differing) => {
-            tell(format_args!("replica {shown}: holds something else for {}\n", list(&differing)));
+            tell(format_args!(
+                "replica {shown}: holds something else for {} after {} s: it is behind, does not replicate \
+                 accounts, or was changed by itself\n",
+                list(&differing),
+                LAG.as_secs()
+            ));
             Ok(false)
         }
         Err(why) => {
