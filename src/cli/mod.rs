@@ -10,7 +10,9 @@ use crate::printable::printable_lines;
 mod ca;
 mod check;
 mod explain;
+mod firewall;
 mod listen;
+mod reach;
 mod sandbox;
 mod target;
 mod wizard;
@@ -58,6 +60,10 @@ enum Command {
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
     Listen(listen::ListenArgs),
+    /// Firewall rules that let known addresses in: shown, applied, taken back
+    Firewall(firewall::FirewallArgs),
+    /// From another machine: does the port answer, with TLS, and whom does it see?
+    Reach(reach::ReachArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -107,6 +113,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Rules(args)) => explain::rules(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
+        Some(Command::Firewall(args)) => firewall::run(&args),
+        Some(Command::Reach(args)) => reach::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

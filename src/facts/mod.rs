@@ -16,11 +16,13 @@ use crate::x509::{Certificate, PrivateKey};
 pub mod account;
 pub mod config;
 pub mod confinement;
+pub mod exposure;
 pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod host;
 pub mod log;
+pub mod network;
 #[cfg(test)]
 pub mod noise;
 pub mod server;
@@ -30,6 +32,7 @@ pub mod trust;
 
 pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
 pub use confinement::Confinement;
+pub use exposure::{Client, Listener, Port};
 pub use host::HostNames;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
@@ -58,6 +61,9 @@ pub struct Facts {
     /// What this host is called, where the server runs on it.
     #[serde(default)]
     pub host: HostNames,
+    /// What the server listens on, as the system of its host says.
+    #[serde(default = "Source::not_asked")]
+    pub listeners: Source<Vec<Listener>>,
 }
 
 impl Facts {
@@ -495,6 +501,9 @@ pub struct ServerFacts {
     pub accounts: Source<Vec<Account>>,
     /// Other people's sessions, with how they are connected.
     pub sessions: Source<Vec<OtherSession>>,
+    /// From where clients come.
+    #[serde(default = "Source::not_asked")]
+    pub clients: Source<Vec<Client>>,
 }
 
 impl ServerFacts {

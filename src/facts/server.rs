@@ -12,7 +12,7 @@ use super::{
 use crate::printable::printable;
 
 /// What is asked of `SHOW GLOBAL VARIABLES`. A server lacks some of them, each version others.
-const VARIABLES: [&str; 31] = [
+const VARIABLES: [&str; 36] = [
     "version",
     "version_comment",
     "version_ssl_library",
@@ -43,6 +43,11 @@ const VARIABLES: [&str; 31] = [
     "sql_mode",
     "admin_ssl_cert",
     "admin_port",
+    "admin_address",
+    "mysqlx_bind_address",
+    "mysqlx_port",
+    "extra_port",
+    "wsrep_on",
     "system_versioning_alter_history", // only MariaDB has it, whatever its version text says
 ];
 
@@ -100,6 +105,7 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
         session,
         accounts: accounts(conn, flavor),
         sessions: sessions(conn, text("performance_schema")),
+        clients: super::exposure::clients(conn, text("performance_schema")),
         variables: variables.clone(),
         status,
     })

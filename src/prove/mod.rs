@@ -14,6 +14,7 @@ use crate::wire::{self, ClientIdentity, Endpoint, Limits, Login, Outcome, Tls, T
 mod expected;
 mod forge;
 mod log;
+pub mod reach;
 mod show;
 
 pub use expected::expected;

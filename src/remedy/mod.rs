@@ -10,6 +10,7 @@ pub mod access;
 pub mod certificates;
 pub mod chain_file;
 pub mod config;
+pub mod firewall;
 pub mod key_kinds;
 pub mod offer;
 pub mod rotation;

@@ -146,10 +146,12 @@ fn build() -> Facts {
             status: BTreeMap::new(),
             accounts: Source::Read(vec![account("app", "%", Require::X509)]),
             sessions: Source::Read(Vec::new()),
+            clients: Source::Read(Vec::new()),
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),
         host: crate::facts::HostNames::default(),
+        listeners: Source::Read(Vec::new()),
     }
 }
 

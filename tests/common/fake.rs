@@ -592,6 +592,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             server: Source::unread(kind, why, "check the address"),
             confinement: Source::unread(UnreadKind::NotAsked, "", ""),
             host: mytls::facts::HostNames::default(),
+            listeners: Source::unread(UnreadKind::NotAsked, "", ""),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
     }
@@ -661,6 +662,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         server: Source::Read(server(does)),
         confinement: Source::unread(UnreadKind::NotAsked, "", ""),
         host: mytls::facts::HostNames::default(),
+        listeners: Source::unread(UnreadKind::NotAsked, "", ""),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
 }
@@ -702,6 +704,7 @@ fn server(does: &Does) -> ServerFacts {
             account("mariadb.sys", "localhost", Require::None, true),
         ]),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
+        clients: Source::unread(UnreadKind::NotAsked, "", ""),
     }
 }
 
