@@ -1,10 +1,9 @@
 //! `mytls firewall`: who may reach the server, as rules.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -17,20 +16,22 @@ use super::check::Format;
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, NOT_EXAMINED, print, tell};
 use crate::apply::firewall::{self, Change, FirewallError, Waiting};
-use crate::bounded;
 use crate::facts::exposure::{self, Client};
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::network::{AddressSet, Network};
 use crate::facts::{Facts, Target};
 use crate::printable::{printable, printable_json};
-use crate::prove::reach::Reach;
 use crate::remedy::firewall::{Tool, Wish};
+
+mod exposed;
+mod judge;
 
 /// Firewall rules that let a set of known addresses reach the server, and nobody else.
 ///
 /// Prints them on stdout alone, to be looked at or piped; --apply loads them, and they go back unless
 /// they are confirmed in time. They stand by themselves and speak of the server's ports alone.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(
     disable_help_flag = true,
     after_help = "Examples:\n  mytls firewall -S /run/mysqld/mysqld.sock              what listens, and who connects\n  \
@@ -129,11 +130,11 @@ pub fn run(args: &FirewallArgs) -> Result<ExitCode, Failure> {
         answered(facts, args.from_server || !named)?;
     }
     if !named {
-        return exposed(args, seen.as_ref());
+        return exposed::show(args, seen.as_ref());
     }
     let (wish, notes) = wish(args, seen.as_ref())?;
     if !args.reach.is_empty() {
-        return judge(args, &wish);
+        return judge::judge(args, &wish);
     }
     let rules = tool.rules(&wish);
     for note in notes.iter().chain(&tool.notes(&wish)) {
@@ -174,16 +175,16 @@ fn wish(args: &FirewallArgs, seen: Option<&Facts>) -> Result<(Wish, Vec<String>)
     let mut networks: Vec<Network> = named.networks().to_vec();
     if args.from_server {
         let clients = clients(seen);
-        let (proposed, names) = exposure::proposal(clients);
+        let (proposed, unknown) = exposure::proposal(clients);
         for (wider, count) in proposed.shared() {
             notes.push(format!(
                 "{count} clients share {wider}: --allow {wider} lets the next one of them in, too"
             ));
         }
-        if !names.is_empty() {
+        if !unknown.is_empty() {
             notes.push(format!(
                 "of these clients only the name is known; add their addresses with --allow: {}",
-                printable(&names.join(", "))
+                printable(&unknown.join(", "))
             ));
         }
         networks.extend(proposed.networks());
@@ -368,131 +369,4 @@ fn place(args: &FirewallArgs) -> String {
 
 fn now() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
-}
-
-/// `--reach`: what was seen elsewhere, held against the set.
-fn judge(args: &FirewallArgs, wish: &Wish) -> Result<ExitCode, Failure> {
-    let mut rows = Vec::new();
-    for file in &args.reach {
-        let report = report(file)?;
-        let mut judged = report.judge(&wish.allow);
-        if !wish.ports().contains(&report.port) {
-            judged.pass = false;
-            judged.why = format!("it is about port {}, for which no rules are wanted", report.port);
-        }
-        rows.push((file, report, judged));
-    }
-    let pass = rows.iter().all(|(_, _, judged)| judged.pass);
-    match args.format {
-        Format::Text => {
-            let mut out = String::new();
-            for (file, _, judged) in &rows {
-                let mark = if judged.pass { "✓ pass" } else { "✗ FAIL" };
-                let line = format!("{}: {}", file.display(), judged.why);
-                // writing to a String cannot fail
-                let _ = writeln!(out, "{mark}  {}", printable(&line));
-            }
-            print(&out)?;
-        }
-        Format::Json => {
-            let list = rows.iter().map(|(file, report, judged)| {
-                json!({"file": file.display().to_string(), "report": report, "judged": judged})
-            });
-            let list: serde_json::Value = list.collect();
-            print_json(&json!({"schema": 1, "allow": wish.allow, "pass": pass, "reach": list}))?;
-        }
-    }
-    Ok(if pass { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
-}
-
-fn report(file: &Path) -> Result<Reach, Failure> {
-    const LARGEST: u64 = 1 << 20;
-    let shown = printable(&file.display().to_string()).into_owned();
-    let no = |why: String| {
-        Failure::not_examined(format!(
-            "{shown} {why}; write it with: mytls reach HOST:PORT --format json > FILE"
-        ))
-    };
-    let bytes =
-        bounded::read(file, LARGEST).map_err(|error| no(format!("cannot be read: {error}")))?;
-    let report: Reach = serde_json::from_slice(&bytes).map_err(|error| {
-        no(format!("is no report of mytls reach ({})", printable(&error.to_string())))
-    })?;
-    if report.schema != Reach::SCHEMA {
-        return Err(no(format!(
-            "was written by another version of mytls (schema {})",
-            report.schema
-        )));
-    }
-    Ok(report)
-}
-
-/// Nobody was named: what listens, and who connects, so that somebody can be.
-fn exposed(args: &FirewallArgs, seen: Option<&Facts>) -> Result<ExitCode, Failure> {
-    let Some((facts, server)) = seen.and_then(|facts| Some((facts, facts.server.read()?))) else {
-        return Err(Failure::usage("name whom to let in with --allow or --from-server"));
-    };
-    let (proposed, names) = exposure::proposal(clients(seen));
-    let accounts = server.accounts.read().map_or(&[][..], Vec::as_slice);
-    let wide: Vec<String> = accounts
-        .iter()
-        .filter(|account| account.is_for_the_network() && account.name.host.contains('%'))
-        .map(|account| account.name.to_string())
-        .collect();
-    if args.format == Format::Json {
-        print_json(&json!({
-            "schema": 1,
-            "bind_address": server.variable("bind_address"),
-            "listeners": facts.listeners,
-            "ports": ports(args, seen),
-            "clients": server.clients,
-            "proposal": proposed,
-            "names_without_address": names,
-            "accounts_of_many_hosts": wide,
-        }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut out = String::new();
-    // not on stdout: whoever pipes rules would pipe this. Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "bind_address   {}",
-        printable(server.variable("bind_address").unwrap_or("(none)"))
-    );
-    match (facts.listeners.read(), facts.listeners.reason()) {
-        (Some(listeners), _) => {
-            for listener in listeners {
-                let open = if listener.is_open() { "" } else { "  this host alone" };
-                let _ = writeln!(
-                    out,
-                    "listens        {}  {:?}  {}{open}",
-                    listener.address,
-                    listener.port,
-                    printable(listener.program.as_deref().unwrap_or("another's, or out of sight"))
-                );
-            }
-        }
-        (None, Some(unread)) => {
-            let _ = writeln!(out, "listens        not known: {}", unread.why);
-        }
-        (None, None) => {}
-    }
-    for client in clients(seen) {
-        let (user, since) =
-            (printable(&client.user), if client.now { "connected" } else { "remembered" });
-        let _ = writeln!(out, "{since:<15}{}  {user}", printable(&client.host));
-    }
-    for (wider, count) in proposed.shared() {
-        let _ = writeln!(out, "suggested      {wider}, which {count} clients share");
-    }
-    if !wide.is_empty() {
-        let _ = writeln!(out, "accounts of    {}\n  many hosts", wide.join(", "));
-    }
-    tell(format_args!("{out}"));
-    let allow = if proposed.is_empty() {
-        "--allow with the addresses of the clients".to_owned()
-    } else {
-        format!("--from-server, or --allow {proposed}")
-    };
-    Err(Failure::usage(format!("nobody is named to let in; go on with {allow}")))
 }

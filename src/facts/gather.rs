@@ -173,7 +173,7 @@ impl Gathering<'_> {
         // what runs in a container is called otherwise than the host
         let named_here = local && self.target.system_root.is_none();
         let host = if named_here { super::host::read() } else { HostNames::default() };
-        let listeners = self.listeners(named_here, &config, &server);
+        let listeners = listeners(named_here, &config, &server);
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -186,26 +186,6 @@ impl Gathering<'_> {
             confinement,
             host,
             listeners,
-        }
-    }
-
-    /// Only of a server on this host.
-    fn listeners(
-        &mut self,
-        here: bool,
-        config: &Source<ServerConfig>,
-        server: &Source<ServerFacts>,
-    ) -> Source<Vec<Listener>> {
-        let Some(server) = server.read().filter(|_| here) else {
-            return not_asked("the server is not on this host, or does not answer");
-        };
-        let configured = config.read().and_then(|config| config.get("pid_file"));
-        let pid_file = server.variable("pid_file").or(configured).map(PathBuf::from);
-        let datadir = server.variable("datadir").map(PathBuf::from).unwrap_or_default();
-        let pid_file = pid_file.map(|file| datadir.join(file));
-        match super::exposure::listeners(pid_file.as_deref(), &super::exposure::ports(server)) {
-            Ok(listeners) => Source::Read(listeners),
-            Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root"),
         }
     }
 
@@ -498,6 +478,25 @@ fn misnamed(host: &str) -> Source<ServerFacts> {
         ),
         "connect by a name that the certificate is for, or give the server's own CA with --ssl-ca",
     )
+}
+
+/// Only of a server on this host.
+fn listeners(
+    here: bool,
+    config: &Source<ServerConfig>,
+    server: &Source<ServerFacts>,
+) -> Source<Vec<Listener>> {
+    let Some(server) = server.read().filter(|_| here) else {
+        return not_asked("the server is not on this host, or does not answer");
+    };
+    let configured = config.read().and_then(|config| config.get("pid_file"));
+    let pid_file = server.variable("pid_file").or(configured).map(PathBuf::from);
+    let datadir = server.variable("datadir").map(PathBuf::from).unwrap_or_default();
+    let pid_file = pid_file.map(|file| datadir.join(file));
+    match super::exposure::listeners(pid_file.as_deref(), &super::exposure::ports(server)) {
+        Ok(listeners) => Source::Read(listeners),
+        Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root"),
+    }
 }
 
 /// The option files, and what is persisted in the data folder. Of a server that does not answer,

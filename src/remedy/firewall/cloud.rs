@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::Wish;
+use crate::facts::network::Network;
 
 const AWS_GROUP: &str = "group=$(aws ec2 describe-security-groups \
     --filters \"Name=group-name,Values=mytls\" \"Name=vpc-id,Values=$VPC_ID\" \
@@ -23,7 +24,7 @@ pub const AWS_REMOVE: &str = "set -e\n\
 /// for that moment nobody can open a new connection.
 pub fn aws(wish: &Wish) -> String {
     let ranges = |ipv4: bool, name: &str| -> Vec<serde_json::Value> {
-        let one = |network: crate::facts::network::Network| json!({name: network.cidr(), "Description": "mytls"});
+        let one = |network: Network| json!({name: network.cidr(), "Description": "mytls"});
         wish.allow.family(ipv4).map(one).collect()
     };
     let permissions: Vec<serde_json::Value> = wish
@@ -90,7 +91,7 @@ pub fn gcp(wish: &Wish) -> String {
          }}\n"
     );
     for (family, ipv4, all) in [("4", true, "0.0.0.0/0"), ("6", false, "::/0")] {
-        let sources: Vec<String> = wish.allow.family(ipv4).map(|one| one.cidr()).collect();
+        let sources: Vec<String> = wish.allow.family(ipv4).map(Network::cidr).collect();
         let _ = if sources.is_empty() {
             writeln!(out, "gone mytls-allow{family}")
         } else {
@@ -125,7 +126,7 @@ pub fn azure(wish: &Wish) -> String {
         );
     };
     for (family, ipv4, priority) in [("4", true, 210), ("6", false, 211)] {
-        let sources: Vec<String> = wish.allow.family(ipv4).map(|one| one.cidr()).collect();
+        let sources: Vec<String> = wish.allow.family(ipv4).map(Network::cidr).collect();
         if !sources.is_empty() {
             put(&format!("mytls-allow{family}"), priority, "Allow", &sources.join(" "));
         }

@@ -189,7 +189,7 @@ mod tests {
             let code: String = rules.lines().filter(|line| !line.starts_with('#')).collect();
             assert!(!code.contains("22,") && !code.contains("ssh"), "{tool:?}:\n{rules}");
             assert!(
-                rules.ends_with('\n') && !rules.contains("<") || tool == Tool::Iptables,
+                rules.ends_with('\n') && !rules.contains('<') || tool == Tool::Iptables,
                 "{tool:?}: no placeholders"
             );
             assert!(!tool.removal().is_empty() && !tool.show().is_empty());
