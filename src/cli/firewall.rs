@@ -316,6 +316,13 @@ fn apply(args: &FirewallArgs, tool: Tool, rules: String) -> Result<ExitCode, Fai
             Err(FirewallError::NothingWaits) => Ok(went_back(&waiting)),
             Err(error) => Err(error.into()),
         },
+        // it cannot be but that somebody killed it
+        Said::Nothing if waiting.is_waiting() && Instant::now() > until => {
+            Err(Failure::not_examined(
+                "the switch that takes the rules back is gone, and they are still loaded: keep them with \
+                 mytls firewall --confirm, or after that remove them with mytls firewall --remove --apply",
+            ))
+        }
         Said::Nothing if waiting.is_waiting() => {
             tell(format_args!("not confirmed: they go back by themselves\n"));
             Ok(ExitCode::from(FINDINGS))
