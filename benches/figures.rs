@@ -19,6 +19,8 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 #[path = "figures/pairs.rs"]
 mod pairs;
+#[path = "figures/statements.rs"]
+mod statements;
 
 const RUNS: usize = 15;
 /// Memory hardly differs from one run to the next.
@@ -71,6 +73,7 @@ fn main() {
         by_hand.median / check.median
     );
 
+    statements::measure();
     pairs::measure();
 
     let mut memory = [const { Vec::new() }; 4];

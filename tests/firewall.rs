@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::lab::{self, Program, Server};
+use mytls::apply::journal;
 use mytls::sandbox::{Fault, Series};
 use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
@@ -463,16 +464,13 @@ fn unless_confirmed_everything_goes_back_even_when_mytls_is_killed() {
         ok(&mut hosts.firewall(&server, home.path(), &["--confirm"]));
         let status = child.wait().unwrap();
         assert!(status.success(), "it says that it was confirmed elsewhere");
-        let journal =
-            std::fs::read_to_string(home.path().join(".local/state/mytls/journal.jsonl")).unwrap();
-        let mut undone: Vec<Value> =
-            journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let undo = undone.pop().unwrap()["applied"]["undo"][0].as_str().unwrap().to_owned();
-        pipe(hosts.on_server("sh"), &undo);
-        assert_eq!(hosts.ruleset(), kept, "{undo}");
-        let undo = undone.pop().unwrap()["applied"]["undo"][0].as_str().unwrap().to_owned();
-        pipe(hosts.on_server("sh"), &undo);
-        assert_eq!(hosts.ruleset(), before, "{undo}");
+        let journal = home.path().join(".local/state/mytls/journal.jsonl");
+        for (entry, back_to) in journal::read(&journal).unwrap().iter().rev().zip([&kept, &before])
+        {
+            let undo = &entry.applied.undo[0];
+            pipe(hosts.on_server("sh"), undo);
+            assert_eq!(&hosts.ruleset(), back_to, "{undo}");
+        }
         let nothing = hosts.firewall(&server, home.path(), &["--confirm"]).output().unwrap();
         assert!(text(&nothing.stderr).contains("nothing waits"), "{}", text(&nothing.stderr));
     }

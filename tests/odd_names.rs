@@ -14,7 +14,7 @@ use mytls::ca::{
 };
 use mytls::facts::gather::{Cancel, gather};
 use mytls::facts::{AccountName, Facts, Require};
-use mytls::prove::{self, Case, Happened, Subject};
+use mytls::prove::{self, Case, Happened, Subject, Witness};
 use mytls::remedy::offer::{Level, Offer, offer};
 use mytls::remedy::statement::{Dialect, Form, reload};
 use mytls::secret::Secret;
@@ -85,7 +85,12 @@ fn every_promise_about_an_odd_name_is_proven() {
         paste(&shop.server, &offer.written.sql());
         // what the server says that the account requires is what was meant
         assert_eq!(shop.require(), offer.require);
-        let matrix = prove::matrix(&shop.subject(&right, &offer.require), &mut |_| {}, &|| false);
+        let matrix = prove::matrix(
+            &shop.subject(&right, &offer.require),
+            &mut Witness::deaf(""),
+            &mut |_| {},
+            &|| false,
+        );
         assert!(matrix.proved(), "{form:?}: {matrix:#?}");
         let other = &matrix.row(Case::OtherSubject).unwrap().happened;
         assert!(matches!(other, Happened::Refused { code: 1045, .. }), "{other:?}");
@@ -179,8 +184,11 @@ impl Shop {
         Subject {
             endpoint: self.endpoint(),
             flavor: self.server.sandbox.flavor(),
+            dialect: None,
+            crls: Vec::new(),
+            old_tls: false,
             account: self.account.clone(),
-            password: &self.password,
+            password: Some(&self.password),
             require,
             transport_enforced: true,
             trust: self.trust(),
@@ -207,7 +215,7 @@ fn is_let_in(outcome: &Outcome) -> bool {
 
 /// As the wizard sends it; the way back.
 fn run(facts: &Facts, offer: &Offer) -> Vec<String> {
-    let last = offer.written.statements.len() - 1;
+    let last = offer.written.change_at();
     let undo = offer.undo.sql().trim_end_matches(';').to_owned();
     let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
         sql: sql.clone(),

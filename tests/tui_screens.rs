@@ -80,6 +80,9 @@ fn a_proof_that_does_not_hold_says_so() {
     let mut w = mended();
     w.engine.change(|does| does.refuses_right_certificate = true);
     w.walk("5<down>p").sees("✗ Not proved. 4 of 5").sees("let in   ✗ refused");
+    // why, in the server's words, and where the two names begin to differ
+    w.sees("the server's own words").sees("^ “\\” where the account has “/”");
+    insta::assert_snapshot!("proof_not_proved_80x24", w.screen());
     w.walk("<esc>").sees("REQUIRE NONE, not as it must be");
 
     // neither the step nor the report call it good

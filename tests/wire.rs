@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mytls::ca::Store;
 use mytls::facts::{AccountName, Flavor, Require};
-use mytls::prove::{self, Case, Expected, Happened, Matrix, Subject};
+use mytls::prove::{self, Case, Expected, Happened, Matrix, Subject, Witness};
 use mytls::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions};
 use mytls::secret::Secret;
 use mytls::wire::{
@@ -88,8 +88,11 @@ fn matrix(sandbox: &Sandbox, user: &str, require: &Require, enforced: bool) -> M
     let subject = Subject {
         endpoint: endpoint(sandbox),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: account.clone(),
-        password,
+        password: Some(password),
         require,
         transport_enforced: enforced,
         trust: trust(sandbox),
@@ -97,7 +100,10 @@ fn matrix(sandbox: &Sandbox, user: &str, require: &Require, enforced: bool) -> M
         ca: Some((authority.certificate.clone(), authority.key.clone())),
     };
     let mut told = Vec::new();
-    let matrix = prove::matrix(&subject, &mut |row| told.push(row.clone()), &|| false);
+    let matrix =
+        prove::matrix(&subject, &mut Witness::deaf(""), &mut |row| told.push(row.clone()), &|| {
+            false
+        });
     assert_eq!(told, matrix.rows, "every row is told as it comes");
     matrix
 }
@@ -131,9 +137,10 @@ fn an_account_is_proven_to_need_its_certificate() {
     let log = fs::read_to_string(sandbox.dir().join("error.log")).unwrap();
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
     if sandbox.flavor() == Flavor::MariaDb {
-        let reason = prove::reason_in_log(&lines).unwrap();
-        assert!(reason.starts_with("X509 subject mismatch: should be '/"), "{reason}");
-        assert!(reason.ends_with("but is '/CN=mytls proof of another subject'"), "{reason}");
+        let read = |line: &String| prove::Mismatch::read(line.as_bytes(), None);
+        let mismatch = lines.iter().rev().find_map(read).unwrap();
+        assert_eq!(mismatch.server_saw, "/CN=mytls proof of another subject");
+        assert!(mismatch.account_says.starts_with('/'), "{mismatch:?}");
     }
 }
 
@@ -162,21 +169,24 @@ fn nothing_is_proved_with_a_wrong_password() {
     let subject = Subject {
         endpoint: endpoint(&sandbox),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: AccountName::new("app", "%"),
-        password: &password,
+        password: Some(&password),
         require: &require,
         transport_enforced: true,
         trust: trust(&sandbox),
         identity: identity(&sandbox),
         ca: None,
     };
-    let matrix = prove::matrix(&subject, &mut |_| (), &|| false);
+    let matrix = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| false);
     assert!(!matrix.proved());
     assert!(matches!(happened(&matrix, Case::RightCertificate), Happened::Refused { .. }));
     let tried = matrix.rows.iter().filter(|row| row.was_tried()).count();
     assert_eq!(tried, 1, "no account is locked by wrong passwords in a row");
 
-    let cancelled = prove::matrix(&subject, &mut |_| (), &|| true);
+    let cancelled = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| true);
     assert!(cancelled.rows.iter().all(|row| !row.was_tried()));
 }
 
@@ -240,8 +250,11 @@ fn looking_and_proving_do_not_get_the_host_blocked() {
     let subject = Subject {
         endpoint: endpoint.clone(),
         flavor: sandbox.flavor(),
+        dialect: None,
+        crls: Vec::new(),
+        old_tls: false,
         account: accounts[0].0.clone(),
-        password: &accounts[0].1,
+        password: Some(&accounts[0].1),
         require: &require,
         transport_enforced: true,
         trust: trust(&sandbox),
@@ -249,7 +262,7 @@ fn looking_and_proving_do_not_get_the_host_blocked() {
         ca: Some((authority.certificate.clone(), authority.key.clone())),
     };
     for number in 1..=5 {
-        let matrix = prove::matrix(&subject, &mut |_| (), &|| false);
+        let matrix = prove::matrix(&subject, &mut Witness::deaf(""), &mut |_| (), &|| false);
         assert!(matrix.proved(), "matrix {number}: {matrix:#?}");
     }
 

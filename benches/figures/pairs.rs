@@ -49,8 +49,8 @@ pub fn measure() {
     };
     let said = check().output().expect("mytls was built before this ran").stdout;
     let said = String::from_utf8_lossy(&said);
-    let wanted = format!("{} files, {PAIRS} pairs belong together, 0 problems", 2 * PAIRS);
-    assert_eq!(said.trim(), wanted);
+    let wanted = format!("{} files, {PAIRS} pairs, 0 problems", 2 * PAIRS);
+    assert_eq!(said.lines().last(), Some(wanted.as_str()));
     timed(by_hand()); // both warm
 
     let mut times = [const { Vec::new() }; 2];

@@ -14,7 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Applied;
-use super::journal::{self, Entry};
+use super::journal::{self, Entry, State};
 use crate::disk::{self, DiskError, Meta};
 use crate::printable::printable;
 use crate::remedy::firewall::Tool;
@@ -112,7 +112,7 @@ impl Change {
         let stamp = format!("{at}-{}", std::process::id());
         let undo_file = folder.join(format!("undo-{stamp}"));
         disk::write_new(&undo_file, self.undo.as_bytes(), Meta::mode(0o600))?;
-        let entry = self.entry(target, at, &undo_file);
+        let entry = self.entry(target, &undo_file);
         let entry = serde_json::to_vec(&entry).unwrap_or_default(); // text and numbers alone
         let armed = folder.join(format!("armed-{stamp}"));
         disk::write_new(&armed, &entry, Meta::mode(0o600))?;
@@ -145,10 +145,10 @@ impl Change {
         let undo_file = folder.join(format!("undo-{at}-{}", std::process::id()));
         disk::write_new(&undo_file, self.undo.as_bytes(), Meta::mode(0o600))?;
         carry_out(self.tool, &self.rules)?;
-        note(self.entry(target, at, &undo_file), &undo_file)
+        note(self.entry(target, &undo_file), &undo_file)
     }
 
-    fn entry(&self, target: &str, at: i64, undo: &Path) -> Entry {
+    fn entry(&self, target: &str, undo: &Path) -> Entry {
         let what = if self.rules == self.tool.removal() { "removed" } else { "loaded" };
         let applied = Applied {
             title: "the firewall of the server".to_owned(),
@@ -156,7 +156,7 @@ impl Change {
             undo: vec![undo.display().to_string()],
             left: Vec::new(),
         };
-        Entry { at, target: target.to_owned(), applied }
+        Entry::new(target.to_owned(), applied)
     }
 }
 
@@ -207,6 +207,7 @@ fn note(mut entry: Entry, undo_file: &Path) -> Result<(), FirewallError> {
     let runner = if undo.starts_with(b"table ") { "nft -f" } else { "sh" };
     entry.applied.undo = vec![format!("{runner} {}", shell::path(&keep))];
     journal::append(&file, &entry)?;
+    journal::mark(&file, &entry.id, State::Applied)?;
     let _ = std::fs::remove_file(undo_file);
     Ok(())
 }

@@ -7,16 +7,63 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Applied;
+use super::accounts::Change;
 use crate::disk::{self, DiskError};
+use crate::x509::certificate::hex;
 
 /// One change with its undo; a line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
+    /// By which it is asked for; of entries that were written before there were any, `#` and the
+    /// number of the line.
+    #[serde(default)]
+    pub id: String,
     /// Seconds since 1970, UTC.
     pub at: i64,
     /// The server it was made on, as the target was displayed.
     pub target: String,
     pub applied: Applied,
+    /// What accounts required before and after. Such an entry is written before the change, and
+    /// what became of it is [marked](mark) later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Change>,
+    /// As far as it was marked; of an entry whose program was killed, `None`.
+    #[serde(skip)]
+    pub state: Option<State>,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Applied,
+    /// Some of it was done and some not.
+    Partly,
+    Undone,
+}
+
+/// A line that says what became of an entry above it.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    of: String,
+    at: i64,
+    state: State,
+}
+
+impl Entry {
+    /// A change that is made now.
+    pub fn new(target: String, applied: Applied) -> Self {
+        let mut random = [0; 4];
+        // without randomness the time is all there is to tell entries apart
+        let _ = openssl::rand::rand_bytes(&mut random);
+        let at = now();
+        let id = format!("{}{}", at % 1000, hex(&random).to_ascii_lowercase());
+        Self { id, at, target, applied, ..Self::default() }
+    }
+}
+
+fn now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
 }
 
 /// Where the journal is: the user's state folder; `None` without a home.
@@ -28,11 +75,20 @@ pub fn default_file() -> Option<PathBuf> {
 
 /// Adds one entry: a single write to the end, so that two programs do not mix their lines.
 pub fn append(file: &Path, entry: &Entry) -> Result<(), DiskError> {
+    add(file, entry)
+}
+
+/// Adds what became of an entry.
+pub fn mark(file: &Path, id: &str, state: State) -> Result<(), DiskError> {
+    add(file, &Mark { of: id.to_owned(), at: now(), state })
+}
+
+fn add(file: &Path, line: &impl Serialize) -> Result<(), DiskError> {
     let failed = |error| DiskError::new(file, error);
     if let Some(folder) = file.parent() {
         disk::create_private_dir(folder)?;
     }
-    let mut line = serde_json::to_vec(entry).map_err(|error| failed(error.into()))?;
+    let mut line = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
     line.push(b'\n');
     let mut out = std::fs::OpenOptions::new()
         .create(true)
@@ -49,7 +105,21 @@ pub fn read(file: &Path) -> Result<Vec<Entry>, DiskError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(|error| DiskError::new(file, error))?,
     };
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    let mut entries: Vec<Entry> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if let Ok(mut entry) = serde_json::from_str::<Entry>(line) {
+            if entry.id.is_empty() {
+                entry.id = format!("#{}", number + 1);
+                entry.state = Some(State::Applied); // written when it was done
+            }
+            entries.push(entry);
+        } else if let Ok(mark) = serde_json::from_str::<Mark>(line)
+            && let Some(entry) = entries.iter_mut().rev().find(|entry| entry.id == mark.of)
+        {
+            entry.state = Some(mark.state);
+        }
+    }
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -64,7 +134,7 @@ mod tests {
         let file = folder.path().join("state/journal.jsonl");
         assert_eq!(read(&file).unwrap(), []);
         let applied = Applied { undo: vec!["rm /x".into()], ..Applied::default() };
-        let entry = Entry { at: 1, target: "db1".into(), applied };
+        let mut entry = Entry::new("db1".into(), applied);
         append(&file, &entry).unwrap();
         std::fs::OpenOptions::new()
             .append(true)
@@ -73,7 +143,15 @@ mod tests {
             .write_all(b"{\"at\":\n")
             .unwrap();
         append(&file, &entry).unwrap();
-        assert_eq!(read(&file).unwrap(), [entry.clone(), entry]);
+        assert_eq!(read(&file).unwrap(), [entry.clone(), entry.clone()]);
+        let old =
+            r#"{"at":1,"target":"db1","applied":{"title":"x","done":[],"undo":[],"left":[]}}"#;
+        let mut out = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+        writeln!(out, "{old}").unwrap();
+        mark(&file, &entry.id, State::Undone).unwrap();
+        let found = read(&file).unwrap();
+        entry.state = Some(State::Undone);
+        assert_eq!((&found[1], found[2].id.as_str()), (&entry, "#4"));
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -11,6 +11,7 @@ use crate::facts::{Facts, Target, Transport};
 use crate::remedy::Effect;
 use crate::secret::Secret;
 
+pub mod accounts;
 pub mod authority;
 mod diff;
 pub mod firewall;

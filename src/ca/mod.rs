@@ -28,7 +28,7 @@ pub(crate) mod unsound;
 pub mod watch;
 
 pub use authority::{Authority, AuthoritySpec, ClientSpec, Issued, ServerSpec, Validity};
-pub use error::CaError;
+pub use error::{CaError, day};
 pub use key::{KeyForm, KeyKind};
 pub use name::{PlainName, San, Subject};
 pub use store::{Catalog, Destination, Draft, Entry, Kind, Revoked, Store};

@@ -7,14 +7,21 @@ use clap::{Parser, Subcommand};
 
 use crate::printable::printable_lines;
 
+mod account_login;
+mod accounts;
 mod ca;
 mod check;
 mod explain;
 mod firewall;
+mod grant;
 mod listen;
+mod prove;
 mod reach;
 mod sandbox;
+mod scan;
 mod target;
+mod undo;
+mod why_denied;
 mod wizard;
 
 /// Exit status when there is a finding at or above `--fail-on`.
@@ -56,6 +63,16 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// List all rules
     Rules(explain::RulesArgs),
+    /// Print the statement that makes accounts need their certificate
+    Grant(grant::GrantArgs),
+    /// List accounts and what they require, or make them require something else
+    Accounts(Box<accounts::AccountsArgs>),
+    /// Take back the last change, or one of those before
+    Undo(undo::UndoArgs),
+    /// Prove that accounts need their certificate
+    Prove(prove::ProveArgs),
+    /// Say why an account cannot log in
+    WhyDenied(why_denied::WhyDeniedArgs),
     /// A private CA: make one, issue for servers and accounts
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
@@ -64,6 +81,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// From another machine: does the port answer, with TLS, and whom does it see?
     Reach(reach::ReachArgs),
+    /// What a server offers, seen from outside
+    Scan(scan::ScanArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -111,10 +130,16 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Rules(args)) => explain::rules(&args),
+        Some(Command::Grant(args)) => grant::run(&args),
+        Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::WhyDenied(args)) => why_denied::run(&args),
+        Some(Command::Accounts(args)) => accounts::run(&args),
+        Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Firewall(args)) => firewall::run(&args),
         Some(Command::Reach(args)) => reach::run(&args),
+        Some(Command::Scan(args)) => scan::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

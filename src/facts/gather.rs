@@ -174,6 +174,10 @@ impl Gathering<'_> {
         let named_here = local && self.target.system_root.is_none();
         let host = if named_here { super::host::read() } else { HostNames::default() };
         let listeners = listeners(named_here, &config, &server);
+        let log_place = match &server {
+            Source::Read(server) => super::log_place::of(server, local),
+            Source::Unread(_) => not_asked("the server says where its error log goes"),
+        };
         Facts {
             schema: Facts::SCHEMA,
             at: now(),
@@ -186,6 +190,7 @@ impl Gathering<'_> {
             confinement,
             host,
             listeners,
+            log_place,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::x509::pem::Defect;
 use crate::x509::{Certificate, PrivateKey};
 
 pub mod account;
+mod account_text;
 pub mod config;
 pub mod confinement;
 pub mod exposure;
@@ -21,7 +22,9 @@ pub mod files;
 pub mod folder;
 pub mod gather;
 pub mod host;
+mod inventory;
 pub mod log;
+pub mod log_place;
 pub mod network;
 #[cfg(test)]
 pub mod noise;
@@ -30,10 +33,12 @@ pub mod session;
 pub mod target;
 pub mod trust;
 
-pub use account::{Account, AccountName, OtherSession, Require, is_loopback};
+pub use account::{Account, AccountName, Carrier, More, OtherSession, Require, is_loopback};
+pub use account_text::NoAccount;
 pub use confinement::Confinement;
 pub use exposure::{Client, Listener, Port};
 pub use host::HostNames;
+pub use log_place::LogPlace;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -64,6 +69,9 @@ pub struct Facts {
     /// What the server listens on, as the system of its host says.
     #[serde(default = "Source::not_asked")]
     pub listeners: Source<Vec<Listener>>,
+    /// Where its error log goes.
+    #[serde(default = "Source::not_asked")]
+    pub log_place: Source<LogPlace>,
 }
 
 impl Facts {
@@ -504,6 +512,16 @@ pub struct ServerFacts {
     /// From where clients come.
     #[serde(default = "Source::not_asked")]
     pub clients: Source<Vec<Client>>,
+    /// Where [`Self::sessions`] could not be read: those of the process list, which does not tell
+    /// how they are connected.
+    #[serde(default)]
+    pub processes: Vec<OtherSession>,
+    /// What was not seen of accounts and sessions, each with the privilege that would show it.
+    #[serde(default)]
+    pub unseen: Vec<String>,
+    /// The servers that this one replicates from, as host and port.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 impl ServerFacts {

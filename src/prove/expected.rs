@@ -23,7 +23,7 @@ pub fn expected(
                 flavor == Flavor::MariaDb && subject.is_empty() && issuer.is_empty()
             }
         },
-        Case::OtherCa | Case::Expired => false,
+        Case::OtherCa | Case::Expired | Case::Revoked => false,
         Case::OtherSubject => match require {
             Require::None | Require::Ssl | Require::X509 => true,
             Require::Specified { subject, .. } => subject.is_empty(),

@@ -2,7 +2,7 @@
 //! for the key of the right one, and never leave this process but in a handshake.
 
 use openssl::asn1::Asn1Time;
-use openssl::bn::{BigNum, MsbOption};
+use openssl::bn::{BigNum, BigNumRef, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -42,7 +42,7 @@ pub fn other_ca(right: &ClientIdentity) -> Result<ClientIdentity, ForgeError> {
     let identifier = SubjectKeyIdentifier::new().build(&ca.x509v3_context(None, None))?;
     ca.append_extension(identifier)?;
     let ca = finish(ca, &ca_key)?;
-    let leaf = client(leaf.subject_name(), &ca, &ca_key, &right.key, Validity::Now)?;
+    let leaf = client(leaf.subject_name(), &ca, &ca_key, &right.key, Validity::Now, None)?;
     Ok(ClientIdentity { chain: vec![leaf, ca], key: right.key.clone() })
 }
 
@@ -55,7 +55,7 @@ pub fn other_subject(
 ) -> Result<ClientIdentity, ForgeError> {
     let mut name = X509Name::builder()?;
     name.append_entry_by_nid(Nid::COMMONNAME, "mytls proof of another subject")?;
-    from_right_ca(right, ca, ca_key, Some(&name.build()), Validity::Now)
+    from_right_ca(right, ca, ca_key, Some(&name.build()), Validity::Now, None)
 }
 
 /// From the right CA, for the right subject, and out of date for a month.
@@ -64,7 +64,17 @@ pub fn expired(
     ca: &X509Ref,
     ca_key: &PKeyRef<Private>,
 ) -> Result<ClientIdentity, ForgeError> {
-    from_right_ca(right, ca, ca_key, None, Validity::Past)
+    from_right_ca(right, ca, ca_key, None, Validity::Past, None)
+}
+
+/// From the right CA, for the right subject, under a serial number that the CA has revoked.
+pub fn revoked(
+    right: &ClientIdentity,
+    ca: &X509Ref,
+    ca_key: &PKeyRef<Private>,
+    serial: &BigNumRef,
+) -> Result<ClientIdentity, ForgeError> {
+    from_right_ca(right, ca, ca_key, None, Validity::Now, Some(serial))
 }
 
 fn from_right_ca(
@@ -73,6 +83,7 @@ fn from_right_ca(
     ca_key: &PKeyRef<Private>,
     subject: Option<&X509NameRef>,
     validity: Validity,
+    serial: Option<&BigNumRef>,
 ) -> Result<ClientIdentity, ForgeError> {
     let leaf = right.chain.first().ok_or(ForgeError::NoLeaf)?;
     let public = ca.public_key()?;
@@ -86,7 +97,7 @@ fn from_right_ca(
         });
     }
     let subject = subject.unwrap_or(leaf.subject_name());
-    let forged = client(subject, ca, ca_key, &right.key, validity)?;
+    let forged = client(subject, ca, ca_key, &right.key, validity, serial)?;
     let mut chain = right.chain.clone();
     chain[0] = forged;
     Ok(ClientIdentity { chain, key: right.key.clone() })
@@ -106,8 +117,12 @@ fn client(
     ca_key: &PKeyRef<Private>,
     key: &PKeyRef<Private>,
     validity: Validity,
+    serial: Option<&BigNumRef>,
 ) -> Result<X509, ErrorStack> {
     let mut builder = begin(subject, ca.subject_name(), key, validity)?;
+    if let Some(serial) = serial {
+        builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+    }
     builder.append_extension(BasicConstraints::new().build()?)?;
     builder.append_extension(ExtendedKeyUsage::new().client_auth().build()?)?;
     if ca.subject_key_id().is_some() {

@@ -1,6 +1,9 @@
 //! The matrix in few words, for a table of three columns.
 
-use super::{Case, Expected, Happened, Matrix, Row};
+use std::fmt::Write as _;
+
+use super::{Case, Expected, Happened, Matrix, Mismatch, Reason, Row};
+use crate::printable::printable_lines;
 
 impl Case {
     /// With what the login is tried.
@@ -12,6 +15,7 @@ impl Case {
             Self::OtherCa => "same subject, other CA",
             Self::OtherSubject => "same CA, other subject",
             Self::Expired => "expired certificate",
+            Self::Revoked => "revoked certificate",
         }
     }
 }
@@ -32,6 +36,7 @@ impl Happened {
             Self::LetIn { .. } => "let in",
             Self::OtherAccount { .. } => "another account",
             Self::Refused { .. } | Self::HandshakeRefused { .. } => "refused",
+            Self::HandshakeOnly => "handshake only",
             Self::NotTried { .. } => "not tried",
             Self::Failed { .. } => "not found out",
         }
@@ -45,6 +50,7 @@ impl Happened {
             Self::Refused { code: 1045, .. } => String::new(),
             Self::Refused { code, .. } => format!("error {code}"),
             Self::HandshakeRefused { reason } => reason.clone(),
+            Self::HandshakeOnly => "the rest takes the account's password".to_owned(),
             Self::NotTried { why } | Self::Failed { why } => why.clone(),
         }
     }
@@ -54,7 +60,7 @@ impl Row {
     /// `✓` where it came out as it had to, `✗` where it did not, `–` where it was not tried.
     pub fn mark(&self) -> char {
         match self.happened {
-            Happened::NotTried { .. } => '–',
+            _ if !self.was_tried() => '–',
             _ if self.holds() => '✓',
             _ => '✗',
         }
@@ -101,6 +107,109 @@ impl Matrix {
             format!("Proved: {account} needs its certificate.")
         }
     }
+}
+
+impl Matrix {
+    /// Whether any login was decided by the server.
+    pub fn was_decided(&self) -> bool {
+        let decided = |row: &Row| {
+            !matches!(row.happened, Happened::NotTried { .. } | Happened::Failed { .. })
+        };
+        self.rows.iter().any(decided)
+    }
+
+    /// The matrix as a grid, and what is to be said of it; printable.
+    pub fn text(&self, ascii: bool) -> String {
+        const COLUMNS: usize = 100;
+        let mut out =
+            format!("{}  REQUIRE {}  at {}\n\n", self.account, self.require, self.against);
+        let wide = self.rows.iter().map(|row| row.case.title().len()).max().unwrap_or(0);
+        // writing to a String cannot fail
+        let _ = writeln!(out, "  {:<wide$}  must be  was", "login with");
+        for row in &self.rows {
+            let (case, must) = (row.case.title(), row.expected.title());
+            let mark = match row.mark() {
+                '✓' if ascii => '+',
+                '✗' if ascii => 'X',
+                '–' if ascii => '-',
+                mark => mark,
+            };
+            let line = format!(
+                "  {case:<wide$}  {must:<7}  {mark} {:<15}  {}",
+                row.happened.title(),
+                row.note()
+            );
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        for row in self.rows.iter().filter(|row| row.was_tried()) {
+            let Some(reason) = row.reason.as_ref().filter(|reason| !reason.is_empty()) else {
+                continue;
+            };
+            let _ = write!(out, "\n{}: {}\n", row.case.title(), reason.meaning);
+            reason.lines.iter().for_each(|text| line(&mut out, format_args!("  the log: {text}")));
+            let difference = reason.mismatch.as_ref().and_then(Mismatch::difference);
+            if let Some(difference) = difference.filter(|_| !row.holds()) {
+                difference
+                    .lines(COLUMNS)
+                    .iter()
+                    .for_each(|text| line(&mut out, format_args!("  {text}")));
+            }
+        }
+        let _ = write!(out, "\n{}\n", self.summary());
+        if let Some(corrected) = &self.corrected {
+            line(&mut out, format_args!("What asks for what the server saw:"));
+            corrected.statement.lines().for_each(|text| line(&mut out, format_args!("  {text}")));
+            corrected
+                .warnings
+                .iter()
+                .for_each(|text| line(&mut out, format_args!("  note: {text}")));
+        }
+        match (&self.heard_in, &self.unheard) {
+            (Some(place), None) => {
+                line(&mut out, format_args!("The server's words are from {place}."));
+            }
+            (_, Some(why)) => {
+                line(&mut out, format_args!("The server's own reasons were not heard: {why}."));
+            }
+            (None, None) => {}
+        }
+        if let Some(errors) = self.connect_errors {
+            let _ = writeln!(
+                out,
+                "The server counts {errors} errors towards max_connect_errors for this host."
+            );
+        }
+        let s = if self.connections == 1 { "" } else { "s" };
+        let _ = writeln!(out, "{} connection{s} in {:.2} s.", self.connections, self.seconds);
+        printable_lines(&out) + "\n"
+    }
+
+    /// The matrix with what it came to.
+    pub fn json(&self) -> serde_json::Value {
+        let mut object = serde_json::to_value(self).unwrap_or_default();
+        object["proved"] = self.proved().into();
+        object["summary"] = self.summary().into();
+        let rows = object["rows"].as_array_mut().into_iter().flatten();
+        for (json, row) in rows.zip(&self.rows) {
+            json["holds"] = row.was_tried().then(|| row.holds()).into();
+            let difference = row.reason.as_ref().and_then(|reason| reason.mismatch.as_ref());
+            let difference = difference.and_then(Mismatch::difference);
+            json["difference"] = serde_json::to_value(difference).unwrap_or_default();
+        }
+        object
+    }
+}
+
+impl Reason {
+    fn is_empty(&self) -> bool {
+        self.meaning.is_empty() && self.lines.is_empty()
+    }
+}
+
+/// One line more.
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments) {
+    // writing to a String cannot fail
+    let _ = writeln!(out, "{text}");
 }
 
 /// `TLSv1.3` as `TLS 1.3`.

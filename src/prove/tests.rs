@@ -1,7 +1,7 @@
 use super::*;
 
 fn row(case: Case, expected: Expected, happened: Happened) -> Row {
-    Row { case, expected, happened }
+    Row { case, expected, happened, reason: None }
 }
 
 fn let_in() -> Happened {
@@ -37,6 +37,11 @@ fn proof() -> Matrix {
         against: "db1:3306".to_owned(),
         rows,
         seconds: 0.4,
+        heard_in: None,
+        unheard: None,
+        corrected: None,
+        connect_errors: Some(0),
+        connections: 8,
     }
 }
 

@@ -1,22 +1,12 @@
 //! What one account could require: the statement, what it would still let through, and whom it
 //! would lock out.
 
+pub use super::level::Level;
+use super::level::{Refused, Trusted};
 use super::statement::{Dialect, Form, Written};
 use crate::facts::{Account, AccountName, Facts, Require, ServerFacts};
 use crate::wire::TlsOffer;
 use crate::x509::Certificate;
-
-/// How much is asked of a connection, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    None,
-    Ssl,
-    X509,
-    /// Any certificate of one CA.
-    Issuer,
-    /// One certificate.
-    SubjectAndIssuer,
-}
 
 /// A statement ready to be sent, and what it comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,24 +44,14 @@ pub fn offer(
         );
     }
     let dialect = Dialect::of(server);
-    let require = match (level, certificate) {
-        (Level::None, _) => Require::None,
-        (Level::Ssl, _) => Require::Ssl,
-        (Level::X509, _) => Require::X509,
-        (Level::Issuer | Level::SubjectAndIssuer, None) => {
-            return Err(format!("{name} has no certificate of your own CA yet; make one first"));
+    let trusted = Trusted::of(facts);
+    level.check(trusted).map_err(|why| why.to_string())?;
+    let require = level.require(dialect, certificate, None).map_err(|why| match why {
+        Refused::NoCertificate => {
+            format!("{name} has no certificate of your own CA yet; make one first")
         }
-        (Level::Issuer, Some(certificate)) => Require::Specified {
-            subject: String::new(),
-            issuer: certificate.issuer.oneline(dialect.names),
-            cipher: String::new(),
-        },
-        (Level::SubjectAndIssuer, Some(certificate)) => Require::Specified {
-            subject: certificate.subject.oneline(dialect.names),
-            issuer: certificate.issuer.oneline(dialect.names),
-            cipher: String::new(),
-        },
-    };
+        other => other.to_string(),
+    })?;
     let one = std::slice::from_ref(name);
     let written = dialect.require(one, &require, form);
     let mut undo = dialect.require(one, &account.require, form);
@@ -81,57 +61,23 @@ pub fn offer(
     let mut warnings = refused(server, account, level);
     warnings.extend(written.warnings.iter().cloned());
     let named = certificate.filter(|_| level >= Level::Issuer);
-    let differs = named.is_some_and(|certificate| {
-        certificate.subject.differs_between_libraries()
-            || certificate.issuer.differs_between_libraries()
-    });
-    if differs {
-        warnings.push(if dialect.names_known {
-            "OpenSSL 3 and older TLS libraries write this name differently: an upgrade of the \
-                 server from one to the other would lock the account out"
-                .to_owned()
-        } else {
-            "OpenSSL 3 and older TLS libraries write this name differently, and it is not \
-                  known which this server has: prove it at once"
-                .to_owned()
-        });
+    if let Some(certificate) = named {
+        warnings.extend(level.cautions(dialect, certificate));
+        warnings.extend(level.otherwise(dialect, certificate, &require));
     }
-    Ok(Offer { explain: explain(level, facts).to_owned(), require, written, undo, warnings })
+    let asks_everybody = server.is_on("require_secure_transport");
+    let explain = level.leaves_open(trusted, asks_everybody).to_owned();
+    Ok(Offer { require, written, undo, explain, warnings })
 }
 
-fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
+/// Whether no client gets TLS, so that every REQUIRE would lock its account out.
+pub fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
     let on_the_wire = facts.wire.read().map(|wire| matches!(wire.tls, TlsOffer::Established(_)));
     on_the_wire == Some(false) || matches!(server.variable("have_ssl"), Some("NO" | "DISABLED"))
 }
 
-/// What an attacker who has the password could still do.
-fn explain(level: Level, facts: &Facts) -> &'static str {
-    let server = facts.server.read();
-    let asks_everybody = server.is_some_and(|server| server.is_on("require_secure_transport"));
-    let no_ca = facts.files.read().is_some_and(|files| files.ca.is_none());
-    match level {
-        Level::None if asks_everybody => {
-            "the password is enough, from anywhere its host pattern allows; over TLS only while \
-             require_secure_transport is ON"
-        }
-        Level::None => {
-            "the password is enough, from anywhere its host pattern allows, readable on the way"
-        }
-        Level::Ssl => "the password is enough, from anywhere its host pattern allows",
-        Level::X509 if no_ca => {
-            "without ssl_ca the server trusts the system's CAs: the password and any certificate \
-             that a public CA ever issued are enough"
-        }
-        Level::X509 => "the password and any certificate of a CA in ssl_ca are enough",
-        Level::Issuer => "the password and any certificate of this one CA are enough",
-        Level::SubjectAndIssuer => {
-            "only the password together with the one certificate's key opens it"
-        }
-    }
-}
-
 /// Whose next connection would be refused, as far as anybody can see.
-fn refused(server: &ServerFacts, account: &Account, level: Level) -> Vec<String> {
+pub fn refused(server: &ServerFacts, account: &Account, level: Level) -> Vec<String> {
     let mut warnings = Vec::new();
     if level == Level::None {
         return warnings;
@@ -244,6 +190,7 @@ mod tests {
             user: "app".into(),
             host: "10.0.3.7".into(),
             connection_type: "TCP/IP".into(),
+            command: String::new(),
         };
         server.sessions = Source::Read(vec![session(1), session(2)]);
         let offer = offer(&facts, &app(), Level::Ssl, Form::Alter, None).unwrap();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::facts::{
-    Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, Origin,
-    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
-    Version,
+    Access, Account, AccountName, ConfigValue, Confinement, Facts, FileFacts, Flavor, LogPlace,
+    More, Origin, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
+    Target, Transport, Version,
 };
 use crate::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use crate::x509::chain::VerifyFault;
@@ -65,7 +65,13 @@ pub fn set_option(facts: &mut Facts, name: &str, value: &str) {
 
 pub fn account(user: &str, host: &str, require: Require) -> Account {
     let name = AccountName::new(user, host);
-    Account { name, require, plugin: "mysql_native_password".into(), locked: false }
+    Account {
+        name,
+        require,
+        plugin: "mysql_native_password".into(),
+        locked: false,
+        more: More::default(),
+    }
 }
 
 /// What OpenSSL says when a chain ends before its CA.
@@ -147,11 +153,18 @@ fn build() -> Facts {
             accounts: Source::Read(vec![account("app", "%", Require::X509)]),
             sessions: Source::Read(Vec::new()),
             clients: Source::Read(Vec::new()),
+            processes: Vec::new(),
+            unseen: Vec::new(),
+            sources: Vec::new(),
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),
         host: crate::facts::HostNames::default(),
         listeners: Source::Read(Vec::new()),
+        log_place: Source::Read(LogPlace::File {
+            path: "/var/log/mysql/error.log".into(),
+            by_stderr: false,
+        }),
     }
 }
 

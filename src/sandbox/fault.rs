@@ -188,6 +188,11 @@ pub enum Change {
         from: String,
         to: String,
     },
+    /// A symbolic link.
+    Link {
+        file: String,
+        to: String,
+    },
     /// Takes the server's right to read this file, or to enter this folder.
     DenyServer {
         file: String,
@@ -423,6 +428,7 @@ const FILES: &[(&str, &str)] = files![
     "crl-expired",
     "crl-of-another-ca",
     "crl-not-read",
+    "error-log-goes-nowhere",
     "expired-server-certificate",
     "expiring-server-certificate",
     "no-tls",

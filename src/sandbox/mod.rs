@@ -377,6 +377,11 @@ impl Sandbox {
                 pki.write_folder(folder, certificates, *hashed)
             }
             Change::Copy { from, to } => pki.copy(from, to),
+            Change::Link { file, to } => {
+                let path = pki.path(file);
+                std::os::unix::fs::symlink(to, &path)
+                    .map_err(|error| DiskError::new(&path, error).into())
+            }
             Change::DenyServer { file } => pki.deny_server(file),
             Change::SetOption { name, value } => {
                 self.edit_config(|text| config::set(text, name, value))

@@ -167,6 +167,8 @@ pub struct ProofRow {
     pub holds: Option<bool>,
     /// `TLSv1.3`, `unknown ca`; may be empty.
     pub detail: String,
+    /// Why it was refused, in the server's words and ours.
+    pub reason: Option<crate::prove::Reason>,
 }
 
 /// All logins of one account, tried on the live server.
@@ -177,8 +179,11 @@ pub struct Proof {
     pub against: String,
     pub rows: Vec<ProofRow>,
     pub seconds: f64,
-    /// What the server itself logged about a refusal.
-    pub server_reason: Option<String>,
+    /// Where the server's own words were read; else why they were not.
+    pub heard: Result<String, String>,
+    /// The statement that asks for what the server really saw, where it saw something else than
+    /// the account says.
+    pub corrected: Option<crate::prove::Corrected>,
 }
 
 impl Proof {

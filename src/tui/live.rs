@@ -12,14 +12,13 @@ use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
 use crate::facts::{AccountName, Target, files, session};
-use crate::printable::printable;
-use crate::prove::{self, Expected, Row, Subject};
+use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Effect, Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
 use crate::secret::Secret;
-use crate::wire::{ClientIdentity, Endpoint, Trust};
+use crate::wire::ClientIdentity;
 use crate::x509::{Certificate, pem};
 
 /// Works on real servers.
@@ -43,8 +42,7 @@ impl Live {
     /// Enters a change in the journal, where one is kept.
     fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
         let Some(file) = &self.journal else { return };
-        let at = time::OffsetDateTime::now_utc().unix_timestamp();
-        let entry = journal::Entry { at, target: target.display(), applied: applied.clone() };
+        let entry = journal::Entry::new(target.display(), applied.clone());
         if let Err(error) = journal::append(file, &entry) {
             told(&format!("this change could not be noted in the journal: {error}"));
         }
@@ -162,7 +160,7 @@ impl Engine for Live {
             _ => Default::default(),
         };
         let undo = offer.undo.sql();
-        let last = offer.written.statements.len().saturating_sub(1);
+        let last = offer.written.change_at();
         let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
             sql: sql.clone(),
             undo: if at == last { undo.trim_end_matches(';').to_owned() } else { String::new() },
@@ -229,41 +227,28 @@ impl Engine for Live {
         told: &mut dyn FnMut(ProofRow),
     ) -> Result<Proof, String> {
         let facts = &exam.facts;
-        let server = facts.server.read().ok_or("the server has to answer first")?;
         // What it requires now, not when somebody looked last.
-        let fresh = fresh_accounts(exam)?;
-        let accounts = &fresh;
+        let accounts = fresh_accounts(exam)?;
         let known = accounts.iter().find(|known| known.name == *account);
         let known = known.ok_or_else(|| format!("there is no account {account} any more"))?;
-        let wire =
-            facts.wire.read().ok_or("the server cannot be reached over the network from here")?;
         let file = |name| {
             client_file(&facts.target, account, name)
                 .ok_or_else(|| format!("{account} has no certificate here yet; c makes one"))
         };
         let identity = ClientIdentity::load(&file("client-cert.pem")?, &file("client-key.pem")?)
             .map_err(|error| error.to_string())?;
-        let subject = Subject {
-            endpoint: Endpoint::new(wire.host.clone(), wire.port),
-            account: account.clone(),
-            password,
-            require: &known.require,
-            flavor: server.flavor,
-            transport_enforced: server.is_on("require_secure_transport"),
-            trust: trust(exam)?,
-            ca: signing_ca(&facts.target, &identity),
-            identity,
-        };
-        let log = error_log(exam);
-        let before = log.as_deref().map_or(0, length);
-        let matrix =
-            prove::matrix(&subject, &mut |row| told(proof_row(row)), &|| cancel.is_cancelled());
+        let ca = signing_ca(&facts.target, &identity);
+        let subject = Subject::of(facts, known, Some(password), identity, ca)?;
+        let mut witness = Witness::open(facts, Plan::session_of(facts).as_ref());
+        let mut told = |row: &Row| told(proof_row(row));
+        let matrix = prove::matrix(&subject, &mut witness, &mut told, &|| cancel.is_cancelled());
         Ok(Proof {
             account: matrix.account.clone(),
             against: matrix.against.clone(),
             rows: matrix.rows.iter().map(proof_row).collect(),
             seconds: matrix.seconds,
-            server_reason: log.and_then(|log| reason(&log, before)),
+            heard: matrix.heard_in.clone().ok_or(matrix.unheard.clone().unwrap_or_default()),
+            corrected: matrix.corrected.clone(),
         })
     }
 
@@ -331,11 +316,6 @@ fn certificate(path: &Path) -> Option<Certificate> {
     found.first().map(|x509| Certificate::from_openssl(x509))
 }
 
-/// The roots under which sessions with this server are verified.
-fn trust(exam: &Examination) -> Result<Trust, String> {
-    session::trust(&exam.facts.target, exam.facts.files.read())
-}
-
 /// The private CA with its key, where it is the one that issued this certificate.
 fn signing_ca(
     target: &Target,
@@ -354,6 +334,7 @@ fn proof_row(row: &Row) -> ProofRow {
         happened: row.happened.title().to_owned(),
         holds: row.was_tried().then(|| row.holds()),
         detail: row.note(),
+        reason: row.reason.clone().filter(|_| row.was_tried()),
     }
 }
 
@@ -373,34 +354,11 @@ fn proof_text(proof: &Proof) -> String {
             row.case, row.happened, row.detail
         ));
     }
-    lines.extend(
-        proof.server_reason.iter().map(|reason| format!("the server's own reason: {reason}")),
-    );
+    let reasons = proof.rows.iter().filter_map(|row| Some((row, row.reason.as_ref()?)));
+    for (row, reason) in reasons {
+        lines.extend(reason.lines.iter().map(|line| format!("{}: the server: {line}", row.case)));
+    }
     lines.join("\n")
-}
-
-fn error_log(exam: &Examination) -> Option<PathBuf> {
-    let server = exam.facts.server.read()?;
-    exam.facts.files.read()?; // the server is on this host
-    let log = server.variable("log_error").filter(|log| *log != "stderr")?;
-    Some(Path::new(server.variable("datadir").unwrap_or_default()).join(log))
-}
-
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |about| about.len())
-}
-
-/// What the server logged since about a certificate that did not fit.
-fn reason(log: &Path, before: u64) -> Option<String> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    const MOST: u64 = 1 << 20;
-    let mut file = std::fs::File::open(log).ok()?;
-    file.seek(SeekFrom::Start(before)).ok()?;
-    let mut bytes = Vec::new();
-    file.take(MOST).read_to_end(&mut bytes).ok()?;
-    let lines: Vec<String> =
-        String::from_utf8_lossy(&bytes).lines().map(|line| printable(line).into_owned()).collect();
-    prove::reason_in_log(&lines)
 }
 
 #[cfg(test)]

@@ -72,6 +72,14 @@ pub fn header(capabilities: u32) -> [u8; 32] {
     header
 }
 
+/// What the server let out about the password before it decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overheard {
+    /// It found the password right (`fast_auth_success` of caching_sha2_password): whatever it
+    /// refuses afterwards, it refuses for another reason.
+    pub password_fits: bool,
+}
+
 /// Logs in and reads on until the server has decided: a login that is given up half-way counts
 /// towards `max_connect_errors`, and a refused one does not.
 pub fn authenticate(
@@ -79,6 +87,7 @@ pub fn authenticate(
     hello: &Hello,
     capabilities: u32,
     credentials: Credentials<'_>,
+    overheard: &mut Overheard,
 ) -> Result<Reply, AuthError> {
     const MOST_PACKETS: usize = 8;
     let offered = hello.greeting.auth_plugin.as_str();
@@ -119,7 +128,10 @@ pub fn authenticate(
                 }
             }
             // caching_sha2_password: 3, the server remembers the password; 4, it has to be told
-            [0x01, 3] if plugin == CACHING_SHA2 => None,
+            [0x01, 3] if plugin == CACHING_SHA2 => {
+                overheard.password_fits = true;
+                None
+            }
             [0x01, 4] if plugin == CACHING_SHA2 && credentials.may_tell => {
                 Some(clear(credentials.password))
             }

@@ -48,7 +48,7 @@ impl Endpoint {
     }
 
     /// Connects to the first of the host's addresses that answers.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         &self,
         deadline: Deadline,
         told: &mut dyn FnMut(Stage),

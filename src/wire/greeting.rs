@@ -3,6 +3,7 @@
 //! MySQL Source Code Documentation, "Protocol::HandshakeV10".
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::packet::{Connection, Cursor, GREETING_LIMIT, Header, ServerError, capability};
@@ -15,6 +16,10 @@ use crate::printable::{printable, printable_bytes};
 pub struct Hello {
     pub greeting: Greeting,
     pub capabilities: u32,
+    /// The server's number of this connection, as its log has it.
+    pub connection: u32,
+    /// From where, as this host sees it.
+    pub from: Option<IpAddr>,
     pub nonce: [u8; 20],
     /// As it came.
     pub payload: Vec<u8>,
@@ -56,8 +61,10 @@ pub fn open(
 ) -> Result<(Connection, Hello), WireError> {
     let tcp = endpoint.connect(until.connect, told)?;
     told(Stage::Greeting);
+    let from = tcp.local_addr().ok().map(|address| address.ip());
     let mut connection = Connection::new(Channel::Plain(Timed::new(tcp, until.total)));
-    let hello = read(&mut connection, &endpoint.to_string())?;
+    let mut hello = read(&mut connection, &endpoint.to_string())?;
+    hello.from = from;
     Ok((connection, hello))
 }
 
@@ -121,7 +128,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Hello> {
     let mut from = Cursor(payload);
     from.take(1)?; // the protocol's version, seen before
     let version_text = String::from_utf8_lossy(from.until_nul()?).into_owned();
-    from.take(4)?; // connection id
+    let connection = u32::from_le_bytes(from.array()?);
     let mut nonce = [0; 20];
     nonce[..8].copy_from_slice(from.take(8)?);
     from.take(1)?; // filler
@@ -164,7 +171,7 @@ pub(crate) fn parse(payload: &[u8]) -> Option<Hello> {
         offers_tls: capabilities & capability::SSL != 0,
         auth_plugin,
     };
-    Some(Hello { greeting, capabilities, nonce, payload: payload.to_vec() })
+    Some(Hello { greeting, capabilities, connection, from: None, nonce, payload: payload.to_vec() })
 }
 
 /// An answer that has to be a packet of ours: why it is not.

@@ -1,8 +1,10 @@
 //! Logging in as an account, and finding out as which.
 
+use std::net::IpAddr;
+
 use openssl::ssl::SslVersion;
 
-use super::auth::{self, AuthError, Credentials, Reply};
+use super::auth::{self, AuthError, Credentials, Overheard, Reply};
 use super::error::alert_name;
 use super::greeting::{self, Hello, Until};
 use super::packet::{Connection, Cursor, ServerError, capability};
@@ -33,11 +35,21 @@ pub struct Tls<'a> {
     pub check_host: bool,
     pub min_version: Option<SslVersion>,
     pub max_version: Option<SslVersion>,
+    /// For a server of yaSSL alone: takes the TLS 1.0 and the old ciphers that today's OpenSSL
+    /// does without. Whom it trusts stays as strict.
+    pub old_tls: bool,
 }
 
 impl<'a> Tls<'a> {
     pub fn new(trust: &'a Trust) -> Self {
-        Self { trust, identity: None, check_host: true, min_version: None, max_version: None }
+        Self {
+            trust,
+            identity: None,
+            check_host: true,
+            min_version: None,
+            max_version: None,
+            old_tls: false,
+        }
     }
 }
 
@@ -59,6 +71,20 @@ pub enum Outcome {
     },
 }
 
+/// How a login went, besides what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// The server's numbers of the connections that were made, as its log has them.
+    pub connections: Vec<u32>,
+    /// This host's end of the last of them.
+    pub from: Option<IpAddr>,
+    /// The server found the password right before it refused for another reason. `false` says
+    /// nothing: not every plugin, and not every login, lets it out.
+    pub password_fits: bool,
+    /// OpenSSL's name of the cipher suite of the last connection.
+    pub cipher: Option<String>,
+}
+
 /// Logs in, asks who answered, and leaves. Errors are what kept it from being tried or answered;
 /// a refusal is an [`Outcome`].
 ///
@@ -66,8 +92,18 @@ pub enum Outcome {
 /// handshake (RFC 8446 §4.4.2.4), and the alert may be lost with the connection. Then the login is
 /// tried once more with TLS 1.2, where the alert arrives in the handshake.
 pub fn login(endpoint: &Endpoint, login: &Login<'_>, limits: Limits) -> Result<Outcome, WireError> {
+    traced_login(endpoint, login, limits, &mut Trace::default())
+}
+
+/// [`login`], and how it went.
+pub fn traced_login(
+    endpoint: &Endpoint,
+    login: &Login<'_>,
+    limits: Limits,
+    trace: &mut Trace,
+) -> Result<Outcome, WireError> {
     let until = Until::new(limits);
-    let first = attempt(endpoint, login, until)?;
+    let first = attempt(endpoint, login, until, trace)?;
     let (Attempt::Lost, Some(tls)) = (&first, login.tls) else {
         return Ok(first.into_outcome());
     };
@@ -75,7 +111,7 @@ pub fn login(endpoint: &Endpoint, login: &Login<'_>, limits: Limits) -> Result<O
         return Ok(first.into_outcome());
     }
     let older = Tls { max_version: Some(SslVersion::TLS1_2), ..tls };
-    match attempt(endpoint, &Login { tls: Some(older), ..*login }, until) {
+    match attempt(endpoint, &Login { tls: Some(older), ..*login }, until, trace) {
         Ok(Attempt::Decided(Outcome::HandshakeRefused { reason })) if reason == alert_name(70) => {
             Ok(first.into_outcome()) // it speaks TLS 1.3 only
         }
@@ -105,9 +141,16 @@ impl Attempt {
     }
 }
 
-fn attempt(endpoint: &Endpoint, login: &Login<'_>, until: Until) -> Result<Attempt, WireError> {
+fn attempt(
+    endpoint: &Endpoint,
+    login: &Login<'_>,
+    until: Until,
+    trace: &mut Trace,
+) -> Result<Attempt, WireError> {
     let at = endpoint.to_string();
     let (connection, hello) = greeting::open(endpoint, until, &mut |_| ())?;
+    trace.connections.push(hello.connection);
+    trace.from = hello.from;
     if let Some(old) = greeting::too_old(&hello) {
         return Err(WireError::broken(old, at, Stage::Greeting));
     }
@@ -124,15 +167,27 @@ fn attempt(endpoint: &Endpoint, login: &Login<'_>, until: Until) -> Result<Attem
                 Err(TlsFault::Broken(Broken::Closed)) if shows_certificate => {
                     return Ok(Attempt::Lost);
                 }
+                // yaSSL takes no certificate that does not verify, and its server then says so with
+                // an error packet (1043) outside TLS
+                Err(TlsFault::Broken(Broken::Tls(why)))
+                    if tls.old_tls && shows_certificate && why == "wrong version number" =>
+                {
+                    let reason = "an error in clear text in the middle of the handshake".to_owned();
+                    return Ok(Attempt::Decided(Outcome::HandshakeRefused { reason }));
+                }
                 Err(TlsFault::Broken(broken)) => {
                     return Err(WireError::broken(broken, at, Stage::Handshake));
                 }
             }
         }
     };
+    trace.cipher = established(&connection).map(|(_, cipher)| cipher);
     let may_tell = login.tls.is_some_and(|tls| !matches!(tls.trust, Trust::Unverified));
     let credentials = Credentials { user: login.user, password: login.password, may_tell };
-    let reply = auth::authenticate(&mut connection, &hello, capabilities, credentials);
+    let mut overheard = Overheard::default();
+    let reply =
+        auth::authenticate(&mut connection, &hello, capabilities, credentials, &mut overheard);
+    trace.password_fits |= overheard.password_fits;
     match reply {
         Ok(Reply::LetIn) => {}
         Ok(Reply::Refused(ServerError { code, message })) => {
@@ -175,7 +230,7 @@ pub fn start_tls(
         identity: tls.identity,
         min_version: tls.min_version,
         max_version: tls.max_version,
-        lenient: false,
+        lenient: tls.old_tls,
     };
     let (connection, verified) =
         tls::start(connection, request, endpoint, &how).map_err(TlsFault::Broken)?;

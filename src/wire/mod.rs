@@ -13,7 +13,7 @@ use crate::facts::{Flavor, Version};
 use crate::x509::Certificate;
 use crate::x509::chain::VerifyFault;
 
-mod auth;
+pub(crate) mod auth;
 mod bridge;
 mod endpoint;
 mod error;
@@ -34,8 +34,9 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::WireError;
 pub(crate) use error::alert_name;
 pub use identity::{ClientIdentity, IdentityError};
-pub use login::{Login, Outcome, Tls, login};
+pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
 pub use probe::{Contact, contact, probe};
+pub(crate) use probe::{be_refused, reason};
 pub use tls::Trust;
 
 /// How long one exchange may take, whatever the other end does.

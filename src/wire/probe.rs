@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::auth::{self, AuthError, Credentials, Reply};
+use super::auth::{self, AuthError, Credentials, Overheard, Reply};
 use super::error::{alert_text, tls_text};
 use super::greeting::{self, Hello, Until};
 use super::packet::{Connection, capability};
@@ -100,14 +100,24 @@ fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Hands
 
 /// Logs in as nobody. Whatever comes of it, everything worth knowing is known already, but for the
 /// words of the refusal.
-fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) -> Option<String> {
+pub(crate) fn be_refused(
+    mut connection: Connection,
+    hello: &Hello,
+    inside_tls: bool,
+) -> Option<String> {
     if greeting::too_old(hello).is_some() {
         return None;
     }
     let capabilities = auth::capabilities(hello) | if inside_tls { capability::SSL } else { 0 };
     let nothing = Secret::default();
     let credentials = Credentials { user: NOBODY, password: &nothing, may_tell: true };
-    match auth::authenticate(&mut connection, hello, capabilities, credentials) {
+    match auth::authenticate(
+        &mut connection,
+        hello,
+        capabilities,
+        credentials,
+        &mut Overheard::default(),
+    ) {
         // an anonymous account let it in
         Ok(Reply::LetIn) => {
             connection.quit();
@@ -120,7 +130,7 @@ fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) -> Op
     }
 }
 
-fn reason(broken: &Broken) -> String {
+pub(crate) fn reason(broken: &Broken) -> String {
     match broken {
         Broken::TimedOut => {
             "the server did not finish it in time; is it overloaded, or a proxy?".to_owned()

@@ -9,6 +9,7 @@ pub mod chain;
 pub(crate) mod der;
 pub mod key;
 pub mod name;
+pub mod oneline;
 pub mod pem;
 pub mod plain;
 #[cfg(test)]
@@ -16,4 +17,5 @@ pub mod testing;
 
 pub use certificate::Certificate;
 pub use key::{KeyAlgorithm, PrivateKey, PublicKey};
-pub use name::{Name, OneLine};
+pub use name::Name;
+pub use oneline::{OneLine, Unwritable};

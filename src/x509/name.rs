@@ -1,12 +1,6 @@
-//! Distinguished names, and the one-line form in which servers compare them.
-//!
-//! `REQUIRE SUBJECT` and `REQUIRE ISSUER` compare, byte by byte, what `X509_NAME_oneline` of the
-//! server's TLS library makes of the client certificate's names (`acl_check_ssl` in
-//! `sql/auth/sql_authentication.cc`, MariaDB `sql/sql_acl.cc`). The libraries differ, so the form
-//! is asked for by [`OneLine`].
+//! Distinguished names. How servers compare them is said in [`super::oneline`].
 
-use std::fmt::Write as _;
-
+use openssl::asn1::Asn1ObjectRef;
 use openssl::nid::Nid;
 use openssl::x509::X509NameRef;
 use serde::{Deserialize, Serialize};
@@ -17,7 +11,7 @@ use crate::printable::printable;
 /// A distinguished name: relative names in the order in which the certificate encodes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Name {
-    /// Each relative name is a SET; more than one attribute in it is rare, and a trap.
+    /// Each relative name is a SET; more than one attribute in it, or none, is rare, and a trap.
     pub rdns: Vec<Vec<Attribute>>,
 }
 
@@ -33,29 +27,13 @@ pub struct Attribute {
     pub text: String,
 }
 
-/// In whose way the one-line form is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OneLine {
-    /// OpenSSL 3 and later: `/` and `+` in values get a backslash, and attributes that share a
-    /// relative name are joined with `+`.
-    #[serde(rename = "openssl-3")]
-    OpenSsl3,
-    /// OpenSSL 1.1 and before, and wolfSSL: nothing is escaped but bytes that do not print.
-    #[serde(rename = "openssl-1.1")]
-    OpenSsl1,
-    /// yaSSL: seven attributes only, raw bytes, and the whole name ends at its first NUL.
-    #[serde(rename = "yassl")]
-    YaSsl,
-}
-
 impl Name {
     pub fn from_openssl(name: &X509NameRef) -> Self {
-        let attributes = name.entries().map(|entry| {
+        let mut attributes = name.entries().map(|entry| {
             let object = entry.object();
             let key = match object.nid() {
-                Nid::UNDEF => object.to_string(),
-                nid => nid.short_name().map_or_else(|_| object.to_string(), str::to_owned),
+                Nid::UNDEF => dotted(object),
+                nid => nid.short_name().map_or_else(|_| dotted(object), str::to_owned),
             };
             let value = entry.data().as_slice().to_vec();
             let text = entry.data().to_string();
@@ -65,80 +43,19 @@ impl Name {
         // Only the encoding says which attributes share a SET. A name that OpenSSL parsed cannot
         // fail to encode; should it ever, every attribute stands alone, as nearly always.
         let sizes = name.to_der().ok().and_then(|der| set_sizes(&der)).unwrap_or_default();
-        let mut rdns: Vec<Vec<Attribute>> = Vec::new();
-        let mut room = 0;
-        let mut sizes = sizes.into_iter();
-        for attribute in attributes {
-            if room == 0 {
-                room = sizes.next().unwrap_or(1).max(1);
-                rdns.push(Vec::with_capacity(room));
-            }
-            room -= 1;
-            if let Some(rdn) = rdns.last_mut() {
-                rdn.push(attribute);
-            }
-        }
+        let mut rdns: Vec<Vec<Attribute>> =
+            sizes.into_iter().map(|size| attributes.by_ref().take(size).collect()).collect();
+        rdns.extend(attributes.map(|attribute| vec![attribute]));
         Self { rdns }
-    }
-
-    /// The form that a server built with this library compares; `""` for an empty name.
-    pub fn oneline(&self, library: OneLine) -> String {
-        match library {
-            OneLine::OpenSsl3 => self.openssl(true),
-            OneLine::OpenSsl1 => self.openssl(false),
-            OneLine::YaSsl => self.yassl(),
-        }
-    }
-
-    /// `X509_NAME_oneline`, `crypto/x509/x509_obj.c`; the escapes came with OpenSSL 3.0.0.
-    fn openssl(&self, three: bool) -> String {
-        let mut out = String::new();
-        for rdn in &self.rdns {
-            for (i, attribute) in rdn.iter().enumerate() {
-                out.push(if three && i > 0 { '+' } else { '/' });
-                out.push_str(&attribute.key);
-                out.push('=');
-                for &byte in &attribute.value {
-                    match byte {
-                        b'/' | b'+' if three => out.extend(['\\', char::from(byte)]),
-                        b' '..=b'~' => out.push(char::from(byte)),
-                        // writing to a String cannot fail
-                        _ => drop(write!(out, "\\x{byte:02X}")),
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    /// `CertDecoder::GetName`, `extra/yassl/taocrypt/src/asn.cpp`.
-    fn yassl(&self) -> String {
-        const KEPT: [&str; 7] = ["CN", "SN", "C", "L", "ST", "O", "OU"];
-        let mut out = Vec::new();
-        for attribute in self.rdns.iter().flatten() {
-            let key = match attribute.key.as_str() {
-                key if KEPT.contains(&key) => key,
-                // its test is the first two bytes of the identifier, 1.2.840…
-                "emailAddress" | "unstructuredName" | "unstructuredAddress" => "emailAddress",
-                key if key.starts_with("1.2.840.") => "emailAddress",
-                _ => continue,
-            };
-            out.push(b'/');
-            out.extend_from_slice(key.as_bytes());
-            out.push(b'=');
-            out.extend_from_slice(&attribute.value);
-        }
-        // it is compared as a string of C, which ends at the first NUL, whatever stands behind it
-        let end = out.iter().position(|byte| *byte == 0).unwrap_or(out.len());
-        String::from_utf8_lossy(&out[..end]).into_owned()
     }
 
     /// For people: `CN=db1.example, O=Example`, made printable. Never for comparing.
     pub fn display(&self) -> String {
-        if self.rdns.is_empty() {
+        let filled = || self.rdns.iter().filter(|rdn| !rdn.is_empty());
+        if filled().next().is_none() {
             return "(empty name)".to_owned();
         }
-        let rdns = self.rdns.iter().map(|rdn| {
+        let rdns = filled().map(|rdn| {
             let attributes = rdn.iter().map(|a| format!("{}={}", a.key, printable(&a.text)));
             attributes.collect::<Vec<_>>().join("+")
         });
@@ -150,12 +67,12 @@ impl Name {
         let cn = self.rdns.iter().flatten().rev().find(|a| a.key == "CN");
         cn.map_or_else(|| self.display(), |a| printable(&a.text).into_owned())
     }
+}
 
-    /// Whether the two TLS library generations write this name differently, so that an account
-    /// which names it breaks when the server moves from one to the other.
-    pub fn differs_between_libraries(&self) -> bool {
-        self.oneline(OneLine::OpenSsl3) != self.oneline(OneLine::OpenSsl1)
-    }
+/// An identifier in numbers, cut where `X509_NAME_oneline` cuts it: after 79 characters.
+fn dotted(object: &Asn1ObjectRef) -> String {
+    let text = object.to_string();
+    text.strip_suffix("...").map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// How many attributes each SET of a DER-encoded name holds.
@@ -190,6 +107,7 @@ mod tests {
     use openssl::x509::X509NameBuilder;
 
     use super::*;
+    use crate::x509::OneLine;
 
     fn name(entries: &[(&str, &str)]) -> Name {
         let mut builder = X509NameBuilder::new().unwrap();

@@ -10,10 +10,11 @@ use mytls::ca::{Catalog, Entry, Kind, Revoked};
 use mytls::checklist::{Examination, Outcome};
 use mytls::facts::gather::{Cancel, Progress, ProgressState};
 use mytls::facts::{
-    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, Origin, OtherSession,
-    Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source, Target, Transport,
-    UnreadKind, Version,
+    Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, More, Origin,
+    OtherSession, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
+    Target, Transport, UnreadKind, Version,
 };
+use mytls::prove::{self, Corrected, Mismatch, Part};
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
@@ -345,6 +346,11 @@ impl Engine for Fake {
             happened: if was_in { "let in" } else { "refused" }.into(),
             holds: Some(expected_in == was_in),
             detail: detail.into(),
+            reason: (!was_in).then(|| match case {
+                "same CA, other subject" => mismatch("/CN=app", "/CN=web"),
+                "the right certificate" => mismatch("/O=A/B/CN=app", r"/O=A\/B/CN=app"),
+                _ => prove::Reason::default(),
+            }),
         };
         let rows = vec![
             row("the right certificate", true, !broken, "TLSv1.3"),
@@ -359,9 +365,12 @@ impl Engine for Fake {
             against: "db1.example:3306".into(),
             rows,
             seconds: 0.42,
-            server_reason: Some(
-                "X509 subject mismatch: should be '/CN=app' but is '/CN=web'".into(),
-            ),
+            heard: Ok("performance_schema.error_log".into()),
+            corrected: broken.then(|| Corrected {
+                statement: r"ALTER USER 'app'@'%' REQUIRE SUBJECT '/O=A\/B/CN=app';".into(),
+                undo: String::new(),
+                warnings: Vec::new(),
+            }),
         })
     }
 
@@ -593,6 +602,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             confinement: Source::unread(UnreadKind::NotAsked, "", ""),
             host: mytls::facts::HostNames::default(),
             listeners: Source::unread(UnreadKind::NotAsked, "", ""),
+            log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
     }
@@ -663,6 +673,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         confinement: Source::unread(UnreadKind::NotAsked, "", ""),
         host: mytls::facts::HostNames::default(),
         listeners: Source::unread(UnreadKind::NotAsked, "", ""),
+        log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
 }
@@ -673,12 +684,14 @@ fn server(does: &Does) -> ServerFacts {
         require,
         plugin: "mysql_native_password".into(),
         locked,
+        more: More::default(),
     };
     let session = |id, user: &str, kind: &str| OtherSession {
         id,
         user: user.into(),
         host: "10.0.3.7".into(),
         connection_type: kind.into(),
+        command: "Sleep".into(),
     };
     let have_ssl = if does.key_matches { "YES" } else { "DISABLED" };
     ServerFacts {
@@ -705,6 +718,9 @@ fn server(does: &Does) -> ServerFacts {
         ]),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
         clients: Source::unread(UnreadKind::NotAsked, "", ""),
+        processes: Vec::new(),
+        unseen: Vec::new(),
+        sources: Vec::new(),
     }
 }
 
@@ -758,4 +774,17 @@ fn common_name(name: &str) -> Name {
     let attribute =
         Attribute { key: "CN".into(), value: name.as_bytes().to_vec(), text: name.into() };
     Name { rdns: vec![vec![attribute]] }
+}
+
+/// What a server says of a subject that is not the account's.
+fn mismatch(account_says: &str, server_saw: &str) -> prove::Reason {
+    let line = format!("X509 subject mismatch: should be '{account_says}' but is '{server_saw}'");
+    let mismatch = Mismatch {
+        part: Part::Subject,
+        account_says: account_says.into(),
+        server_saw: server_saw.into(),
+        cut: false,
+    };
+    let meaning = "the password is right; the SUBJECT is not what the account says".into();
+    prove::Reason { lines: vec![line], mismatch: Some(mismatch), meaning }
 }

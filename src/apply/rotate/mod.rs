@@ -193,8 +193,8 @@ fn bind(facts: &Facts, state: &State, pair: &Pair<'_>) -> Result<Prepared, Strin
 fn add(plan: &mut Plan, account: &AccountName, from: &Require, to: &Require, dialect: Dialect) {
     let (there, back) = change(account, from, to, dialect);
     plan.warnings.extend(there.warnings.iter().cloned());
-    // What takes them back goes with the last.
-    let last = there.statements.len().saturating_sub(1);
+    // What takes it back goes with the one that changes the account.
+    let last = there.change_at();
     for (at, sql) in there.statements.into_iter().enumerate() {
         let undo = if at == last { back.statements.join(";\n") } else { String::new() };
         plan.statements.push(Statement { sql, undo });

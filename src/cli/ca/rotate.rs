@@ -375,7 +375,7 @@ impl Underway {
         if !applied.done.is_empty()
             && let Some(file) = journal::default_file()
         {
-            let entry = journal::Entry { at: now(), target: self.target.display(), applied };
+            let entry = journal::Entry::new(self.target.display(), applied);
             if let Err(error) = journal::append(&file, &entry) {
                 tell(format_args!("mytls: this could not be noted in the journal: {error}\n"));
             }

@@ -131,6 +131,7 @@ mod tests {
             user: "web".into(),
             host: "10.0.3.7".into(),
             connection_type: connection_type.into(),
+            command: String::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::facts::{Facts, FileFacts};
 use crate::wire::TlsOffer;
 
 pub mod config_refused;
+pub mod error_log_goes_nowhere;
 pub mod files_denied_by_apparmor;
 pub mod files_hidden_by_systemd;
 pub mod not_running;

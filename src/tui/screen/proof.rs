@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 use super::account::warned;
 use super::rule;
 use crate::printable::{printable, printable_lines};
-use crate::tui::engine::ProofRow;
+use crate::prove::{Mismatch, Reason};
+use crate::tui::engine::{Proof, ProofRow};
 use crate::tui::state::{Doing, ProofView, State};
 use crate::tui::text::{clip, fit, paragraph, width};
 use crate::tui::theme;
@@ -52,11 +53,55 @@ pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'stati
                 Span::styled(format!(" {verdict}"), theme::strong()),
                 Span::raw(format!("{held} of {} logins went as they must.", rows.len())),
             ]));
-            if let Some(reason) = &proof.server_reason {
-                out.push(Line::default());
-                out.push(Line::styled("The server's own reason for a refusal:", theme::quiet()));
-                out.extend(paragraph(&printable_lines(reason), columns, 2, Style::new()));
-            }
+            out.extend(reasons(proof, columns));
+        }
+    }
+    out
+}
+
+/// Why what was refused was refused: of what went otherwise than it must, all that is known; else
+/// the server's own words about one refusal.
+fn reasons(proof: &Proof, columns: usize) -> Vec<Line<'static>> {
+    let mut out = Vec::new();
+    let quiet = |text: String| Line::styled(text, theme::quiet());
+    let wrong = proof.rows.iter().filter(|row| row.holds == Some(false));
+    let wrong: Vec<(&ProofRow, &Reason)> =
+        wrong.filter_map(|row| Some((row, row.reason.as_ref()?))).collect();
+    if wrong.is_empty() {
+        let said = proof.rows.iter().filter_map(|row| row.reason.as_ref());
+        if let Some(line) = said.filter(|r| r.mismatch.is_some()).find_map(|r| r.lines.first()) {
+            out.push(Line::default());
+            out.push(quiet("The server's own reason for a refusal:".to_owned()));
+            out.extend(paragraph(&printable_lines(line), columns, 2, Style::new()));
+        }
+        return out;
+    }
+    for (row, reason) in wrong {
+        out.push(Line::default());
+        let place = match &proof.heard {
+            Ok(place) => format!("{}: the server's own words, from {place}:", row.case),
+            Err(why) => format!("{}: the server's own words were not heard: {why}", row.case),
+        };
+        out.extend(paragraph(&printable_lines(&place), columns, 0, theme::quiet()));
+        for line in &reason.lines {
+            out.extend(paragraph(&printable_lines(line), columns, 2, Style::new()));
+        }
+        if let Some(difference) = reason.mismatch.as_ref().and_then(Mismatch::difference) {
+            out.push(Line::default());
+            let lines = difference.lines(columns.saturating_sub(2));
+            out.extend(
+                lines.into_iter().map(|line| Line::raw(clip(&format!("  {line}"), columns))),
+            );
+        }
+        if !reason.meaning.is_empty() {
+            out.extend(paragraph(&printable_lines(&reason.meaning), columns, 2, theme::strong()));
+        }
+    }
+    if let Some(corrected) = &proof.corrected {
+        out.push(Line::default());
+        out.push(quiet("What asks for what the server saw:".to_owned()));
+        for line in corrected.statement.lines() {
+            out.extend(paragraph(&printable_lines(line), columns, 2, Style::new()));
         }
     }
     out

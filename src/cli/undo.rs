@@ -1,0 +1,164 @@
+//! `mytls undo`: takes back what the journal has.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::accounts::{list, outcome, preview, refused as failed};
+use super::target::TargetArgs;
+use super::{FINDINGS, Failure, print, tell};
+use crate::apply::accounts::{self, Danger};
+use crate::apply::journal::{self, Entry, State};
+use crate::facts::gather::{Cancel, gather};
+use crate::printable::{printable, printable_lines};
+
+/// Take back the last change, or one of those before
+///
+/// Accounts are taken back to the very bytes they had; those that somebody has changed since are
+/// not touched, and then nothing is, unless --others. A change that was cut off is recognised: what
+/// it never got to is left alone.
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  mytls undo --list\n  mytls undo -h db1 --dry-run\n  mytls undo 417a9c03d2 -h db1 --yes\n\n\
+    Exit status: 0 taken back, or nothing to do; 1 not, or not all; 2 bad usage; 3 the server could\n\
+    not be asked."
+)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
+pub struct UndoArgs {
+    /// Which change; without it the last that was not taken back
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// List the changes instead
+    #[arg(long, conflicts_with = "id")]
+    list: bool,
+    /// Show what would be done, and do nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+    /// Take back the other accounts where some were changed by somebody else since
+    #[arg(long)]
+    others: bool,
+    /// Do it even where this very login could not come back
+    #[arg(long)]
+    lock_me_out: bool,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
+pub fn run(args: &UndoArgs) -> Result<ExitCode, Failure> {
+    let file = accounts::journal_file().map_err(|error| failed(&error))?;
+    let entries = journal::read(&file).map_err(|error| Failure::not_examined(error.to_string()))?;
+    if args.list {
+        print(&listed(&entries))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let entry = chosen(args, &entries)?;
+    if !args.dry_run && !args.yes {
+        return Err(Failure::usage(format!(
+            "the change is {}: say --dry-run to see what taking it back would do, or --yes to do it",
+            line(entry)
+        )));
+    }
+    if entry.accounts.is_empty() {
+        return by_hand(entry);
+    }
+    accounts_back(args, entry, &file)
+}
+
+/// Commands and statements of changes to files are shown: whether the files are still as they were
+/// written then, the journal does not know.
+fn by_hand(entry: &Entry) -> Result<ExitCode, Failure> {
+    print(&format!("{}\n", entry.applied.undo.join("\n")))?;
+    tell(format_args!(
+        "{}: these lines take it back, in this order; mytls does not run them, because the journal \
+         cannot tell whether the files are still as they were written\n",
+        line(entry)
+    ));
+    Ok(ExitCode::from(FINDINGS))
+}
+
+fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode, Failure> {
+    let target = args.target.resolve()?;
+    if target.display() != entry.target {
+        return Err(Failure::usage(format!(
+            "that change was made on {}, and this is {}: name that server, in the same way",
+            printable(&entry.target),
+            target.display()
+        )));
+    }
+    let facts = gather(&target, &Cancel::default(), &mut |_| ());
+    super::accounts::server(&facts)?;
+    let back = accounts::take_back(&facts, entry).map_err(|error| failed(&error))?;
+    for warning in &back.plan.warnings {
+        tell(format_args!("warning: {}\n", printable_lines(warning)));
+    }
+    if !back.before.is_empty() {
+        tell(format_args!("as before already: {}\n", list(&back.before)));
+    }
+    if !back.gone.is_empty() {
+        tell(format_args!("dropped since: {}\n", list(&back.gone)));
+    }
+    if !back.changed.is_empty() {
+        let message =
+            format!("changed by somebody else since, and left alone: {}", list(&back.changed));
+        if !args.others {
+            return Err(Failure {
+                code: FINDINGS,
+                message: format!("{message}\n  nothing was changed; --others takes back the rest"),
+            });
+        }
+        tell(format_args!("{message}\n"));
+    }
+    print(&preview(&back.plan))?;
+    if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let dangers: &[Danger] = if args.lock_me_out { &[Danger::OwnSession] } else { &[] };
+    let done = back.run(journal, dangers, &mut |_| ()).map_err(|error| failed(&error))?;
+    print(&outcome(&done, "taken back"))?;
+    let well = done.error.is_none() && back.changed.is_empty();
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+fn chosen<'a>(args: &UndoArgs, entries: &'a [Entry]) -> Result<&'a Entry, Failure> {
+    let found = match &args.id {
+        Some(id) => entries.iter().find(|entry| entry.id == *id),
+        None => entries.iter().rev().find(|entry| entry.state != Some(State::Undone)),
+    };
+    found.ok_or_else(|| match &args.id {
+        Some(id) => Failure::usage(format!(
+            "the journal has no change {}; mytls undo --list shows those it has",
+            printable(id)
+        )),
+        None => Failure::usage("the journal has nothing that could be taken back"),
+    })
+}
+
+fn listed(entries: &[Entry]) -> String {
+    let mut out = String::new();
+    for entry in entries {
+        let _ = writeln!(out, "{}", line(entry));
+    }
+    if out.is_empty() { "nothing was changed yet\n".to_owned() } else { out }
+}
+
+fn line(entry: &Entry) -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp(entry.at).ok();
+    let at = at.map_or_else(String::new, |at| {
+        format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute())
+    });
+    let state = match entry.state {
+        Some(State::Applied) => "",
+        Some(State::Undone) => " (taken back)",
+        Some(State::Partly) => " (not all of it)",
+        None if entry.accounts.is_empty() => "",
+        None => " (cut off, or still being made)",
+    };
+    let (target, title) = (printable(&entry.target), printable(&entry.applied.title));
+    format!("{}  {at}  {target}  {title}{state}", printable(&entry.id))
+}

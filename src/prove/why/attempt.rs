@@ -1,0 +1,127 @@
+//! The one login that is tried, as the client would make it, with an ear at the server's log.
+
+use super::{Attempt, Ended};
+use crate::facts::session::trust;
+use crate::facts::{AccountName, Facts};
+use crate::printable::printable;
+use crate::prove::log::{Line, Mismatch};
+use crate::prove::witness::Witness;
+use crate::secret::Secret;
+use crate::wire::{self, ClientIdentity, Endpoint, Limits, Login, Outcome, Tls, Trace, WireError};
+use crate::x509::Certificate;
+
+/// Who is to log in, and with what.
+#[derive(Clone, Debug)]
+pub struct Who<'a> {
+    pub user: String,
+    /// The account that is meant, where its host is known.
+    pub account: Option<AccountName>,
+    pub password: Option<&'a Secret>,
+    pub tls: bool,
+    /// The certificate with its key.
+    pub identity: Option<ClientIdentity>,
+    /// A certificate without its key.
+    pub looked_at: Vec<Certificate>,
+}
+
+/// Logs in once, and says how it ended. A certificate without its key is shown to nobody.
+pub fn try_login(
+    facts: &Facts,
+    who: &Who<'_>,
+    endpoint: &Endpoint,
+    witness: &mut Witness,
+) -> Result<Attempt, String> {
+    let shown = match &who.identity {
+        Some(identity) => {
+            identity.chain.iter().map(|x509| Certificate::from_openssl(x509)).collect()
+        }
+        None => who.looked_at.clone(),
+    };
+    let without_key = who.identity.is_none() && !who.looked_at.is_empty();
+    let mut attempt = Attempt {
+        user: who.user.clone(),
+        account: who.account.clone(),
+        tls: who.tls,
+        shown,
+        without_key,
+        password_given: who.password.is_some(),
+        ended: Ended::NotTried,
+        from: None,
+        password_fits: false,
+        cipher: None,
+        mismatch: None,
+        lines: Vec::new(),
+        heard_in: witness.place(),
+        unheard: witness.why_not().map(str::to_owned),
+        would_hear: witness.would_hear(),
+    };
+    if without_key {
+        return Ok(attempt);
+    }
+    let trust = trust(&facts.target, facts.files.read())?;
+    let nothing = Secret::default();
+    let tls = Tls {
+        identity: who.identity.as_ref(),
+        check_host: trust.is_public(),
+        old_tls: facts.is_yassl(),
+        ..Tls::new(&trust)
+    };
+    let login = Login {
+        user: &who.user,
+        password: who.password.unwrap_or(&nothing),
+        tls: who.tls.then_some(tls),
+    };
+    let mut trace = Trace::default();
+    witness.begin();
+    let outcome = wire::traced_login(endpoint, &login, Limits::default(), &mut trace);
+    let refused_late = matches!(outcome, Ok(Outcome::HandshakeRefused { .. }));
+    let lines = if matches!(outcome, Ok(Outcome::LetIn { .. })) {
+        Vec::new()
+    } else {
+        witness.heard(&trace, refused_late)
+    };
+    attempt.mismatch = lines.iter().find_map(|line| Mismatch::read(&line.text, None));
+    attempt.lines = lines.iter().map(Line::message).collect();
+    attempt.password_fits = trace.password_fits || attempt.mismatch.is_some();
+    attempt.cipher = trace.cipher;
+    attempt.ended = match outcome {
+        Ok(Outcome::LetIn { account, .. }) => Ended::LetIn { account },
+        Ok(Outcome::Refused { code, message }) => Ended::Refused { code, message },
+        Ok(Outcome::HandshakeRefused { reason }) => Ended::HandshakeRefused { alert: reason },
+        Err(WireError::Server { code, message, .. } | WireError::Query { code, message, .. }) => {
+            Ended::Refused { code, message }
+        }
+        Err(WireError::NoTls { .. }) => Ended::NoTls,
+        Err(error) => Ended::Failed { why: error.why(), advice: error.advice() },
+    };
+    if let Ended::Refused { message, .. } = &attempt.ended {
+        attempt.from = host(message, &who.user);
+    }
+    let local = trace.from.or(endpoint.bind).map(|ip| ip.to_string());
+    if matches!(attempt.ended, Ended::Refused { .. } | Ended::LetIn { .. }) {
+        attempt.from = attempt.from.or(local);
+    }
+    Ok(attempt)
+}
+
+/// `… for user 'app'@'10.0.3.7' …`, `Host '10.0.3.7' is not allowed …`: as the server names it.
+fn host(message: &str, user: &str) -> Option<String> {
+    let after = [format!("'{}'@'", printable(user)), "Host '".to_owned()];
+    let rest = after.iter().find_map(|start| Some(message.split_once(start.as_str())?.1))?;
+    Some(rest.split('\'').next()?.to_owned()).filter(|host| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_says_from_where_it_was() {
+        let host = |message: &str| host(message, "app");
+        let denied = "Access denied for user 'app'@'10.0.3.7' (using password: YES)";
+        assert_eq!(host(denied).as_deref(), Some("10.0.3.7"));
+        let unknown = "Host 'db9.example' is not allowed to connect to this MariaDB server";
+        assert_eq!(host(unknown).as_deref(), Some("db9.example"));
+        assert_eq!(host("Account is locked."), None);
+    }
+}

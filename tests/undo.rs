@@ -1,0 +1,179 @@
+//! What accounts require, changed and taken back on real servers, to the byte; and after the program
+//! was killed in the middle.
+
+mod common;
+
+use std::process::{Command, Output, Stdio};
+
+use common::lab::{self, Server};
+use mytls::sandbox::{Fault, Series};
+
+const MANY: usize = 1000;
+
+fn of(series: Series) -> Option<Server> {
+    let program = lab::servers().into_iter().find(|program| program.series == series)?;
+    Some(program.start(&Fault::named("none").unwrap()).unwrap())
+}
+
+/// `mytls` on this server, with a journal of its own.
+fn mytls(server: &Server, words: &[&str], arguments: &[&str]) -> Command {
+    let socket = server.sandbox.target().socket.clone().unwrap();
+    let mut command = lab::mytls();
+    command
+        .args(words)
+        .arg("--defaults-file")
+        .arg(server.dir().join("client.cnf"))
+        .arg("-S")
+        .arg(socket)
+        .args(arguments)
+        .env("HOME", server.base())
+        .env("XDG_STATE_HOME", server.base().join("state"));
+    command
+}
+
+fn said(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
+
+fn run(server: &Server, words: &[&str], arguments: &[&str], status: i32) -> String {
+    let output = mytls(server, words, arguments).output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(status), "{words:?} {arguments:?}: {said}");
+    said
+}
+
+/// The raw columns of every account, and what the server says of each; the parts that are no
+/// business of REQUIRE with them.
+fn stored(server: &Server, show: &[&str]) -> String {
+    let columns = "user, host, ssl_type, HEX(ssl_cipher), HEX(x509_issuer), HEX(x509_subject), plugin, \
+                   authentication_string, max_user_connections";
+    let mut text =
+        server.sql(&format!("SELECT {columns} FROM mysql.user ORDER BY user, host")).unwrap();
+    for account in show {
+        text += &server.sql(&format!("SHOW CREATE USER {account}")).unwrap();
+    }
+    text
+}
+
+const ODD: [&str; 5] = [
+    "'o''neil'@'%'",
+    "'a\"b`c'@'10.0.%'",
+    "'line\nfeed'@'%'",
+    "'back\\\\slash'@'%'",
+    "'per%cent'@'10.0.0.0/255.255.0.0'",
+];
+
+fn by_name(series: Series) {
+    let Some(server) = of(series) else { return };
+    for account in ODD {
+        server.sql(&format!("CREATE USER {account} REQUIRE X509")).unwrap();
+    }
+    server
+        .sql("CREATE USER 'bound'@'%' REQUIRE SUBJECT '/O=A\\\\\\\\xC3B/CN=x' AND ISSUER '/CN=CA' AND CIPHER 'AES128-SHA'")
+        .unwrap();
+    server.sql("CREATE USER 'hollow'@'%' REQUIRE SUBJECT ''").unwrap();
+    let show = [ODD.as_slice(), &["'bound'@'%'", "'hollow'@'%'"]].concat();
+    let before = stored(&server, &show);
+    let mut arguments = vec!["--level", "ssl", "--yes"];
+    let names: Vec<String> = show.iter().map(|name| name.replace("\\\\", "\\")).collect();
+    for name in &names {
+        arguments.extend(["--user", name]);
+    }
+    let told = run(&server, &["accounts", "require"], &arguments, 0);
+    assert!(told.contains("changed and read back: 7 accounts"), "{told}");
+    assert!(told.contains("- REQUIRE X509") && told.contains("+ REQUIRE SSL"), "{told}");
+    assert_ne!(stored(&server, &show), before);
+    let told = run(&server, &["undo"], &["--yes"], 0);
+    assert!(told.contains("taken back and read back: 7 accounts"), "{told}");
+    assert_eq!(stored(&server, &show), before, "{told}");
+    // nothing is left to be taken back
+    run(&server, &["undo"], &["--yes"], 2);
+
+    // what somebody has changed since is not run over
+    run(&server, &["accounts", "require"], &arguments, 0);
+    server.sql("ALTER USER 'bound'@'%' REQUIRE NONE").unwrap();
+    let changed = stored(&server, &show);
+    let told = run(&server, &["undo"], &["--yes"], 1);
+    assert!(told.contains("changed by somebody else since") && told.contains("bound@%"), "{told}");
+    assert_eq!(stored(&server, &show), changed, "nothing at all was taken back");
+    run(&server, &["undo"], &["--yes", "--others"], 1);
+    server.sql("ALTER USER 'bound'@'%' REQUIRE SUBJECT '/O=A\\\\\\\\xC3B/CN=x' AND ISSUER '/CN=CA' AND CIPHER 'AES128-SHA'").unwrap();
+    assert_eq!(stored(&server, &show), before, "the others were");
+
+    // root over the socket, without TLS: not without being asked twice
+    let root = ["--level", "x509", "--user", "root@localhost", "--yes"];
+    let told = run(&server, &["accounts", "require"], &root, 1);
+    assert!(told.contains("YOURSELF") && told.contains("--lock-me-out"), "{told}");
+    assert_eq!(stored(&server, &show), before);
+    // nobody of that name, and a server that takes no changes
+    let none = ["--level", "ssl", "--user", "nobody@%", "--yes"];
+    let told = run(&server, &["accounts", "require"], &none, 2);
+    assert!(told.contains("nobody@%"), "{told}");
+    if series == Series::MySql97 {
+        server.sql("SET GLOBAL super_read_only = ON").unwrap();
+        let told = run(&server, &["accounts", "require"], &arguments, 1);
+        assert!(told.contains("super_read_only") && told.contains("as before: 7"), "{told}");
+        server.sql("SET GLOBAL read_only = OFF").unwrap();
+        assert_eq!(stored(&server, &show), before);
+    }
+}
+
+fn killed(series: Series) {
+    let Some(server) = of(series) else { return };
+    let users: Vec<String> = (0..MANY).map(|number| format!("u{number}@%")).collect();
+    for users in users.chunks(100) {
+        let list: Vec<String> =
+            users.iter().map(|user| format!("'{}'@'%'", user.trim_end_matches("@%"))).collect();
+        server.sql(&format!("CREATE USER {} REQUIRE X509", list.join(", "))).unwrap();
+    }
+    let before = stored(&server, &["'u0'@'%'", "'u999'@'%'"]);
+    let mut arguments = vec!["--level", "ssl", "--yes"];
+    for user in &users {
+        arguments.extend(["--user", user]);
+    }
+    let changed = || {
+        let count = server.sql("SELECT COUNT(*) FROM mysql.user WHERE ssl_type = 'ANY'").unwrap();
+        count.parse::<usize>().unwrap()
+    };
+    let mut child = mytls(&server, &["accounts", "require"], &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while changed() < 50 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // the statement that the server was at when the program died may still end
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let cut = changed();
+    assert!((50..MANY).contains(&cut), "killed in the middle, after {cut}");
+    let listed = run(&server, &["undo"], &["--list"], 0);
+    assert!(listed.contains("cut off"), "{listed}");
+    let told = run(&server, &["undo"], &["--yes"], 0);
+    assert!(told.contains(&format!("taken back and read back: {cut} accounts")), "{told}");
+    assert!(told.contains("as before already"), "{told}");
+    assert_eq!(stored(&server, &["'u0'@'%'", "'u999'@'%'"]), before);
+}
+
+#[test]
+fn mariadb_accounts_come_back_byte_for_byte() {
+    by_name(Series::MariaDb1011);
+}
+
+#[test]
+fn mysql_accounts_come_back_byte_for_byte() {
+    by_name(Series::MySql97);
+}
+
+#[test]
+fn mariadb_comes_back_after_a_kill_in_the_middle() {
+    killed(Series::MariaDb1011);
+}
+
+#[test]
+fn mysql_comes_back_after_a_kill_in_the_middle() {
+    killed(Series::MySql97);
+}
