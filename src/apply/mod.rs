@@ -14,6 +14,7 @@ use crate::secret::Secret;
 pub mod accounts;
 pub mod authority;
 mod diff;
+pub mod firewall;
 pub mod journal;
 pub mod register;
 pub mod remedy;

@@ -12,9 +12,11 @@ mod accounts;
 mod ca;
 mod check;
 mod explain;
+mod firewall;
 mod grant;
 mod listen;
 mod prove;
+mod reach;
 mod sandbox;
 mod target;
 mod undo;
@@ -74,6 +76,10 @@ enum Command {
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
     Listen(listen::ListenArgs),
+    /// Firewall rules that let known addresses in: shown, applied, taken back
+    Firewall(firewall::FirewallArgs),
+    /// From another machine: does the port answer, with TLS, and whom does it see?
+    Reach(reach::ReachArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -128,6 +134,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
+        Some(Command::Firewall(args)) => firewall::run(&args),
+        Some(Command::Reach(args)) => reach::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

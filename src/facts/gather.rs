@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::files::Sought;
 use super::session::{Route, Tls};
 use super::{
-    Confinement, Facts, Flavor, HostNames, ServerConfig, ServerFacts, ServerFiles, Source, Target,
-    Transport, UnreadKind, Version,
+    Confinement, Facts, Flavor, HostNames, Listener, ServerConfig, ServerFacts, ServerFiles,
+    Source, Target, Transport, UnreadKind, Version,
 };
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
@@ -173,6 +173,7 @@ impl Gathering<'_> {
         // what runs in a container is called otherwise than the host
         let named_here = local && self.target.system_root.is_none();
         let host = if named_here { super::host::read() } else { HostNames::default() };
+        let listeners = listeners(named_here, &config, &server);
         let log_place = match &server {
             Source::Read(server) => super::log_place::of(server, local),
             Source::Unread(_) => not_asked("the server says where its error log goes"),
@@ -188,6 +189,7 @@ impl Gathering<'_> {
             log,
             confinement,
             host,
+            listeners,
             log_place,
         }
     }
@@ -481,6 +483,25 @@ fn misnamed(host: &str) -> Source<ServerFacts> {
         ),
         "connect by a name that the certificate is for, or give the server's own CA with --ssl-ca",
     )
+}
+
+/// Only of a server on this host.
+fn listeners(
+    here: bool,
+    config: &Source<ServerConfig>,
+    server: &Source<ServerFacts>,
+) -> Source<Vec<Listener>> {
+    let Some(server) = server.read().filter(|_| here) else {
+        return not_asked("the server is not on this host, or does not answer");
+    };
+    let configured = config.read().and_then(|config| config.get("pid_file"));
+    let pid_file = server.variable("pid_file").or(configured).map(PathBuf::from);
+    let datadir = server.variable("datadir").map(PathBuf::from).unwrap_or_default();
+    let pid_file = pid_file.map(|file| datadir.join(file));
+    match super::exposure::listeners(pid_file.as_deref(), &super::exposure::ports(server)) {
+        Ok(listeners) => Source::Read(listeners),
+        Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root"),
+    }
 }
 
 /// The option files, and what is persisted in the data folder. Of a server that does not answer,

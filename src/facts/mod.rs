@@ -17,6 +17,7 @@ pub mod account;
 mod account_text;
 pub mod config;
 pub mod confinement;
+pub mod exposure;
 pub mod files;
 pub mod folder;
 pub mod gather;
@@ -24,6 +25,7 @@ pub mod host;
 mod inventory;
 pub mod log;
 pub mod log_place;
+pub mod network;
 #[cfg(test)]
 pub mod noise;
 pub mod server;
@@ -34,6 +36,7 @@ pub mod trust;
 pub use account::{Account, AccountName, Carrier, More, OtherSession, Require, is_loopback};
 pub use account_text::NoAccount;
 pub use confinement::Confinement;
+pub use exposure::{Client, Listener, Port};
 pub use host::HostNames;
 pub use log_place::LogPlace;
 pub use target::Target;
@@ -63,6 +66,9 @@ pub struct Facts {
     /// What this host is called, where the server runs on it.
     #[serde(default)]
     pub host: HostNames,
+    /// What the server listens on, as the system of its host says.
+    #[serde(default = "Source::not_asked")]
+    pub listeners: Source<Vec<Listener>>,
     /// Where its error log goes.
     #[serde(default = "Source::not_asked")]
     pub log_place: Source<LogPlace>,
@@ -503,6 +509,9 @@ pub struct ServerFacts {
     pub accounts: Source<Vec<Account>>,
     /// Other people's sessions, with how they are connected.
     pub sessions: Source<Vec<OtherSession>>,
+    /// From where clients come.
+    #[serde(default = "Source::not_asked")]
+    pub clients: Source<Vec<Client>>,
     /// Where [`Self::sessions`] could not be read: those of the process list, which does not tell
     /// how they are connected.
     #[serde(default)]

@@ -9,7 +9,7 @@ use super::{Flavor, ServerFacts, Session, Transport, Version};
 use crate::printable::printable;
 
 /// What is asked of `SHOW GLOBAL VARIABLES`. A server lacks some of them, each version others.
-const VARIABLES: [&str; 38] = [
+const VARIABLES: [&str; 43] = [
     "version",
     "version_comment",
     "version_ssl_library",
@@ -47,6 +47,11 @@ const VARIABLES: [&str; 38] = [
     "sql_mode",
     "admin_ssl_cert",
     "admin_port",
+    "admin_address",
+    "mysqlx_bind_address",
+    "mysqlx_port",
+    "extra_port",
+    "wsrep_on",
     "system_versioning_alter_history", // only MariaDB has it, whatever its version text says
 ];
 
@@ -114,6 +119,7 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
         processes: seen.processes,
         unseen: seen.unseen,
         sources: seen.sources,
+        clients: super::exposure::clients(conn, text("performance_schema")),
         variables: variables.clone(),
         status,
     })

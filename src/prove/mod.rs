@@ -22,6 +22,7 @@ mod forge;
 mod log;
 mod louder;
 mod meaning;
+pub mod reach;
 mod show;
 mod subject;
 pub mod why;

@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod chain_file;
 pub mod cipher;
 pub mod config;
+pub mod firewall;
 pub mod key_kinds;
 pub mod level;
 pub mod lockout;

@@ -26,6 +26,7 @@ pub static ALL: &[&Rule] = &[
     &server::files_hidden_by_systemd::FILES_HIDDEN_BY_SYSTEMD,
     &server::files_denied_by_apparmor::FILES_DENIED_BY_APPARMOR,
     &server::tls_options_refused::TLS_OPTIONS_REFUSED,
+    &server::open_to_all::OPEN_TO_ALL_ADDRESSES,
     &server::error_log_goes_nowhere::ERROR_LOG_GOES_NOWHERE,
     &key::swapped::CERTIFICATE_AND_KEY_SWAPPED,
     &key::key_is_certificate::KEY_IS_CERTIFICATE,

@@ -152,6 +152,7 @@ fn build() -> Facts {
             status: BTreeMap::new(),
             accounts: Source::Read(vec![account("app", "%", Require::X509)]),
             sessions: Source::Read(Vec::new()),
+            clients: Source::Read(Vec::new()),
             processes: Vec::new(),
             unseen: Vec::new(),
             sources: Vec::new(),
@@ -159,6 +160,7 @@ fn build() -> Facts {
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),
         host: crate::facts::HostNames::default(),
+        listeners: Source::Read(Vec::new()),
         log_place: Source::Read(LogPlace::File {
             path: "/var/log/mysql/error.log".into(),
             by_stderr: false,

@@ -35,7 +35,7 @@ pub use error::WireError;
 pub(crate) use error::alert_name;
 pub use identity::{ClientIdentity, IdentityError};
 pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
-pub use probe::probe;
+pub use probe::{Contact, contact, probe};
 pub use tls::Trust;
 
 /// How long one exchange may take, whatever the other end does.

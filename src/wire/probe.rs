@@ -1,5 +1,7 @@
 //! Looking at a server from outside, without a password.
 
+use std::net::SocketAddr;
+
 use super::auth::{self, AuthError, Credentials, Overheard, Reply};
 use super::error::{alert_text, tls_text};
 use super::greeting::{self, Hello, Until};
@@ -24,7 +26,29 @@ pub fn probe(
     limits: Limits,
     told: &mut dyn FnMut(Stage),
 ) -> Result<WireFacts, WireError> {
+    contact(endpoint, trust, limits, told).map(|contact| contact.facts)
+}
+
+/// What [`probe`] sees, and how the two ends see each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contact {
+    pub facts: WireFacts,
+    /// The own end of the connection, and the server's.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+    /// With which words the login as nobody was refused; they name the client as the server sees it.
+    pub refusal: Option<String>,
+}
+
+/// As [`probe`].
+pub fn contact(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    limits: Limits,
+    told: &mut dyn FnMut(Stage),
+) -> Result<Contact, WireError> {
     let (connection, hello) = greeting::open(endpoint, Until::new(limits), told)?;
+    let addresses = connection.channel.addresses();
+    let mut refusal = None;
     let tls = if hello.greeting.offers_tls {
         told(Stage::Handshake);
         let how = Handshaking {
@@ -39,18 +63,19 @@ pub fn probe(
             Ok((connection, verified)) => {
                 let handshake = describe(&connection, verified, trust);
                 told(Stage::Login);
-                be_refused(connection, &hello, true);
+                refusal = be_refused(connection, &hello, true);
                 TlsOffer::Established(handshake)
             }
             Err(broken) => TlsOffer::Failed { reason: reason(&broken) },
         }
     } else {
         told(Stage::Login);
-        be_refused(connection, &hello, false);
+        refusal = be_refused(connection, &hello, false);
         TlsOffer::NotOffered
     };
     let greeting = hello.greeting;
-    Ok(WireFacts { host: endpoint.host.clone(), port: endpoint.port, greeting, tls })
+    let facts = WireFacts { host: endpoint.host.clone(), port: endpoint.port, greeting, tls };
+    Ok(Contact { facts, addresses, refusal })
 }
 
 fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Handshake {
@@ -73,10 +98,11 @@ fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Hands
     }
 }
 
-/// Logs in as nobody. Whatever comes of it, everything worth knowing is known already.
-fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
+/// Logs in as nobody. Whatever comes of it, everything worth knowing is known already, but for the
+/// words of the refusal.
+fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) -> Option<String> {
     if greeting::too_old(hello).is_some() {
-        return;
+        return None;
     }
     let capabilities = auth::capabilities(hello) | if inside_tls { capability::SSL } else { 0 };
     let nothing = Secret::default();
@@ -89,11 +115,14 @@ fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
         &mut Overheard::default(),
     ) {
         // an anonymous account let it in
-        Ok(Reply::LetIn) => connection.quit(),
-        Ok(Reply::Refused(_))
-        | Err(
+        Ok(Reply::LetIn) => {
+            connection.quit();
+            None
+        }
+        Ok(Reply::Refused(error)) => Some(error.message),
+        Err(
             AuthError::AtOnce(_) | AuthError::Later(_) | AuthError::Plugin(_) | AuthError::Kept(_),
-        ) => {}
+        ) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A connection that ends in time, and what can go wrong on it.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,17 @@ fn timed_out(error: io::Error) -> io::Error {
 pub enum Channel {
     Plain(Timed),
     Tls(Box<SslStream<Timed>>),
+}
+
+impl Channel {
+    /// The own end, and the other.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let tcp = match self {
+            Self::Plain(stream) => &stream.tcp,
+            Self::Tls(stream) => &stream.get_ref().tcp,
+        };
+        Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
+    }
 }
 
 impl Read for Channel {

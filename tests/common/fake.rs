@@ -601,6 +601,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
             server: Source::unread(kind, why, "check the address"),
             confinement: Source::unread(UnreadKind::NotAsked, "", ""),
             host: mytls::facts::HostNames::default(),
+            listeners: Source::unread(UnreadKind::NotAsked, "", ""),
             log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
             log: Source::unread(UnreadKind::NotAsked, "the server is not this host", ""),
         };
@@ -671,6 +672,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         server: Source::Read(server(does)),
         confinement: Source::unread(UnreadKind::NotAsked, "", ""),
         host: mytls::facts::HostNames::default(),
+        listeners: Source::unread(UnreadKind::NotAsked, "", ""),
         log_place: Source::unread(UnreadKind::NotAsked, "it is no real server", ""),
         log: Source::unread(UnreadKind::Failed, "mytls may not read /var/log/mysql/error.log", ""),
     }
@@ -715,6 +717,7 @@ fn server(does: &Does) -> ServerFacts {
             account("mariadb.sys", "localhost", Require::None, true),
         ]),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
+        clients: Source::unread(UnreadKind::NotAsked, "", ""),
         processes: Vec::new(),
         unseen: Vec::new(),
         sources: Vec::new(),

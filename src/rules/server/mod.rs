@@ -10,6 +10,7 @@ pub mod error_log_goes_nowhere;
 pub mod files_denied_by_apparmor;
 pub mod files_hidden_by_systemd;
 pub mod not_running;
+pub mod open_to_all;
 pub mod option_in_other_group;
 pub mod option_overridden;
 pub mod tls_options_incomplete;
