@@ -112,8 +112,14 @@ impl Witness {
     /// `None` where it does not tell, 0 where it does not know of any.
     pub fn connect_errors(&mut self, from: IpAddr) -> Option<u64> {
         const SUM: &str = "SELECT COALESCE(SUM(SUM_CONNECT_ERRORS), 0) FROM performance_schema.host_cache WHERE IP =";
+        let session = self.session.as_mut()?;
+        // without it the table is there, and empty: that says nothing
+        let told: Option<u8> = session.query_first("SELECT @@GLOBAL.performance_schema").ok()?;
+        if told != Some(1) {
+            return None;
+        }
         // an address holds no quotes
-        self.session.as_mut()?.query_first(format!("{SUM} '{from}'")).ok()?
+        session.query_first(format!("{SUM} '{from}'")).ok()?
     }
 
     /// From here on: what was written before is no longer of interest.

@@ -1,5 +1,6 @@
 //! `mytls ca import`
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -52,7 +53,7 @@ pub fn run(args: &ImportArgs) -> Result<Done, Failure> {
     let (name, until, dir) = (ca.subject.display(), day(ca.not_after), shown(&args.ca_dir));
     let mut text = format!("took over the CA {name}, valid until {until}, into {dir}\n");
     for note in store.notes() {
-        text += &format!("! {note}\n");
+        let _ = writeln!(text, "! {note}"); // writing to a String cannot fail
     }
     Ok(text.into())
 }
