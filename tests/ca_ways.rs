@@ -185,7 +185,9 @@ fn what_is_revoked_is_refused_and_the_others_are_not() {
     };
     assert_eq!((span(0), span(1)), (7, 365));
     fs::remove_file(&lists).unwrap();
-    let said = ok(&["ca", "crl", "--ca-dir", &place.ca]);
+    let output = mytls(&["ca", "crl", "--ca-dir", &place.ca]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("there is no CRL of Example CA root"), "{said}");
     assert!(!verifies("sslclient", &trusted, &web, &checked), "one is missing");
     ok(&["ca", "crl", "--ca-dir", &place.ca, "--root-dir", &root]);
