@@ -1,5 +1,6 @@
 //! `mytls ca server`
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum as _};
@@ -7,12 +8,12 @@ use nix::unistd::{Uid, User};
 
 use super::{Done, StoreArgs, report, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
-use crate::ca::{CaError, Destination, Issued, KeyForm, KeyKind, San, Store};
+use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
-use crate::facts::Facts;
 use crate::facts::gather::{Cancel, gather};
+use crate::facts::{Facts, Version};
 use crate::remedy::certificates;
 use crate::remedy::key_kinds::{KeyKinds, Product, key_kinds};
 
@@ -78,7 +79,8 @@ struct Wanted {
     sans: Vec<San>,
     key: KeyKind,
     form: KeyForm,
-    /// How the names came to be, when nobody typed them.
+    kinds: KeyKinds,
+    /// What nobody typed: how the names came to be, and what counts of two words that differ.
     note: String,
 }
 
@@ -108,18 +110,50 @@ impl Wanted {
         if !key.can_be(form) {
             return Err(CaError::NotForPkcs1 { kind: key.describe() }.into());
         }
-        let (mut sans, mut note) = (args.san.clone(), String::new());
+        let mut note = facts.as_ref().map_or_else(String::new, |facts| differs(args, facts));
+        let mut sans = args.san.clone();
         if let (true, Some(facts)) = (sans.is_empty(), &facts) {
             reached(facts)?;
-            // what a server is called by others may be no name for a certificate
-            let names = certificates::server_names(facts);
-            sans = names.iter().filter_map(|name| name.parse().ok()).collect();
-            let list: Vec<String> = sans.iter().map(San::to_string).collect();
-            note =
-                format!("names taken from the server: {}; --san names others\n", list.join(", "));
+            let (names, said) = names(facts);
+            sans = names;
+            note.push_str(&said);
         }
-        Ok(Self { sans, key, form, note })
+        Ok(Self { sans, key, form, kinds, note })
     }
+}
+
+/// The names that the server has, and a sentence on them: what a server is called by others may be
+/// no name for a certificate.
+fn names(facts: &Facts) -> (Vec<San>, String) {
+    let names = certificates::server_names(facts);
+    let sans: Vec<San> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let list: Vec<String> = sans.iter().map(San::to_string).collect();
+    let mut said =
+        format!("names taken from the server: {}; --san names others\n", list.join(", "));
+    for name in certificates::odd_names(facts) {
+        let Err(why) = name.parse::<San>() else { continue };
+        // writing to a String cannot fail
+        let _ = writeln!(said, "left out: {why}");
+    }
+    (sans, said)
+}
+
+/// What counts where --for says something else than the server.
+fn differs(args: &ServerArgs, facts: &Facts) -> String {
+    let (Some(product), Some(server)) = (args.product, facts.server.read()) else {
+        return String::new();
+    };
+    let Version(major, minor, _) = server.version;
+    let Version(for_major, for_minor, _) = product.version;
+    if (product.flavor, for_major, for_minor) == (server.flavor, major, minor) {
+        return String::new();
+    }
+    format!(
+        "--for counts: the key is for {} {for_major}.{for_minor}, though the server that was asked is \
+         {} {major}.{minor}; leave --for out to go by the server\n",
+        product.flavor.name(),
+        server.flavor.name()
+    )
 }
 
 /// Names that nobody confirmed are not made up: something of the server has to have been seen.
@@ -139,7 +173,10 @@ fn reached(facts: &Facts) -> Result<(), Failure> {
 pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let files = server_files(args)?;
     let wanted = Wanted::of(args)?;
-    let store = store(args)?;
+    let dir = ca_dir(args)?;
+    // before anybody is asked for a passphrase
+    wanted.kinds.check_chain(&Catalog::read(&dir)?.chain).map_err(Failure::usage)?;
+    let store = StoreArgs { ca_dir: dir, passphrase_stdin: args.passphrase_stdin }.open()?;
     let mut spec = store.authority().server_spec(&wanted.sans, wanted.key, validity(args.days))?;
     spec.also_client = args.also_client;
     spec.key_form = wanted.form;
@@ -159,10 +196,9 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     Ok((text + &wanted.note).into())
 }
 
-fn store(args: &ServerArgs) -> Result<Store, Failure> {
+fn ca_dir(args: &ServerArgs) -> Result<PathBuf, Failure> {
     let dir = args.target.ca_dir.clone();
-    let ca_dir = dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))?;
-    StoreArgs { ca_dir, passphrase_stdin: args.passphrase_stdin }.open()
+    dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))
 }
 
 /// The very files to be replaced, looked at before anything is issued.
