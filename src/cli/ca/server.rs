@@ -3,19 +3,19 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use nix::unistd::{Uid, User};
 
+use super::kinds::Asked;
 use super::{Done, StoreArgs, report, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
 use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
-use crate::facts::gather::{Cancel, gather};
-use crate::facts::{Facts, Version};
+use crate::facts::Facts;
 use crate::remedy::certificates;
-use crate::remedy::key_kinds::{KeyKinds, Product, key_kinds};
+use crate::remedy::key_kinds::{KeyKinds, Product};
 
 /// Issue a certificate for a server
 #[derive(Debug, Args)]
@@ -86,31 +86,18 @@ struct Wanted {
 
 impl Wanted {
     fn of(args: &ServerArgs) -> Result<Self, Failure> {
-        let asked = args.target.is_given();
-        if !asked && args.san.is_empty() {
+        if !args.target.is_given() && args.san.is_empty() {
             return Err(Failure::usage(
                 "name the server's hosts with --san, or the server itself (-S, -h, --server-config): \
                  then those that it has are taken",
             ));
         }
-        let target = asked.then(|| args.target.resolve()).transpose()?;
-        let facts = target.map(|target| gather(&target, &Cancel::default(), &mut |_| ()));
-        let kinds = match (&facts, args.product) {
-            (_, Some(product)) => product.key_kinds(),
-            (Some(facts), None) => key_kinds(facts),
-            (None, None) => KeyKinds { kinds: KeyKind::value_variants().to_vec(), why: "" },
-        };
+        let Asked { facts, kinds, form, mut note } = Asked::of(&args.target, args.product)?;
         let key = kinds.choose(args.key).map_err(Failure::usage)?;
-        let own_form = match (&facts, args.product) {
-            (_, Some(product)) => product.key_form(),
-            (Some(facts), None) => certificates::key_form(facts),
-            (None, None) => KeyForm::default(),
-        };
-        let form = args.key_form.unwrap_or(own_form);
+        let form = args.key_form.unwrap_or(form);
         if !key.can_be(form) {
             return Err(CaError::NotForPkcs1 { kind: key.describe() }.into());
         }
-        let mut note = facts.as_ref().map_or_else(String::new, |facts| differs(args, facts));
         let mut sans = args.san.clone();
         if let (true, Some(facts)) = (sans.is_empty(), &facts) {
             reached(facts)?;
@@ -136,24 +123,6 @@ fn names(facts: &Facts) -> (Vec<San>, String) {
         let _ = writeln!(said, "left out: {why}");
     }
     (sans, said)
-}
-
-/// What counts where --for says something else than the server.
-fn differs(args: &ServerArgs, facts: &Facts) -> String {
-    let (Some(product), Some(server)) = (args.product, facts.server.read()) else {
-        return String::new();
-    };
-    let Version(major, minor, _) = server.version;
-    let Version(for_major, for_minor, _) = product.version;
-    if (product.flavor, for_major, for_minor) == (server.flavor, major, minor) {
-        return String::new();
-    }
-    format!(
-        "--for counts: the key is for {} {for_major}.{for_minor}, though the server that was asked is \
-         {} {major}.{minor}; leave --for out to go by the server\n",
-        product.flavor.name(),
-        server.flavor.name()
-    )
 }
 
 /// Names that nobody confirmed are not made up: something of the server has to have been seen.
