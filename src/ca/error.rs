@@ -69,7 +69,9 @@ pub enum CaError {
     Rotation { path: PathBuf, why: String },
     #[error("the CA {name} may not sign lists of revoked certificates: its key usage lacks cRLSign", name = printable(name))]
     MayNotSignLists { name: String },
-    #[error("{name} stands twice among those who are to have a certificate, and one would get in as the other; nothing was issued")]
+    #[error(
+        "{name} stands twice among those who are to have a certificate, and one would get in as the other; nothing was issued"
+    )]
     Repeated { name: super::PlainName },
     #[error("the serial number {serial} was used already; nothing was issued")]
     SerialTaken { serial: String },

@@ -300,7 +300,8 @@ mod tests {
             assert_eq!(back(written).as_deref(), Some(host));
         }
         assert_eq!(back("app"), None);
-        for (user, host) in [("a/b", "%"), ("a", "b/16"), ("a", "10.0.0.0/x"), ("10.0.0.0/8", "%")] {
+        for (user, host) in [("a/b", "%"), ("a", "b/16"), ("a", "10.0.0.0/x"), ("10.0.0.0/8", "%")]
+        {
             assert!(name(user, host).is_err(), "{user}@{host}");
         }
         let why = name("a/b", "%").unwrap_err().to_string();

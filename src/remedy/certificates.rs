@@ -315,9 +315,9 @@ mod tests {
         let one = names("127.0.0.1,10.0.0.7");
         assert!(one.contains(&"10.0.0.7".into()) && !one.contains(&"10.0.0.5".into()), "{one:?}");
         assert!(all[0].parse::<IpAddr>().is_err(), "a name goes first: {all:?}");
-        let named = names("db7.example.org, 10.0.0.9/green");
-        assert!(named.contains(&"db7.example.org".into()) && named.contains(&"10.0.0.9".into()));
-        assert!(!named.contains(&"10.0.0.5".into()), "{named:?}");
+        let told = names("db7.example.org, 10.0.0.9/green");
+        assert!(told.contains(&"db7.example.org".into()) && told.contains(&"10.0.0.9".into()));
+        assert!(!told.contains(&"10.0.0.5".into()), "{told:?}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::x509::pem;
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 #[command(
     disable_help_flag = true,
+    mut_arg("system_root", |arg| arg.hide(true)), // a screen is short, and keys have nothing to do with it
     after_help = "Examples:\n  mytls ca create --ca-dir ~/db-ca --name 'Example Database CA'\n  \
     mytls ca create --ca-dir ~/db-ca --name 'Example Database CA' -S /run/mysqld/mysqld.sock\n\n\
     A folder that holds a CA of this name already is left as it is. With --intermediate, carry\n\
@@ -44,7 +45,7 @@ pub struct CreateArgs {
     /// Leave a CA that is there already as it is, whatever its name
     #[arg(long)]
     pub(super) if_missing: bool,
-    /// Read a passphrase for its key from standard input, instead of asking for one
+    /// Read a passphrase for its key from standard input
     #[arg(long, conflicts_with_all = ["no_passphrase", "password_stdin"])]
     pub(super) passphrase_stdin: bool,
     /// Do not protect its key with a passphrase, and do not ask
