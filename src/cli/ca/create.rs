@@ -20,7 +20,6 @@ use crate::x509::pem;
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 #[command(
     disable_help_flag = true,
-    mut_arg("system_root", |arg| arg.hide(true)), // a screen is short, and keys have nothing to do with it
     after_help = "Examples:\n  mytls ca create --ca-dir ~/db-ca --name 'Example Database CA'\n  \
     mytls ca create --ca-dir ~/db-ca --name 'Example Database CA' -S /run/mysqld/mysqld.sock\n\n\
     A folder that holds a CA of this name already is left as it is. With --intermediate, carry\n\
