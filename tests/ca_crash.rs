@@ -60,6 +60,54 @@ fn killed_at_any_moment_it_opens_and_nothing_is_lost() {
     assert_eq!(open, Vec::<String>::new(), "keys that others could read");
 }
 
+/// What a pack holds is keys: none is left under a name that nobody looks for.
+#[test]
+fn what_a_killed_pack_left_is_gone_with_the_next() {
+    const KILLS: usize = 30;
+    /// CA, certificate, key, both in one, two PKCS#12, their password, README.
+    const FILES: usize = 8;
+    // on the disk: there it takes a while to write, and is killed in the midst of it
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (ca, app) = (at("ca"), at("app"));
+    ok(&["create", "--no-passphrase", "--ca-dir", path(&ca), "--name", "Example CA"]);
+    ok(&["client", "--ca-dir", path(&ca), "--user", "app", "--out", path(&app)]);
+    let packs = at("packs");
+    fs::create_dir(&packs).unwrap();
+    let hidden = || -> Vec<String> {
+        let names = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with('.')).collect()
+    };
+    let since = Instant::now();
+    let (mut whole, mut killed, mut left) = (Duration::from_millis(50), [0; 2], 0);
+    while killed.iter().sum::<usize>() < KILLS && since.elapsed() < BUDGET {
+        for (count, (place, name)) in
+            killed.iter_mut().zip([("--out", "app"), ("--tar", "app.tar")])
+        {
+            let to = packs.join(name);
+            let pack = ["pack", "--ca-dir", path(&ca), "app", place, path(&to)];
+            let mut child = start(&pack.map(str::to_owned));
+            let was = kill_after(&mut child, whole.mul_f64(random()));
+            child.wait().unwrap();
+            *count += usize::from(was);
+            left += hidden().len();
+            // it was there as a whole, or not at all
+            if to.exists() {
+                let held = fs::read_dir(&to).map_or(FILES, Iterator::count);
+                assert_eq!(held, FILES, "half a pack");
+                let _ = fs::remove_file(&to).or_else(|_| fs::remove_dir_all(&to));
+            }
+            let begun = Instant::now();
+            ok(&pack);
+            whole = begun.elapsed();
+            assert_eq!(hidden(), Vec::<String>::new(), "{place}");
+            let _ = fs::remove_file(&to).or_else(|_| fs::remove_dir_all(&to));
+        }
+    }
+    println!("killed {killed:?}, which left {left} behind");
+    assert!(killed.iter().all(|count| *count >= KILLS / 4), "{killed:?}");
+}
+
 fn start(arguments: &[String]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mytls"));
     command.arg("ca").args(arguments).env_remove("MYTLS_CA_PASSPHRASE");

@@ -13,7 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::lab::{self, Program, Server, side_by_side};
-use mytls::facts::{AccountName, Flavor, Require, Version};
+use mytls::apply::register;
+use mytls::ca::Catalog;
+use mytls::ca::crl::Reason;
+use mytls::facts::gather::{Cancel, gather};
+use mytls::facts::{AccountName, Flavor, Require, Target, Version};
 use mytls::remedy::statement::{Dialect, Form};
 use mytls::sandbox::{Fault, Series};
 use mytls::secret::Secret;
@@ -475,7 +479,7 @@ fn revoke(server: &Server) {
     // lists are needed of the root and of the CA below it
     let name = ["--name", "Own CA", "--intermediate", "--no-passphrase"];
     ok(server, &[&["ca", "create"], &dir[..], &name].concat());
-    let [leaver, stayer] = ["leaver", "stayer"].map(|user| {
+    let [leaver, mover, retired, stayer] = ["leaver", "mover", "retired", "stayer"].map(|user| {
         let out = server.base().join(user);
         ok(
             server,
@@ -501,7 +505,7 @@ fn revoke(server: &Server) {
         fs::write(&config, format!("{}\nssl_crl = {}\n", read(&config), list.display())).unwrap();
         server.sandbox.restart().unwrap();
     }
-    for files in [&leaver, &stayer] {
+    for files in [&leaver, &mover, &retired, &stayer] {
         server.is_let_in("web", files).unwrap_or_else(|why| panic!("{series}: before: {why}"));
     }
 
@@ -510,11 +514,32 @@ fn revoke(server: &Server) {
     let owner = |path: &Path| fs::metadata(path).map(|about| (about.uid(), about.mode())).unwrap();
     let before = owner(&list);
     ok(server, &[&["ca", "crl"], &dir[..], &["--deploy", shown(&list)]].concat());
-    assert_eq!(owner(&list), before, "the server can read it as before");
     server.reload();
-    let refused = server.is_let_in("web", &leaver).unwrap_err();
-    assert!(refused.contains("certificate revoked"), "{series}: {refused}");
-    server.is_let_in("web", &stayer).unwrap_or_else(|why| panic!("{series}: the other: {why}"));
+    let is_refused = |files| {
+        assert_eq!(owner(&list), before, "{series}: the server can read it as before");
+        let refused = server.is_let_in("web", files).unwrap_err();
+        assert!(refused.contains("certificate revoked"), "{series}: {refused}");
+        server.is_let_in("web", &stayer).unwrap_or_else(|why| panic!("{series}: the other: {why}"));
+    };
+    is_refused(&leaver);
+
+    let said =
+        ok(server, &[&["ca", "revoke", "retired"], &dir[..], &["--deploy", shown(&list)]].concat());
+    assert!(said.contains(&format!("{} (before: ", list.display())), "{said}");
+    server.reload();
+    is_refused(&retired);
+
+    // in the wizard: the plan lays the list into the server's own file, and has it read again
+    server.is_let_in("web", &mover).unwrap_or_else(|why| panic!("{series}: not yet: {why}"));
+    let target = Target { ca_dir: Some(ca.clone()), ..server.sandbox.target() };
+    let facts = gather(&target, &Cancel::default(), &mut |_| ());
+    let entries = Catalog::read(&ca).unwrap().entries;
+    let entry = entries.iter().find(|entry| entry.names == ["mover"]).unwrap();
+    let plan = register::revocation(&facts, &entry.serial, Reason::KeyCompromise).unwrap();
+    assert!(plan.writes.iter().any(|write| write.path == list), "{series}: {:?}", plan.warnings);
+    mytls::apply::run(&plan, Some(&server.sandbox), &mut |_| ()).unwrap();
+    is_refused(&mover);
+    is_refused(&retired);
 }
 
 // --- the accounts of a server ----------------------------------------------------------------------
@@ -535,6 +560,7 @@ fn accounts(server: &Server) {
     let asked = ["ca", "clients", "--defaults-file", shown(&config), "--ca-dir", shown(&ca)];
     server.sql("CREATE USER 'o''neil'@'%' IDENTIFIED BY 'x'").unwrap();
     server.sql("CREATE USER 'batch'@'10.0.%' IDENTIFIED BY 'x'").unwrap();
+    server.sql("CREATE USER 'net'@'10.1.0.0/255.255.0.0' IDENTIFIED BY 'x'").unwrap();
     let offered = ok(server, &asked);
     assert!(
         offered.contains("would get a certificate") && offered.contains("o'neil@%: "),
@@ -545,7 +571,7 @@ fn accounts(server: &Server) {
     let issued = ok(server, &[&asked[..], &["--yes", "--out", shown(&out)]].concat());
     // the account app had one from the beginning
     assert!(issued.contains("app has a certificate until"), "{series}: {issued}");
-    for name in ["app", "web", "batch@10.0.%"] {
+    for name in ["app", "web", "batch@10.0.%", "net@10.1.0.0_255.255.0.0"] {
         assert!(out.join(name).join("client-key.pem").exists(), "{series}: {name}: {issued}");
     }
     // yaSSL sends its own certificate and nothing of the chain: there clients need all of it
@@ -580,6 +606,28 @@ fn a_server_is_asked_for_its_names_and_for_the_keys_it_can_use() {
             assert!(text(&refused.stderr).contains("yaSSL"), "{}", text(&refused.stderr));
             assert_eq!(read(&out.join("server-key.pem")), key, "nothing was written");
         }
+
+        // a CA for it has a key that it can use, whether it is asked or not
+        let own = server.base().join("asked");
+        let create = ["ca", "create", "--no-passphrase", "--name", "Own CA"];
+        let target = ["--defaults-file", shown(&config)];
+        let made = ok(&server, &[&create[..], &target, &["--ca-dir", shown(&own)]].concat());
+        assert!(made.contains(if yassl { "RSA 2048" } else { "EC P-256" }), "{made}");
+        let curve = server.base().join("curve");
+        ok(&server, &[&create[..], &["--ca-dir", shown(&curve)]].concat());
+        for (ca, can) in [(&own, true), (&curve, !yassl)] {
+            for command in ["server", "clients"] {
+                let asked = ["ca", command, "--ca-dir", shown(ca), "--out", shown(&out)];
+                let output = mytls(&server, &[&asked[..], &target].concat()).output().unwrap();
+                let why = text(&output.stderr);
+                assert_eq!(output.status.success(), can, "{command}: {why}");
+                assert!(can || why.contains("ca create --for mysql-5.6"), "{command}: {why}");
+            }
+        }
+        let (newer, out) =
+            (["--for", "mysql-8.4"], ["--out", shown(&out), "--ca-dir", shown(&own)]);
+        let said = ok(&server, &[&["ca", "server"], &target[..], &newer, &out].concat());
+        assert!(said.contains("--for counts: the key is for MySQL 8.4"), "{said}");
     });
 }
 
@@ -592,14 +640,14 @@ fn what_yassl_reads_is_renewed_in_the_form_it_reads() {
         let files = ["--cert-file", shown(&certificate), "--key-file", shown(&key)];
         let asked = ["ca", "server", "--ca-dir", shown(&ca), "--for", "mysql-5.6"];
         ok(&server, &[&asked[..], &files, &["--san", "127.0.0.1,localhost"]].concat());
-        let cancel = mytls::facts::gather::Cancel::default();
-        let facts = mytls::facts::gather::gather(&server.sandbox.target(), &cancel, &mut |_| ());
+        let cancel = Cancel::default();
+        let facts = gather(&server.sandbox.target(), &cancel, &mut |_| ());
         let store = mytls::ca::Store::open(&ca).unwrap();
         let entries = store.list().unwrap();
         let server_entry = entries.iter().rfind(|entry| entry.kind == mytls::ca::Kind::Server);
         drop(store);
         let serial = &server_entry.unwrap().serial;
-        let plan = mytls::apply::register::renewal(&facts, serial, false).unwrap();
+        let plan = register::renewal(&facts, serial, false).unwrap();
         mytls::apply::run(&plan, Some(&server.sandbox), &mut |_| ()).unwrap();
         assert!(read(&key).starts_with("-----BEGIN RSA PRIVATE KEY-----"));
         let (trust, own) =

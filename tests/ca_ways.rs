@@ -198,6 +198,42 @@ fn what_is_revoked_is_refused_and_the_others_are_not() {
 }
 
 #[test]
+fn a_list_that_cannot_be_laid_where_it_should_takes_no_revocation_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (ca, out, other, list) = (at("ca"), at("app"), at("other.pem"), at("crl.pem"));
+    let dir = ["--ca-dir", path(&ca)];
+    ok(&[&["ca", "create", "--no-passphrase", "--name", "Own CA"], &dir[..]].concat());
+    ok(&[&["ca", "client", "--user", "app", "--out", path(&out)], &dir[..]].concat());
+    fs::write(&other, "something else").unwrap();
+    let deploy = ["--deploy", path(&other), "--deploy", path(&list)];
+    let output = mytls(&[&["ca", "revoke", "app"], &dir[..], &deploy].concat());
+    let [said, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{said}{told}");
+    assert!(said.contains("revoked the client certificate of app"), "{said}");
+    assert!(said.contains("signed the CRL of Own CA"), "{said}");
+    assert!(told.contains("something else than lists of this CA"), "{told}");
+    assert!(told.contains("the lists are signed") && told.contains("mytls ca crl"), "{told}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "something else");
+    let [signed, laid] = [ca.join("crl.pem"), list].map(|file| fs::read(file).unwrap());
+    assert_eq!(signed, laid, "the one after it is laid all the same");
+}
+
+#[test]
+fn what_a_server_cannot_verify_is_not_issued_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (ca, out) = (at("ca"), at("db1"));
+    ok(&["ca", "create", "--no-passphrase", "--name", "Own CA", "--ca-dir", path(&ca)]);
+    let server = ["ca", "server", "--san", "db1", "--ca-dir", path(&ca), "--out", path(&out)];
+    let why = refused(&[&server[..], &["--for", "mysql-5.6"]].concat());
+    assert!(why.contains("CN=Own CA") && why.contains("EC P-256"), "{why}");
+    assert!(why.contains("mytls ca create --for mysql-5.6"), "{why}");
+    assert!(!out.exists(), "nothing was issued");
+    ok(&[&server[..], &["--for", "mysql-8.4"]].concat());
+}
+
+#[test]
 fn a_renewed_certificate_says_the_same_of_the_same() {
     let place = Place::new(&[]);
     place.client("app");

@@ -649,6 +649,12 @@ fn new_ones_are_made_from_there_and_back_leads_there() {
     w.walk("5gm").sees("name of the CA").walk("<esc>").sees("── server db1.example");
     w.walk("<enter>").sees("its copy").sees("/root/ca/issued/5C5C").walk("q<esc>");
     w.sees("Who has to show a certificate");
+
+    // also while what the form begins with is still being looked for
+    let mut w = with_ca();
+    w.walk("5g").held = Some(Vec::new());
+    w.walk("m<esc>").sees("stopped").sees("── server db1.example");
+    w.walk("<esc>").sees("Who has to show a certificate");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::ca::{
 use crate::facts::{Facts, Require, ServerFacts, Target, files};
 use crate::printable::printable;
 use crate::remedy::certificates::{self, ca_name, server_names};
+use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Effect, statement};
 use crate::secret::Secret;
 
@@ -71,7 +72,10 @@ impl Wishes {
 pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, NotPlanned> {
     let said = |error: CaError| error.to_string();
     let (dir, existing) = place(facts, &wishes.ca_name)?;
+    let kinds = key_kinds(facts);
+    kinds.choose(Some(wishes.key))?;
     let (authority, create) = if let Some(store) = existing {
+        kinds.check_chain(&Catalog::read(&dir).map_err(said)?.chain)?;
         (store.authority().clone(), None)
     } else {
         let name: PlainName = wishes.ca_name.trim().parse().map_err(said)?;
@@ -103,12 +107,6 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, NotPlanned> {
     if !wishes.server_names.is_empty() {
         let sans: Result<Vec<San>, String> =
             wishes.server_names.iter().map(|name| name.trim().parse().map_err(said)).collect();
-        if !wishes.key.can_be(certificates::key_form(facts)) {
-            let kind = wishes.key.describe();
-            return Err(NotPlanned::ByHand(format!(
-                "this server's TLS library, yaSSL, cannot use a key of the kind {kind}: choose RSA"
-            )));
-        }
         let spec = authority.server_spec(&sans?, wishes.key, Validity::LEAF).map_err(said)?;
         let mut issued = authority.issue_server(&spec).map_err(said)?;
         issued.key_form = certificates::key_form(facts);
@@ -483,6 +481,24 @@ mod tests {
             (again.effect, again.writes.iter().any(|w| w.path == ca)),
             (Effect::None, false)
         );
+    }
+
+    #[test]
+    fn a_ca_that_the_server_cannot_verify_issues_nothing_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut facts = bare(folder.path());
+        let wishes = Wishes::sensible(&facts, Some("app"));
+        let mut first = plan(&facts, &wishes).unwrap();
+        first.effect = Effect::None;
+        run(&first, None, &mut |_| {}).unwrap();
+        let Source::Read(server) = &mut facts.server else { panic!() };
+        server.tls_library = Some("YaSSL".into());
+        let refused = |wishes: &Wishes| format!("{:?}", plan(&facts, wishes).unwrap_err());
+        let why = refused(&Wishes { server_names: Vec::new(), ..wishes.clone() });
+        assert!(why.contains("this server cannot use EC P-256") && why.contains("RSA"), "{why}");
+        let why = refused(&Wishes { key: KeyKind::Rsa2048, ..wishes });
+        assert!(why.contains("whose own key is EC P-256"), "{why}");
+        assert!(why.contains("mytls ca create --for mysql-5.6"), "{why}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Certificates for many accounts at once, from a table.
 
-use std::collections::HashMap;
-use std::str::FromStr as _;
+use std::collections::{HashMap, HashSet};
 
 use rcgen::ExtendedKeyUsagePurpose;
 
@@ -121,11 +120,8 @@ fn row(line: usize, columns: &[String], fields: &[String]) -> Result<Row, String
         other => other,
     };
     let user = of("user").ok_or("the user is missing")?;
-    let name = match host {
-        None | Some("%") => user.to_owned(),
-        Some(host) => format!("{user}@{host}"),
-    };
-    let name = PlainName::from_str(&name).map_err(|error| error.to_string())?;
+    let name = PlainName::of_account(user, host.unwrap_or("%"));
+    let name = name.map_err(|error| error.to_string())?;
     let wrong = || "days is a number from 1 to 36500".to_owned();
     let days = days.map(|days| days.parse().ok().filter(|days| (1..=36_500).contains(days)));
     let days = days.map(|days: Option<u32>| days.ok_or_else(wrong)).transpose()?;
@@ -134,7 +130,7 @@ fn row(line: usize, columns: &[String], fields: &[String]) -> Result<Row, String
 
 impl Store {
     /// Issues for every row, all of them or none; rows whose name has a certificate that is good
-    /// at `now` (seconds since 1970) are passed over.
+    /// at `now` (seconds since 1970) are passed over. A name that stands twice is refused.
     pub fn issue_clients(
         &self,
         rows: &[Row],
@@ -142,6 +138,10 @@ impl Store {
         days: u32,
         now: i64,
     ) -> Result<Batch, CaError> {
+        let mut names = HashSet::new();
+        if let Some(row) = rows.iter().find(|row| !names.insert(&row.name)) {
+            return Err(CaError::Repeated { name: row.name.clone() });
+        }
         let mut work = self.begin()?;
         let mut batch = Batch::default();
         // The last of each name is the one whose files lie in its folder: where that was revoked, one
@@ -248,6 +248,7 @@ mod tests {
         );
         assert_eq!(names("\u{feff}User,Days\napp,7\n"), [row(2, "app", Some(7))]);
         assert_eq!(names("days,user\n,user\n"), [row(2, "user", None)]);
+        assert_eq!(names("net,10.1.0.0/255.255.0.0"), [row(1, "net@10.1.0.0_255.255.0.0", None)]);
     }
 
     #[test]
@@ -271,6 +272,10 @@ mod tests {
         let store = Store::install(&folder.path().join("ca"), issuing).unwrap();
         let rows = parse("app\nweb,10.0.0.%\nlong,%,5000\na,1\nb\nc\n").unwrap();
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let twice = [&rows[..], &rows[..1]].concat();
+        let refused = store.issue_clients(&twice, KeyKind::P256, 397, now).unwrap_err();
+        assert!(refused.to_string().starts_with("app stands twice"), "{refused}");
+        assert!(store.list().unwrap().is_empty(), "nothing was issued");
         for kind in [KeyKind::P256, KeyKind::Ed25519] {
             let batch = store.issue_clients(&rows, kind, 397, now).unwrap();
             for entry in &batch.issued {

@@ -15,7 +15,7 @@ use crate::x509::pem::Defect;
 pub enum CaError {
     #[error(transparent)]
     Disk(#[from] DiskError),
-    #[error("`{text}` cannot be the name of a CA or an account here: {why}", text = printable(text))]
+    #[error("`{text}` cannot be a name in a certificate here: {why}", text = printable(text))]
     NotPlain { text: String, why: String },
     #[error("`{text}` is neither a host name nor an IP address: {why}", text = printable(text))]
     NotAHost { text: String, why: &'static str },
@@ -69,6 +69,10 @@ pub enum CaError {
     Rotation { path: PathBuf, why: String },
     #[error("the CA {name} may not sign lists of revoked certificates: its key usage lacks cRLSign", name = printable(name))]
     MayNotSignLists { name: String },
+    #[error(
+        "{name} stands twice among those who are to have a certificate, and one would get in as the other; nothing was issued"
+    )]
+    Repeated { name: super::PlainName },
     #[error("the serial number {serial} was used already; nothing was issued")]
     SerialTaken { serial: String },
     #[error("the name {subject} is taken: a {kind} certificate has it, and a server must be able to tell them apart; choose another name", subject = printable(subject))]

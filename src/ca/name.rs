@@ -26,9 +26,37 @@ impl PlainName {
     /// As many characters as X.509 allows for a common name (RFC 5280, `ub-common-name`).
     pub const LONGEST: usize = 64;
 
+    /// What an account is called in its certificate: its user; `user@host` where it has a host that is
+    /// not `%`. A netmask's `/` becomes `_`: `net@10.1.0.0/16` is `net@10.1.0.0_16`.
+    pub fn of_account(user: &str, host: &str) -> Result<Self, CaError> {
+        match host {
+            "" | "%" => user.parse(),
+            host => match host.split_once('/') {
+                Some((net, mask)) if is_netmask(net, mask) => format!("{user}@{net}_{mask}"),
+                _ => format!("{user}@{host}"),
+            }
+            .parse(),
+        }
+    }
+
+    /// The host behind the last `@`, as the server writes it: [`Self::of_account`] the other way.
+    pub fn host(&self) -> Option<String> {
+        let (_, host) = self.0.rsplit_once('@').filter(|(_, host)| !host.is_empty())?;
+        Some(match host.split_once('_') {
+            Some((net, mask)) if is_netmask(net, mask) => format!("{net}/{mask}"),
+            _ => host.to_owned(),
+        })
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `10.1.0.0/255.255.0.0`, and since MySQL 8.0.23 `10.1.0.0/16`.
+fn is_netmask(net: &str, mask: &str) -> bool {
+    net.parse::<IpAddr>().is_ok()
+        && (mask.parse::<IpAddr>().is_ok() || mask.parse::<u8>().is_ok_and(|bits| bits <= 128))
 }
 
 impl FromStr for PlainName {
@@ -255,6 +283,29 @@ mod tests {
             assert!(odd.parse::<PlainName>().is_err(), "{odd:?}");
         }
         assert!(why("a\x1b[2J").contains("\\x1B"), "the terminal is spared: {}", why("a\x1b[2J"));
+    }
+
+    #[test]
+    fn an_account_is_called_by_its_user_and_its_host_and_a_netmask_has_no_slash() {
+        let name = |user, host| PlainName::of_account(user, host).map(|name| name.to_string());
+        let back = |name: &str| name.parse::<PlainName>().unwrap().host();
+        assert_eq!(name("app", "%").unwrap(), "app");
+        assert_eq!(name("app", "10.0.%").unwrap(), "app@10.0.%");
+        for (host, written) in [
+            ("10.1.0.0/255.255.0.0", "net@10.1.0.0_255.255.0.0"),
+            ("10.1.0.0/16", "net@10.1.0.0_16"),
+            ("db_1", "net@db_1"),
+        ] {
+            assert_eq!(name("net", host).unwrap(), written);
+            assert_eq!(back(written).as_deref(), Some(host));
+        }
+        assert_eq!(back("app"), None);
+        for (user, host) in [("a/b", "%"), ("a", "b/16"), ("a", "10.0.0.0/x"), ("10.0.0.0/8", "%")]
+        {
+            assert!(name(user, host).is_err(), "{user}@{host}");
+        }
+        let why = name("a/b", "%").unwrap_err().to_string();
+        assert!(why.starts_with("`a/b` cannot be a name in a certificate"), "{why}");
     }
 
     #[test]

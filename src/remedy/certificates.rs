@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Action, Effect, Remedy, chain_file, shell, statement};
-use crate::ca::{KeyForm, KeyKind};
+use crate::ca::{KeyForm, KeyKind, San};
 use crate::facts::{Account, Facts, FileFacts, OwnCa, Require, ServerFiles};
 use crate::wire::TlsOffer;
 use crate::x509::KeyAlgorithm;
@@ -56,14 +56,34 @@ pub fn default_folder(facts: &Facts) -> PathBuf {
     main.parent().unwrap_or(Path::new("/etc/mysql")).join("tls")
 }
 
-/// Every name and address a client may type: those of the certificate there is, of the server, of its
-/// host, and of the target, without repeats.
+/// Every name and address a client may type that can stand in a certificate: those of the certificate
+/// there is, of the server, of its host, and of the target, without repeats.
 pub fn server_names(facts: &Facts) -> Vec<String> {
+    let mut names = names(facts);
+    names.retain(|name| is_usable(name));
+    // The first becomes the common name: a name that means this host to others, too, goes before
+    // localhost, and a name before an address.
+    names.sort_by_key(|name| (name.parse::<IpAddr>().is_ok(), name == "localhost"));
+    names
+}
+
+/// What the server is called besides, and no certificate can say.
+pub fn odd_names(facts: &Facts) -> Vec<String> {
+    let mut names = names(facts);
+    names.retain(|name| !is_usable(name));
+    names
+}
+
+/// Such names stand in commands as they are, too.
+fn is_usable(name: &str) -> bool {
+    name.parse::<San>().is_ok()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:*_".contains(c))
+}
+
+fn names(facts: &Facts) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut add = |name: &str| {
-        let usable = !name.is_empty()
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:*_".contains(c));
-        if usable && !names.iter().any(|known| known == name) {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
     };
@@ -80,37 +100,32 @@ pub fn server_names(facts: &Facts) -> Vec<String> {
     for name in &facts.host.names {
         add(name);
     }
-    for address in bound(facts) {
-        add(&address.to_string());
+    for name in bound(facts) {
+        add(&name);
     }
     let served = facts.served_leaf().map(crate::x509::Certificate::host_names);
     served.into_iter().flatten().for_each(|name| add(&name));
     ["localhost", "127.0.0.1"].into_iter().for_each(add);
-    // The first becomes the common name: a name that means this host to others, too, goes before
-    // localhost, and a name before an address.
-    names.sort_by_key(|name| (name.parse::<IpAddr>().is_ok(), name == "localhost"));
     names
 }
 
-/// The addresses on which the server listens, as others reach them: those it is bound to, or all of
-/// its host's.
-fn bound(facts: &Facts) -> Vec<IpAddr> {
+/// The addresses on which the server listens, as others reach them: those it is bound to, by number
+/// or by name, or all of its host's. `10.0.0.5/green` is one in a network namespace (MySQL 8.0.22).
+fn bound(facts: &Facts) -> Vec<String> {
     let bound = facts.server.read().and_then(|server| server.variable("bind_address"));
     let bound = bound.or_else(|| facts.config.read()?.get("bind_address")).unwrap_or("*");
-    let mut addresses = Vec::new();
-    for word in bound.split(',').map(str::trim) {
+    let mut names: Vec<String> = Vec::new();
+    for word in bound.split(',') {
+        let word = word.split('/').next().unwrap_or_default().trim();
         match word.parse::<IpAddr>() {
             Ok(address) if address.is_loopback() => {}
-            Ok(address) if !address.is_unspecified() => addresses.push(address),
-            // `*`, `0.0.0.0` and `::`; a name speaks for itself
-            _ if word.is_empty() || word == "*" || word.parse::<IpAddr>().is_ok() => {
-                addresses.extend(&facts.host.addresses);
-            }
-            _ => {}
+            Ok(address) if !address.is_unspecified() => names.push(address.to_string()),
+            Err(_) if !word.is_empty() && word != "*" => names.push(word.to_owned()),
+            // `*`, `0.0.0.0` and `::`
+            _ => names.extend(facts.host.addresses.iter().map(IpAddr::to_string)),
         }
     }
-    addresses.dedup();
-    addresses
+    names
 }
 
 /// A new key and certificate in the place of the old ones: from the CA that clients trust already
@@ -300,6 +315,21 @@ mod tests {
         let one = names("127.0.0.1,10.0.0.7");
         assert!(one.contains(&"10.0.0.7".into()) && !one.contains(&"10.0.0.5".into()), "{one:?}");
         assert!(all[0].parse::<IpAddr>().is_err(), "a name goes first: {all:?}");
+        let told = names("db7.example.org, 10.0.0.9/green");
+        assert!(told.contains(&"db7.example.org".into()) && told.contains(&"10.0.0.9".into()));
+        assert!(!told.contains(&"10.0.0.5".into()), "{told:?}");
+    }
+
+    #[test]
+    fn what_no_certificate_can_say_is_told_apart() {
+        let mut facts = testing::with_server(|server| {
+            server.variables.insert("report_host".into(), "db..1".into());
+            server.variables.insert("hostname".into(), "db1".into());
+        });
+        facts.host.names = vec!["-db;1".into()];
+        assert_eq!(odd_names(&facts), ["db..1", "-db;1"]);
+        let names = server_names(&facts);
+        assert!(names.contains(&"db1".into()) && names.iter().all(|name| is_usable(name)));
     }
 
     /// A server with yaSSL, whose CA mytls keeps.

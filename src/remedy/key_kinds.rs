@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::ca::{KeyForm, KeyKind};
 use crate::facts::{Facts, Flavor, Version};
+use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
 
 /// What may be chosen for a server, the recommended first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,38 @@ impl KeyKinds {
             kinds.join(", ")
         ))
     }
+
+    /// Whether the server can verify what these CAs signed; the error says which of them is in the
+    /// way, and what to do.
+    pub fn check_chain(&self, chain: &[Certificate]) -> Result<(), String> {
+        for ca in chain {
+            let Some(key) = ca.public_key.as_ref().filter(|key| !self.verifies(key)) else {
+                continue;
+            };
+            let curves = self.kinds.contains(&KeyKind::P256);
+            let how = if curves { "--key p256" } else { "--for mysql-5.6" };
+            return Err(format!(
+                "this server cannot use what the CA {} issues, whose own key is {}: {}. Make a CA for \
+                 it in another folder: mytls ca create {how} --ca-dir DIR --name NAME",
+                ca.subject.display(),
+                key.describe(),
+                self.why
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sizes and curves do not matter for a CA, but the family does.
+    fn verifies(&self, key: &PublicKey) -> bool {
+        use KeyKind::{Ed25519, P256, P384, Rsa2048, Rsa3072, Rsa4096};
+        let any = |kinds: &[KeyKind]| kinds.iter().any(|kind| self.kinds.contains(kind));
+        match key.algorithm {
+            KeyAlgorithm::Rsa => any(&[Rsa2048, Rsa3072, Rsa4096]),
+            KeyAlgorithm::Ec(_) | KeyAlgorithm::Dsa | KeyAlgorithm::Other(_) => any(&[P256, P384]),
+            // the three came to OpenSSL together
+            KeyAlgorithm::RsaPss | KeyAlgorithm::Ed25519 | KeyAlgorithm::Ed448 => any(&[Ed25519]),
+        }
+    }
 }
 
 fn of_library(library: &str, flavor: Option<Flavor>) -> KeyKinds {
@@ -130,6 +163,33 @@ mod tests {
         for odd in ["", "mysql", "oracle-19", "mysql-", "mysql-x"] {
             assert!(odd.parse::<Product>().unwrap_err().contains("mysql-8.4"), "{odd}");
         }
+    }
+
+    #[test]
+    fn every_ca_of_the_chain_has_to_be_one_that_the_server_can_verify() {
+        use crate::ca::{Authority, AuthoritySpec};
+        let made = |kind, above: Option<&Authority>| {
+            let name = format!("{kind:?} CA").parse().unwrap();
+            let spec = AuthoritySpec { key: kind, ..AuthoritySpec::named(&name) };
+            above.map_or_else(|| Authority::create(&spec), |ca| ca.issue_authority(&spec)).unwrap()
+        };
+        let (rsa, curve) = (made(KeyKind::Rsa2048, None), made(KeyKind::P256, None));
+        let under = made(KeyKind::Rsa2048, Some(&curve));
+        let kinds = |text: &str| text.parse::<Product>().unwrap().key_kinds();
+        let yassl = kinds("mysql-5.6");
+        let path = |ca: &Authority| -> Vec<Certificate> {
+            ca.path().iter().map(|ca| Certificate::from_openssl(ca)).collect()
+        };
+        assert_eq!(yassl.check_chain(&path(&rsa)), Ok(()));
+        for ca in [&curve, &under] {
+            let why = yassl.check_chain(&path(ca)).unwrap_err();
+            assert!(why.contains("CN=P256 CA") && why.contains("yaSSL"), "{why}");
+            assert!(why.contains("mytls ca create --for mysql-5.6 "), "{why}");
+            assert_eq!(kinds("mysql-8.4").check_chain(&path(ca)), Ok(()));
+        }
+        let edwards = made(KeyKind::Ed25519, None);
+        let why = kinds("mariadb-10.3").check_chain(&path(&edwards)).unwrap_err();
+        assert!(why.contains("mytls ca create --key p256 "), "{why}");
     }
 
     #[test]

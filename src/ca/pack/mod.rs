@@ -74,8 +74,8 @@ impl Account {
     /// Of a certificate's name: what stands behind its last `@` is the host, as a table's row with a
     /// host is named.
     pub fn of(name: &PlainName) -> Self {
-        let parts = name.as_str().rsplit_once('@').filter(|(_, host)| !host.is_empty());
-        let parts = parts.and_then(|(user, host)| Some((user.parse().ok()?, host.to_owned())));
+        let parts = name.as_str().rsplit_once('@');
+        let parts = parts.and_then(|(user, _)| Some((user.parse().ok()?, name.host()?)));
         match parts {
             Some((user, host)) => Self { user, host: Some(host) },
             None => Self { user: name.clone(), host: None },

@@ -1,5 +1,7 @@
 //! `mytls ca clients`
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use clap::Args;
 use super::client::copy_out;
 use super::{Done, StoreArgs, day, now, shown};
 use crate::ca::batch::Row;
-use crate::ca::{KeyKind, PlainName};
+use crate::ca::{Catalog, KeyKind, PlainName};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::facts::gather::{Cancel, gather};
@@ -65,7 +67,9 @@ pub fn run(args: &ClientsArgs) -> Result<Done, Failure> {
     let ca_dir = dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))?;
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let sorted = sort(accounts(&facts)?, args);
-    let key = key_kinds(&facts).choose(args.key).map_err(Failure::usage)?;
+    let kinds = key_kinds(&facts);
+    let key = kinds.choose(args.key).map_err(Failure::usage)?;
+    kinds.check_chain(&Catalog::read(&ca_dir)?.chain).map_err(Failure::usage)?;
     let mut text = String::new();
     // writing to a String cannot fail
     for (account, why) in &sorted.left_out {
@@ -119,11 +123,21 @@ fn accounts(facts: &Facts) -> Result<&[Account], Failure> {
 }
 
 /// Which accounts get one. The name in the certificate is the user's; where a host stands beside it
-/// that is not `%`, both, so that two accounts of one user never share a subject.
+/// that is not `%`, both, so that two accounts of one user never share a subject. Where two would
+/// share one all the same, it is the first one's, whichever of them is asked for.
 fn sort(accounts: &[Account], args: &ClientsArgs) -> Sorted {
     let mut sorted = Sorted::default();
+    let mut taken: HashMap<PlainName, &AccountName> = HashMap::new();
     for (at, account) in accounts.iter().enumerate() {
         let name = &account.name;
+        let plain = plain(name).and_then(|plain| match taken.entry(plain) {
+            Slot::Vacant(free) => {
+                let plain = free.key().clone();
+                free.insert(name);
+                Ok(plain)
+            }
+            Slot::Occupied(taken) => Err(shared(name, taken.get(), taken.key())),
+        });
         if !args.only.is_empty() && !args.only.contains(&name.user) {
             continue;
         }
@@ -135,7 +149,7 @@ fn sort(accounts: &[Account], args: &ClientsArgs) -> Sorted {
             sorted.left_out.push((name.clone(), why.to_owned()));
             continue;
         }
-        match plain(name) {
+        match plain {
             Ok(plain) => sorted.rows.push(Row { line: at + 1, name: plain, days: None }),
             Err(why) => sorted.left_out.push((name.clone(), why)),
         }
@@ -144,17 +158,28 @@ fn sort(accounts: &[Account], args: &ClientsArgs) -> Sorted {
 }
 
 fn plain(account: &AccountName) -> Result<PlainName, String> {
-    let name = match account.host.as_str() {
-        "%" => account.user.clone(),
-        host => format!("{}@{host}", account.user),
+    PlainName::of_account(&account.user, &account.host)
+        .map_err(|error| format!("{error}; {}", another(account)))
+}
+
+/// Whoever had the one certificate would get in as the other account.
+fn shared(account: &AccountName, first: &AccountName, name: &PlainName) -> String {
+    let quoted = |account: &AccountName| {
+        format!("'{}'@'{}'", printable(&account.user), printable(&account.host))
     };
-    name.parse().map_err(|error: crate::ca::CaError| {
-        let user = printable(&account.user);
-        format!(
-            "{error}; give it one by another name (mytls ca client --user NAME): what REQUIRE compares \
-             need not be {user}"
-        )
-    })
+    format!(
+        "{} would be {name} in its certificate, as {} is already; {}",
+        quoted(account),
+        quoted(first),
+        another(account)
+    )
+}
+
+fn another(account: &AccountName) -> String {
+    format!(
+        "give it one by another name (mytls ca client --user NAME): what REQUIRE compares need not be {}",
+        printable(&account.user)
+    )
 }
 
 fn accounts_in_words(number: usize) -> String {
@@ -189,6 +214,8 @@ mod tests {
             account("", "%", "mysql_native_password", false),
             account("old", "%", "caching_sha2_password", true),
             account("nightly", "localhost", "caching_sha2_password", false),
+            account("app@10.0.%", "%", "caching_sha2_password", false),
+            account("net", "10.1.0.0/255.255.0.0", "caching_sha2_password", false),
         ];
         let line = Line::try_parse_from([&["x"], options].concat()).unwrap();
         let sorted = sort(&accounts, &line.args);
@@ -199,11 +226,23 @@ mod tests {
     #[test]
     fn who_comes_over_the_network_gets_one_of_his_own() {
         let (rows, left_out) = sorted(&[]);
-        assert_eq!(rows, ["app", "app@10.0.%"]);
-        assert_eq!(left_out.len(), 2, "{left_out:?}");
+        assert_eq!(rows, ["app", "app@10.0.%", "net@10.1.0.0_255.255.0.0"]);
+        assert_eq!(left_out.len(), 3, "{left_out:?}");
         assert!(left_out[0].starts_with("o'neil@%: ") && left_out[0].contains("ca client --user"));
         assert!(left_out[1].starts_with("@%: "));
-        assert_eq!(sorted(&["--local"]).0, ["app", "app@10.0.%", "nightly@localhost"]);
+        let local = sorted(&["--local"]).0;
+        assert_eq!(local[..3], ["app", "app@10.0.%", "nightly@localhost"]);
         assert_eq!(sorted(&["--only", "web"]).0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_accounts_never_share_a_name_whichever_is_asked_for() {
+        for options in [&[][..], &["--only", "app@10.0.%"]] {
+            let (rows, left_out) = sorted(options);
+            assert!(rows.iter().filter(|row| *row == "app@10.0.%").count() < 2, "{rows:?}");
+            let why = left_out.iter().find(|why| why.starts_with("app@10.0.%@%: ")).unwrap();
+            assert!(why.contains("as 'app'@'10.0.%' is already"), "{why}");
+            assert!(why.contains("mytls ca client --user NAME"), "{why}");
+        }
     }
 }

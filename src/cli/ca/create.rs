@@ -1,14 +1,16 @@
 //! `mytls ca create`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 
+use super::kinds::Asked;
 use super::{Done, PASSPHRASE, ask, can_ask, day, given_passphrase, shown, validity};
 use crate::ca::crl::Update;
 use crate::ca::{Authority, AuthoritySpec, CaError, KeyKind, PlainName, Store};
 use crate::cli::Failure;
+use crate::cli::target::TargetArgs;
 use crate::remedy::key_kinds::Product;
 use crate::secret::Secret;
 use crate::x509::Certificate;
@@ -20,21 +22,18 @@ use crate::x509::pem;
 #[command(
     disable_help_flag = true,
     after_help = "Examples:\n  mytls ca create --ca-dir ~/db-ca --name 'Example Database CA'\n  \
-    mytls ca create --ca-dir ~/db-ca --name 'Example Database CA' --intermediate\n\n\
+    mytls ca create --ca-dir ~/db-ca --name 'Example Database CA' -S /run/mysqld/mysqld.sock\n\n\
     A folder that holds a CA of this name already is left as it is. With --intermediate, carry\n\
     the folder root/ away when it is made: it is needed again only for its CRL, once a year."
 )]
 pub struct CreateArgs {
-    /// Folder of the CA; made if it does not exist
-    #[arg(long, value_name = "DIR")]
-    pub(super) ca_dir: PathBuf,
     /// Name of the CA: ASCII, without / + \ ' "
     #[arg(long)]
     pub(super) name: PlainName,
     /// Kind of its key; without it the best for the server, or p256
     #[arg(long, value_enum)]
     pub(super) key: Option<KeyKind>,
-    /// For which server: mysql-5.6, mysql-8.4, mariadb-10.11
+    /// For which server, where none is asked: mysql-5.6, mysql-8.4, mariadb-10.11
     #[arg(long = "for", value_name = "SERVER")]
     pub(super) product: Option<Product>,
     /// How long it is valid
@@ -46,34 +45,38 @@ pub struct CreateArgs {
     /// Leave a CA that is there already as it is, whatever its name
     #[arg(long)]
     pub(super) if_missing: bool,
-    /// Read a passphrase for its key from standard input, instead of asking for one
-    #[arg(long, conflicts_with = "no_passphrase")]
+    /// Read a passphrase for its key from standard input
+    #[arg(long, conflicts_with_all = ["no_passphrase", "password_stdin"])]
     pub(super) passphrase_stdin: bool,
     /// Do not protect its key with a passphrase, and do not ask
     #[arg(long)]
     pub(super) no_passphrase: bool,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
 }
 
 pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
-    let dir = shown(&args.ca_dir);
-    if Store::exists(&args.ca_dir) {
+    let ca_dir = args.target.ca_dir.clone();
+    let ca_dir = ca_dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))?;
+    let dir = shown(&ca_dir);
+    if Store::exists(&ca_dir) {
         // Asked for again, as scripts do: what is wanted is there.
-        let found = existing(args)?;
+        let found = existing(&ca_dir)?;
         let same = found.subject.rdns.iter().flatten().any(|attribute| {
             attribute.key == "CN" && attribute.value == args.name.as_str().as_bytes()
         });
         let name = found.subject.display();
         if !same && !args.if_missing {
-            return Err(CaError::StoreExists { dir: args.ca_dir.clone(), name }.into());
+            return Err(CaError::StoreExists { dir: ca_dir, name }.into());
         }
         let text = format!("there is a CA in {dir} already: {name}; nothing was changed\n");
         return Ok(text.into());
     }
-    let key = key(args)?;
+    let (key, note) = key(args)?;
     let passphrase = passphrase(args)?;
     let is_protected = passphrase.is_some();
     let (authority, root) = make(args, key)?;
-    let store = Store::install_under(&args.ca_dir, authority, root.as_ref(), passphrase)?;
+    let store = Store::install_under(&ca_dir, authority, root.as_ref(), passphrase)?;
     if root.is_some() {
         // while the root's key is at hand: its list is asked for together with the CA's, one day
         store.sign_lists(&Update::default())?;
@@ -97,23 +100,31 @@ pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
             "without the passphrase its key is lost: nothing and nobody can replace it\n",
         );
     }
-    Ok(text.into())
+    Ok((text + &note).into())
 }
 
 /// The CA that is there, without its key.
-fn existing(args: &CreateArgs) -> Result<Certificate, CaError> {
-    let path = args.ca_dir.join(Store::CA_FILE);
+fn existing(dir: &Path) -> Result<Certificate, CaError> {
+    let path = dir.join(Store::CA_FILE);
     let bytes = std::fs::read(&path).map_err(|error| crate::disk::DiskError::new(&path, error))?;
     let found = pem::certificates(&bytes).map_err(|defect| CaError::File { path, defect })?;
     Ok(Certificate::from_openssl(&found[0]))
 }
 
-/// What was asked for, if the server it is for can use it.
-fn key(args: &CreateArgs) -> Result<KeyKind, Failure> {
-    match args.product {
-        Some(product) => product.key_kinds().choose(args.key).map_err(Failure::usage),
-        None => Ok(args.key.unwrap_or_default()),
+/// What was asked for, if the server it is for can use it; and a sentence on how that was found out.
+fn key(args: &CreateArgs) -> Result<(KeyKind, String), Failure> {
+    let asked = Asked::of(&args.target, args.product)?;
+    if let (Some(facts), None) = (&asked.facts, args.product)
+        && !facts.is_running()
+    {
+        let why = facts.server.reason().map_or("nothing answered", |unread| unread.why.as_str());
+        return Err(Failure::not_examined(format!(
+            "the server cannot be asked which keys it can use: {why}; nothing was made. Say which \
+             server it is with --for"
+        )));
     }
+    let key = asked.kinds.choose(args.key).map_err(Failure::usage)?;
+    Ok((key, asked.note))
 }
 
 /// The CA that issues, and the root above it.

@@ -20,6 +20,7 @@ mod client;
 mod clients;
 mod create;
 mod import;
+mod kinds;
 mod list;
 mod pack;
 mod renew;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Done, FINDINGS, StoreArgs, days, now, shown};
+use super::{Done, FINDINGS, StoreArgs, days, now, shown, tell};
 use crate::ca::crl::{Reason, Signed, Update, hand_over};
 use crate::ca::{CaError, Catalog, Entry, Store};
 use crate::cli::Failure;
 use crate::printable::printable;
+use crate::remedy::shell;
 
 /// Revoke certificates and sign the lists that servers read
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ use crate::printable::printable;
     mytls ca revoke --ca-dir ~/db-ca app --deploy /etc/mysql/tls/crl.pem\n  \
     mytls ca revoke --ca-dir ~/db-ca --serial 5C654963B18AC02CA4FB6A53E0D537B6\n\n\
     It counts for a server once crl.pem is its ssl_crl and it has reloaded. Exit status 1: a list of\n\
-    a CA above is missing, with which servers would refuse everybody."
+    a CA above is missing, or a file of --deploy could not be written; what was revoked stays so."
 )]
 pub struct RevokeArgs {
     #[command(flatten)]
@@ -75,26 +76,40 @@ impl ListArgs {
         Update { now: now(), days, root_days, root: self.root_dir.clone() }
     }
 
-    /// The lists are signed by now: a file that cannot be written takes nothing of that back.
-    fn deploy(&self, store: &Store) -> Result<String, Failure> {
-        let mut text = String::new();
+    /// The lists are signed by now: a file that cannot be written takes nothing of that back, nor
+    /// of the files after it. What `said` tells is done is said whatever comes of them; status 1 is
+    /// for work that is left.
+    fn deploy(&self, store: &Store, said: String) -> Done {
+        let mut done = Done::from(said);
+        let mut laid = 0;
         for file in &self.deploy {
-            let backup = hand_over(store.dir(), file).map_err(|error| {
-                let crl = shown(&store.dir().join(Store::CRL_FILE));
-                Failure::usage(format!("{error}; the CRL itself was signed, it is in {crl}"))
-            })?;
-            // writing to a String cannot fail
-            let _ = match backup {
-                Some(backup) => writeln!(text, "  {} (before: {})", shown(file), shown(&backup)),
-                None => writeln!(text, "  {}", shown(file)),
+            let line = match hand_over(store.dir(), file) {
+                Ok(Some(backup)) => format!("  {} (before: {})", shown(file), shown(&backup)),
+                Ok(None) => format!("  {}", shown(file)),
+                Err(error) => {
+                    done.code = FINDINGS;
+                    tell(format_args!("mytls: not laid there: {error}\n"));
+                    continue;
+                }
             };
+            laid += 1;
+            done.text.push_str(&line);
+            done.text.push('\n');
         }
-        if !self.deploy.is_empty() {
-            text.push_str(
+        if laid > 0 {
+            done.text.push_str(
                 "it counts once the server has reloaded: ALTER INSTANCE RELOAD TLS or FLUSH SSL\n",
             );
         }
-        Ok(text)
+        if done.code == FINDINGS {
+            let crl = shown(&store.dir().join(Store::CRL_FILE));
+            tell(format_args!(
+                "mytls: the lists are signed, in {crl}; lay it there when that is mended: mytls ca crl \
+                 --ca-dir {} --deploy FILE\n",
+                shell::word(&shown(store.dir()))
+            ));
+        }
+        done
     }
 }
 
@@ -134,8 +149,7 @@ fn finish(
     if !signed.missing.is_empty() {
         return Ok(Done { text, code: FINDINGS });
     }
-    text += &lists.deploy(store)?;
-    Ok(text.into())
+    Ok(lists.deploy(store, text))
 }
 
 fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {

@@ -157,7 +157,7 @@ fn start(args: &StartArgs) -> Result<Done, Failure> {
     let mut text = String::new();
     if !Store::exists(&to) {
         text = create::run(&CreateArgs {
-            ca_dir: to.clone(),
+            target: TargetArgs { ca_dir: Some(to.clone()), ..TargetArgs::default() },
             name: new::name(args.name.as_ref(), &old)?,
             key: Some(args.key.unwrap_or_else(|| new::key(&old))),
             product: None,

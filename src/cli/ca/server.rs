@@ -1,20 +1,21 @@
 //! `mytls ca server`
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use nix::unistd::{Uid, User};
 
+use super::kinds::Asked;
 use super::{Done, StoreArgs, report, shown, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
-use crate::ca::{CaError, Destination, Issued, KeyForm, KeyKind, San, Store};
+use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San, Store};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
 use crate::facts::Facts;
-use crate::facts::gather::{Cancel, gather};
 use crate::remedy::certificates;
-use crate::remedy::key_kinds::{KeyKinds, Product, key_kinds};
+use crate::remedy::key_kinds::{KeyKinds, Product};
 
 /// Issue a certificate for a server
 #[derive(Debug, Args)]
@@ -75,48 +76,50 @@ struct Wanted {
     sans: Vec<San>,
     key: KeyKind,
     form: KeyForm,
-    /// How the names came to be, when nobody typed them.
+    kinds: KeyKinds,
+    /// What nobody typed: how the names came to be, and what counts of two words that differ.
     note: String,
 }
 
 impl Wanted {
     fn of(args: &ServerArgs) -> Result<Self, Failure> {
-        let asked = args.target.is_given();
-        if !asked && args.san.is_empty() {
+        if !args.target.is_given() && args.san.is_empty() {
             return Err(Failure::usage(
                 "name the server's hosts with --san, or the server itself (-S, -h, --server-config): \
                  then those that it has are taken",
             ));
         }
-        let target = asked.then(|| args.target.resolve()).transpose()?;
-        let facts = target.map(|target| gather(&target, &Cancel::default(), &mut |_| ()));
-        let kinds = match (&facts, args.product) {
-            (_, Some(product)) => product.key_kinds(),
-            (Some(facts), None) => key_kinds(facts),
-            (None, None) => KeyKinds { kinds: KeyKind::value_variants().to_vec(), why: "" },
-        };
+        let Asked { facts, kinds, form, mut note } = Asked::of(&args.target, args.product)?;
         let key = kinds.choose(args.key).map_err(Failure::usage)?;
-        let own_form = match (&facts, args.product) {
-            (_, Some(product)) => product.key_form(),
-            (Some(facts), None) => certificates::key_form(facts),
-            (None, None) => KeyForm::default(),
-        };
-        let form = args.key_form.unwrap_or(own_form);
+        let form = args.key_form.unwrap_or(form);
         if !key.can_be(form) {
             return Err(CaError::NotForPkcs1 { kind: key.describe() }.into());
         }
-        let (mut sans, mut note) = (args.san.clone(), String::new());
+        let mut sans = args.san.clone();
         if let (true, Some(facts)) = (sans.is_empty(), &facts) {
             reached(facts)?;
-            // what a server is called by others may be no name for a certificate
-            let names = certificates::server_names(facts);
-            sans = names.iter().filter_map(|name| name.parse().ok()).collect();
-            let list: Vec<String> = sans.iter().map(San::to_string).collect();
-            note =
-                format!("names taken from the server: {}; --san names others\n", list.join(", "));
+            let (names, said) = names(facts);
+            sans = names;
+            note.push_str(&said);
         }
-        Ok(Self { sans, key, form, note })
+        Ok(Self { sans, key, form, kinds, note })
     }
+}
+
+/// The names that the server has, and a sentence on them: what a server is called by others may be
+/// no name for a certificate.
+fn names(facts: &Facts) -> (Vec<San>, String) {
+    let names = certificates::server_names(facts);
+    let sans: Vec<San> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let list: Vec<String> = sans.iter().map(San::to_string).collect();
+    let mut said =
+        format!("names taken from the server: {}; --san names others\n", list.join(", "));
+    for name in certificates::odd_names(facts) {
+        let Err(why) = name.parse::<San>() else { continue };
+        // writing to a String cannot fail
+        let _ = writeln!(said, "left out: {why}");
+    }
+    (sans, said)
 }
 
 /// Names that nobody confirmed are not made up: something of the server has to have been seen.
@@ -136,7 +139,10 @@ fn reached(facts: &Facts) -> Result<(), Failure> {
 pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let files = server_files(args)?;
     let wanted = Wanted::of(args)?;
-    let store = store(args)?;
+    let dir = ca_dir(args)?;
+    // before anybody is asked for a passphrase
+    wanted.kinds.check_chain(&Catalog::read(&dir)?.chain).map_err(Failure::usage)?;
+    let store = StoreArgs { ca_dir: dir, passphrase_stdin: args.passphrase_stdin }.open()?;
     let named = [&args.out, &args.cert_file, &args.key_file, &args.ca_file];
     for path in named.into_iter().flatten() {
         refuse_own(&store, path)?;
@@ -174,10 +180,9 @@ fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn store(args: &ServerArgs) -> Result<Store, Failure> {
+fn ca_dir(args: &ServerArgs) -> Result<PathBuf, Failure> {
     let dir = args.target.ca_dir.clone();
-    let ca_dir = dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))?;
-    StoreArgs { ca_dir, passphrase_stdin: args.passphrase_stdin }.open()
+    dir.ok_or_else(|| Failure::usage("name the folder of the CA with --ca-dir"))
 }
 
 /// The very files to be replaced, looked at before anything is issued.

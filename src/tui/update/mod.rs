@@ -169,6 +169,13 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
                 view.ended = Some(Err("stopped before it was complete".to_owned()));
             }
         }
+        // what the form begins with was still being looked for: there is none to stay at
+        (Doing::Looking, _) => {
+            if let (Place::Workshop(from), None) = (&state.place, &state.workshop) {
+                let from = (**from).clone();
+                go(state, from);
+            }
+        }
         _ => {}
     }
 }
