@@ -213,3 +213,60 @@ fn what_was_about_to_be_revoked_is_not_said_to_be() {
     let output = command(&["ca", "list", "--ca-dir", &place.ca]).output().unwrap();
     assert!(output.status.success());
 }
+
+#[test]
+fn a_passphrase_is_put_on_changed_and_taken_off() {
+    let place = Place::new(&["--intermediate"]);
+    let root = Path::new(&place.ca).join("root/ca-key.pem");
+    let own = Path::new(&place.ca).join("ca-key.pem");
+    let say = |lines: &str, more: &[&str]| {
+        let mut mytls = command(&[&["ca", "passphrase", "--ca-dir", &place.ca], more].concat());
+        let mut child = mytls
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let locked = |file: &Path| fs::read_to_string(file).unwrap().contains("ENCRYPTED");
+    let (code, said) = say("first\n", &["--passphrase-stdin"]);
+    assert!(code == 0 && said.contains("under the new passphrase"), "{said}");
+    assert!(locked(&root) && locked(&own));
+    assert!(refused(&["ca", "crl", "--ca-dir", &place.ca]).contains("passphrase"));
+    let (code, said) = say("wrong\nsecond\n", &["--passphrase-stdin"]);
+    assert!(code == 2 && said.contains("does not open"), "{said}");
+    let (code, said) = say("first\nsecond\n", &["--passphrase-stdin"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("second") && !said.contains("first"), "{said}");
+    let (code, said) = say("second\n", &["--passphrase-stdin", "--none"]);
+    assert!(code == 0 && said.contains("has no passphrase now"), "{said}");
+    assert!(!locked(&root) && !locked(&own));
+    place.client("web");
+    assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_never_ends_and_what_is_too_weak_is_refused() {
+    let place = Place::new(&[]);
+    let said = refused(&["ca", "client", "--ca-dir", &place.ca, "--from", "/dev/zero"]);
+    assert!(said.contains("/dev/zero") && said.contains("device"), "{said}");
+    let (key, cert, csr) = (place.at("k.pem"), place.at("c.pem"), place.at("r.pem"));
+    openssl(&[
+        "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-keyout", &key, "-out", &cert, "-subj",
+        "/CN=Weak", "-days", "9",
+    ]);
+    let other = place.at("other");
+    let said = refused(&["ca", "import", "--ca-dir", &other, "--cert", &cert, "--key", &key]);
+    assert!(said.contains("1024 bits") && !Path::new(&other).exists(), "{said}");
+    openssl(&["req", "-new", "-key", &key, "-out", &csr, "-subj", "/CN=app"]);
+    let sign = ["ca", "sign", "--ca-dir", &place.ca, "--csr", &csr, "--out", &place.at("x.pem")];
+    assert!(refused(&sign).contains("1024 bits"));
+    let own = format!("{}/x.pem", place.ca);
+    let sign = ["ca", "sign", "--ca-dir", &place.ca, "--csr", &csr, "--out", &own];
+    assert!(refused(&sign).contains("folder of the CA itself"));
+    let client = ["ca", "client", "--ca-dir", &place.ca, "--user", "y", "--out", &place.ca];
+    assert!(refused(&client).contains("folder of the CA itself"));
+}

@@ -76,6 +76,9 @@ impl Foreign<'_> {
         if let Some(path) = self.chain {
             found.extend(certificates(path)?);
         }
+        if let Some(why) = super::key::too_weak(&key) {
+            return Err(no(why));
+        }
         let said = Certificate::from_openssl(&found[0]);
         if said.is_ca != Some(true) {
             return Err(no("it is no CA: it lacks CA:TRUE".to_owned()));

@@ -75,6 +75,14 @@ impl KeyKind {
     }
 }
 
+/// Why a key made elsewhere is no good: OpenSSL refuses RSA below 2048 bits at its usual level.
+pub(super) fn too_weak<T: HasPublic>(key: &PKeyRef<T>) -> Option<String> {
+    let weak = matches!(key.id(), Id::RSA | Id::RSA_PSS) && key.bits() < 2048;
+    weak.then(|| {
+        format!("its key, RSA with {} bits, is refused by today's servers and clients", key.bits())
+    })
+}
+
 /// The public half of an OpenSSL key, for rcgen to certify.
 pub(super) struct Certified {
     /// The content of the `subjectPublicKey` bit string (RFC 5280 §4.1.2.7).

@@ -229,6 +229,9 @@ impl Asked {
         let request = X509Req::from_pem(&bytes).or_else(|_| X509Req::from_der(&bytes));
         let request = request.map_err(|_| no("it is no certificate request (PKCS#10)"))?;
         let key = request.public_key().map_err(|_| no("its key cannot be read"))?;
+        if let Some(why) = super::key::too_weak(&key) {
+            return Err(no(&why));
+        }
         if !request.verify(&key).unwrap_or(false) {
             return Err(no(
                 "its signature is broken: it was changed on its way, or whoever sent it \

@@ -22,7 +22,7 @@ use super::{
     Authority, AuthoritySpec, CaError, ClientSpec, Issued, KeyKind, PlainName, San, ServerSpec,
     Validity,
 };
-use crate::disk;
+use crate::disk::{self, Meta};
 use crate::secret::Secret;
 use crate::x509::pem as read_pem;
 
@@ -91,6 +91,32 @@ impl Store {
         building.finish(&authority.ca_pem()?)?;
         let (dir, waiting) = (dir.to_owned(), |_: &Path| ());
         Ok(Self { dir, authority, passphrase, notes: Vec::new(), waiting })
+    }
+
+    /// Writes the CA's key anew under this passphrase, or under none, and the root's with it where that
+    /// lies in the store and opens with the same. Each file is whole at any moment; killed between the two,
+    /// the same again ends it.
+    pub fn set_passphrase(&self, new: Option<&Secret>) -> Result<Repassed, CaError> {
+        let _work = self.begin()?;
+        let mut done = Repassed::default();
+        let root = self.dir.join(Self::ROOT).join(Self::KEY_FILE);
+        if root.exists() {
+            let bytes = zeroize::Zeroizing::new(read(&root)?);
+            let opened = [self.passphrase.as_ref(), new]
+                .into_iter()
+                .find_map(|passphrase| protect::from_pem(&bytes, passphrase).ok());
+            match opened {
+                Some(key) => {
+                    disk::overwrite(&root, &protect::to_pem(&key, new)?, Meta::mode(0o600))?;
+                    done.written.push(root);
+                }
+                None => done.left = Some(root),
+            }
+        }
+        let own = self.dir.join(Self::KEY_FILE);
+        disk::overwrite(&own, &protect::to_pem(&self.authority.key, new)?, Meta::mode(0o600))?;
+        done.written.push(own);
+        Ok(done)
     }
 
     /// Opens a CA whose key has no passphrase; [`CaError::KeyEncrypted`] asks for one.
@@ -291,6 +317,14 @@ fn is_there(dir: &Path) -> Result<(), CaError> {
     }
 }
 
+/// Which keys were written under another passphrase.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repassed {
+    pub written: Vec<PathBuf>,
+    /// The root's, which does not open with the CA's passphrase.
+    pub left: Option<PathBuf>,
+}
+
 /// Where the files of a server are laid, for the list to remember.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
@@ -339,7 +373,12 @@ fn refuse_foreign(dir: &Path) -> Result<(), CaError> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CaError> {
-    fs::read(path).map_err(|error| io_fault(path, error))
+    /// An archive of a large CA; a device named by mistake is none.
+    const LARGEST: u64 = 256 << 20;
+    crate::bounded::read(path, LARGEST).map_err(|error| match error {
+        crate::bounded::Unread::Io(error) => io_fault(path, error),
+        other => io_fault(path, io::Error::other(other.to_string())),
+    })
 }
 
 pub(super) fn io_fault(path: &Path, error: io::Error) -> CaError {

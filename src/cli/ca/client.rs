@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Done, StoreArgs, day, now, report, shown, validity};
+use crate::bounded;
 use crate::ca::batch::{self, Row};
 use crate::ca::files::write_client;
 use crate::ca::{CaError, Entry, KeyKind, Kind, PlainName, Store};
@@ -53,6 +54,7 @@ pub fn run(args: &ClientArgs) -> Result<Done, Failure> {
 
 fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure> {
     let store = args.store.open()?;
+    super::refuse_own(&store, out)?;
     let mut before = store.list()?;
     before.retain(|entry| is_accepted(entry, user));
     disk::create_private_dir(out).map_err(CaError::from)?;
@@ -101,8 +103,12 @@ fn still_valid(store: &Store, before: &[Entry]) -> String {
 }
 
 fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {
-    let text = std::fs::read_to_string(table)
-        .map_err(|error| CaError::from(DiskError::new(table, error)))?;
+    /// A line for each of a million accounts.
+    const LARGEST: u64 = 64 << 20;
+    let unread = |why: String| Failure::usage(format!("{}: {why}", shown(table)));
+    let bytes = bounded::read(table, LARGEST).map_err(|error| unread(error.to_string()))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| unread("it is not written in UTF-8; save it so".to_owned()))?;
     let rows = batch::parse(&text).map_err(|bad| {
         let mut message = format!("{} cannot be used, nothing was issued:", shown(table));
         for bad in bad {

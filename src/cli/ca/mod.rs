@@ -1,7 +1,7 @@
 //! `mytls ca`: a private CA from the command line, one file a command.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ mod import;
 mod kinds;
 mod list;
 mod pack;
+mod passphrase;
 mod renew;
 mod request;
 mod revoke;
@@ -55,6 +56,7 @@ enum CaCommand {
     Revoke(revoke::RevokeArgs),
     Crl(revoke::CrlArgs),
     Rotate(rotate::RotateArgs),
+    Passphrase(passphrase::PassphraseArgs),
     List(list::ListArgs),
     Watch(watch::WatchArgs),
     Backup(backup::BackupArgs),
@@ -95,6 +97,7 @@ pub fn run(args: &CaArgs) -> Result<ExitCode, Failure> {
         CaCommand::Revoke(args) => revoke::run(args),
         CaCommand::Crl(args) => revoke::crl(args),
         CaCommand::Rotate(args) => rotate::run(args),
+        CaCommand::Passphrase(args) => passphrase::run(args),
         CaCommand::List(args) => list::run(args),
         CaCommand::Watch(args) => watch::run(args),
         CaCommand::Backup(args) => backup::run(args),
@@ -148,6 +151,20 @@ pub(super) fn authority(dir: &Path) -> Result<crate::ca::Authority, Failure> {
     Ok(store.authority().clone())
 }
 
+/// The CA's own files are no place for those of others.
+fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let own = real(store.dir());
+    let there = real(path).or_else(|| real(path.parent().filter(|p| !p.as_os_str().is_empty())?));
+    match (there, own) {
+        (Some(there), Some(own)) if there.starts_with(&own) => Err(Failure::usage(format!(
+            "{} is in the folder of the CA itself, whose files it would replace; name another place",
+            shown(path)
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// From standard input or the environment.
 fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
     if stdin {
@@ -158,8 +175,12 @@ fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
 
 /// One line; `what` is "passphrase" or "password".
 fn stdin_secret(what: &str) -> Result<Secret, Failure> {
+    /// No secret is longer; a device would never end.
+    const LONGEST: u64 = 64 * 1024;
     let mut line = zeroize::Zeroizing::new(String::new());
     std::io::stdin()
+        .lock()
+        .take(LONGEST)
         .read_line(&mut line)
         .map_err(|error| Failure::usage(format!("the {what} could not be read: {error}")))?;
     let text = line.trim_end_matches(['\r', '\n']);

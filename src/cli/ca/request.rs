@@ -111,6 +111,7 @@ pub fn accept(args: &AcceptArgs) -> Result<Done, Failure> {
 
 pub fn sign(args: &SignArgs) -> Result<Done, Failure> {
     let store = args.store.open()?;
+    super::refuse_own(&store, &args.out)?;
     if std::fs::symlink_metadata(&args.out).is_ok() {
         return Err(CaError::from(DiskError::Exists { path: args.out.clone() }).into());
     }

@@ -1,15 +1,15 @@
 //! `mytls ca server`
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use nix::unistd::{Uid, User};
 
 use super::kinds::Asked;
-use super::{Done, StoreArgs, report, shown, validity};
+use super::{Done, StoreArgs, report, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
-use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San, Store};
+use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
@@ -145,7 +145,7 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let store = StoreArgs { ca_dir: dir, passphrase_stdin: args.passphrase_stdin }.open()?;
     let named = [&args.out, &args.cert_file, &args.key_file, &args.ca_file];
     for path in named.into_iter().flatten() {
-        refuse_own(&store, path)?;
+        super::refuse_own(&store, path)?;
     }
     let mut spec = store.authority().server_spec(&wanted.sans, wanted.key, validity(args.days))?;
     spec.also_client = args.also_client;
@@ -164,20 +164,6 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
     let hosts: Vec<String> = wanted.sans.iter().map(San::to_string).collect();
     let text = report("server", &hosts.join(", "), wanted.key.describe(), &issued, &written);
     Ok((text + &wanted.note).into())
-}
-
-/// The CA's own files are no place for a server's.
-fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
-    let real = |path: &Path| path.canonicalize().ok();
-    let own = real(store.dir());
-    let there = real(path).or_else(|| real(path.parent().filter(|p| !p.as_os_str().is_empty())?));
-    match (there, own) {
-        (Some(there), Some(own)) if there.starts_with(&own) => Err(Failure::usage(format!(
-            "{} is in the folder of the CA itself, whose files it would replace; name another place",
-            shown(path)
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn ca_dir(args: &ServerArgs) -> Result<PathBuf, Failure> {
