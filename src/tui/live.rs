@@ -1,5 +1,6 @@
 //! The real engine: what the wizard asks for, done by the rooms below.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,14 +8,16 @@ use super::engine::{
     AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
     StatementForm,
 };
-use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
+use crate::apply::accounts::{self, AccountPlan, Danger};
+use crate::apply::{self, Applied, Plan, Restart, authority, journal};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Target, files, session};
+use crate::facts::{AccountName, Require, Target, files, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
+use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
-use crate::remedy::{Effect, Remedy, offer, statement};
+use crate::remedy::{Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
 use crate::secret::Secret;
@@ -45,6 +48,36 @@ impl Live {
         let entry = journal::Entry::new(target.display(), applied.clone());
         if let Err(error) = journal::append(file, &entry) {
             told(&format!("this change could not be noted in the journal: {error}"));
+        }
+    }
+
+    /// What accounts require: journal, statements, read back. The second question, where there was
+    /// one, has been answered by whoever hands the plan on.
+    fn apply_to_accounts(
+        &self,
+        plan: &Plan,
+        accounts: &AccountPlan,
+        told: &mut dyn FnMut(&str),
+    ) -> Result<Applied, (Applied, String)> {
+        let mut applied = Applied { title: plan.title.clone(), ..Applied::default() };
+        let dangers: &[Danger] =
+            if plan.asked_again.is_some() { &[Danger::OwnSession] } else { &[] };
+        let all = accounts.statements.len();
+        let mut sent = |at: usize| {
+            // not a line for each of a hundred thousand
+            if at == all || at.is_multiple_of(1000) {
+                told(&format!("sent {at} of {all} statements"));
+            }
+        };
+        let done = accounts::apply(accounts, self.journal.as_deref(), dangers, &mut sent);
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => return Err((applied, error.to_string())),
+        };
+        deeds(&mut applied, accounts, &done);
+        match done.error {
+            Some(why) => Err((applied, why)),
+            None => Ok(applied),
         }
     }
 
@@ -141,47 +174,61 @@ impl Engine for Live {
     fn offer(
         &self,
         exam: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String> {
-        let facts = &exam.facts;
-        let path = client_file(&facts.target, account, "client-cert.pem");
-        let certificate = path.as_deref().and_then(certificate);
-        let form = match form {
-            StatementForm::Alter => statement::Form::Alter,
-            StatementForm::Grant => statement::Form::Grant,
-        };
-        let offer = offer::offer(facts, account, level, form, certificate.as_ref())?;
-        let (subject, issuer) = match &offer.require {
-            crate::facts::Require::Specified { subject, issuer, .. } => {
-                (subject.clone(), issuer.clone())
-            }
+        let target = &exam.facts.target;
+        let file = |name: &AccountName| client_file(target, name, "client-cert.pem");
+        let made = |name: &AccountName| file(name).as_deref().and_then(certificate);
+        let cipher = cipher.map(Cipher::parse).transpose().map_err(|why| why.to_string())?;
+        let wish = offer::Wish { level, cipher: cipher.as_ref(), form: written_as(form) };
+        let offer = offer::offer(&exam.facts, accounts, wish, &made)?;
+        let (subject, issuer) = match offer.orders.as_slice() {
+            [(_, Require::Specified { subject, issuer, .. })] => (subject.clone(), issuer.clone()),
             _ => Default::default(),
         };
-        let undo = offer.undo.sql();
-        let last = offer.written.change_at();
-        let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
-            sql: sql.clone(),
-            undo: if at == last { undo.trim_end_matches(';').to_owned() } else { String::new() },
-        });
-        let plan = Plan {
-            title: format!("{account} REQUIRE {}", offer.require.describe()),
-            statements: statements.collect(),
-            effect: Effect::None,
-            session: Plan::session_of(facts),
-            warnings: offer.warnings.clone(),
-            ..Plan::default()
+        let certificate = match accounts {
+            [one] => file(one).filter(|_| made(one).is_some()),
+            _ => None,
         };
         Ok(Offer {
             statement: offer.written.sql(),
-            undo,
+            undo: offer.undo.sql(),
             subject,
             issuer,
-            certificate: path.filter(|_| certificate.is_some()),
+            certificate,
             explain: offer.explain,
             warnings: offer.warnings,
-            plan,
+            orders: offer.orders,
+        })
+    }
+
+    fn plan_accounts(
+        &self,
+        exam: &Examination,
+        orders: &[(AccountName, Require)],
+        form: StatementForm,
+    ) -> Result<Plan, NotPlanned> {
+        let plan = accounts::plan_as(&exam.facts, orders, written_as(form))
+            .map_err(|error| error.to_string())?;
+        let mut warnings = plan.forecast.warnings();
+        warnings.extend(plan.warnings.iter().cloned());
+        let title = match plan.changes.as_slice() {
+            [one] => match one.after.require() {
+                Some(require) => format!("{} REQUIRE {}", one.name, require.describe()),
+                None => plan.title.clone(),
+            },
+            _ => plan.title.clone(),
+        };
+        Ok(Plan {
+            title,
+            session: Some(plan.session.clone()),
+            warnings,
+            asked_again: plan.danger().map(|Danger::OwnSession| "lockout"),
+            accounts: Some(Arc::new(plan)),
+            ..Plan::default()
         })
     }
 
@@ -191,6 +238,9 @@ impl Engine for Live {
         plan: &Plan,
         told: &mut dyn FnMut(&str),
     ) -> Result<Applied, (Applied, String)> {
+        if let Some(accounts) = &plan.accounts {
+            return self.apply_to_accounts(plan, accounts, told);
+        }
         // Before anything is done: should this program be killed, the journal says what was under way.
         let files = plan.writes.iter().map(|write| write.path.display().to_string());
         let begun = Applied {
@@ -274,6 +324,46 @@ impl Engine for Live {
 
     fn suggest_target(&self) -> Target {
         self.suggested.clone()
+    }
+}
+
+/// What was done to accounts, and what takes it back, as the report has it.
+fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome) {
+    /// More are not listed one by one.
+    const FEW: usize = 20;
+    let changed: HashSet<&AccountName> = done.applied.iter().collect();
+    let few = plan.changes.len() <= FEW;
+    if few {
+        let changes = plan.changes.iter().filter(|change| changed.contains(&change.name));
+        applied.done.extend(changes.map(|change| {
+            let require = change.after.require().unwrap_or_default();
+            format!("{} REQUIRE {}, read back", change.name, require.describe())
+        }));
+    } else if !changed.is_empty() {
+        applied.done.push(format!("{} accounts changed and read back", changed.len()));
+    }
+    for (words, names) in [("as before", &done.left), ("something else is stored", &done.odd)] {
+        if !names.is_empty() {
+            let first: Vec<String> = names.iter().take(3).map(ToString::to_string).collect();
+            let more = if names.len() > 3 { ", …" } else { "" };
+            applied.left.push(format!("{words}: {} ({}{more})", names.len(), first.join(", ")));
+        }
+    }
+    if changed.is_empty() && done.odd.is_empty() {
+        return;
+    }
+    if few && done.error.is_none() {
+        applied.done.push(format!("noted in the journal: mytls undo {}", done.id));
+        applied.undo = plan.undo.iter().map(|statement| format!("{statement};")).collect();
+    } else {
+        applied.undo.push(format!("mytls undo {}", done.id));
+    }
+}
+
+fn written_as(form: StatementForm) -> statement::Form {
+    match form {
+        StatementForm::Alter => statement::Form::Alter,
+        StatementForm::Grant => statement::Form::Grant,
     }
 }
 

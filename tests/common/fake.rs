@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
+use mytls::apply::accounts::{AccountPlan, Change, Raw};
 use mytls::apply::{Applied, Content, DiffKind, DiffLine, Plan, Statement, Write};
 use mytls::ca::{Catalog, Entry, Kind, Revoked};
 use mytls::checklist::{Examination, Outcome};
 use mytls::facts::gather::{Cancel, Progress, ProgressState};
+use mytls::facts::session::Route;
 use mytls::facts::{
     Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, More, Origin,
     OtherSession, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
     Target, Transport, UnreadKind, Version,
 };
 use mytls::prove::{self, Corrected, Mismatch, Part};
+use mytls::remedy::lockout::Forecast;
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
@@ -241,10 +244,12 @@ impl Engine for Fake {
     fn offer(
         &self,
         _: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String> {
+        let [account] = accounts else { return Ok(offer_of_many(accounts, level)) };
         if account.user == "web" && level >= Level::Issuer {
             return Err("no certificate was made for web yet; c makes one".into());
         }
@@ -263,6 +268,10 @@ impl Engine for Fake {
             }
         };
         let statement = format!("{verb} REQUIRE {require}").replace("REQUIRE \n", "REQUIRE\n");
+        let statement = match cipher {
+            Some(cipher) => format!("{statement} AND CIPHER '{cipher}'"),
+            None => statement,
+        };
         let undo = format!("{verb} REQUIRE NONE");
         // nothing would change, so there is nothing to take back
         let undo = if user == "web" && level == Level::Ssl { String::new() } else { undo };
@@ -275,10 +284,49 @@ impl Engine for Fake {
             explain: "Whoever has the password still needs this one certificate and its key."
                 .into(),
             warnings: vec!["would be refused from now on: 10.0.3.7, 1 session without TLS".into()],
-            plan: Plan {
-                title: format!("{account} has to show its certificate"),
-                ..statement_plan(&statement, &undo)
-            },
+            orders: vec![(account.clone(), Require::None)],
+        })
+    }
+
+    fn plan_accounts(
+        &self,
+        _: &Examination,
+        orders: &[(AccountName, Require)],
+        _: StatementForm,
+    ) -> Result<Plan, NotPlanned> {
+        let changes = orders.iter().map(|(name, _)| Change {
+            name: name.clone(),
+            before: Raw::default(),
+            after: Raw { kind: "ANY".into(), ..Raw::default() },
+        });
+        let sql = |require: &str| {
+            let of = |(name, _): &(AccountName, Require)| {
+                format!("ALTER USER '{}'@'{}' REQUIRE {require}", name.user, name.host)
+            };
+            orders.iter().map(of).collect::<Vec<_>>()
+        };
+        let own = orders.iter().any(|(name, _)| name.user == "root");
+        let own = own.then(|| "this very session is of root@localhost".to_owned());
+        let accounts = AccountPlan {
+            title: String::new(),
+            changes: changes.collect(),
+            unchanged: Vec::new(),
+            statements: sql("SSL"),
+            undo: sql("NONE"),
+            warnings: Vec::new(),
+            forecast: Forecast { own: own.clone(), ..Forecast::default() },
+            session: (target(), Route::Socket("/run/mysqld.sock".into())),
+        };
+        let title = match orders {
+            [(one, _)] => format!("{one} has to show its certificate"),
+            more => format!("what {} accounts require", more.len()),
+        };
+        Ok(Plan {
+            title,
+            asked_again: own.is_some().then_some("lockout"),
+            warnings: accounts.forecast.warnings(),
+            accounts: Some(std::sync::Arc::new(accounts)),
+            ..Plan::default()
         })
     }
 
@@ -306,7 +354,10 @@ impl Engine for Fake {
                 return Err((applied, "/etc/mysql/tls: No space left on device".into()));
             }
         }
-        for statement in &plan.statements {
+        let accounts = plan.accounts.iter().flat_map(|plan| plan.statements.iter().zip(&plan.undo));
+        let accounts =
+            accounts.map(|(sql, undo)| Statement { sql: sql.clone(), undo: undo.clone() });
+        for statement in plan.statements.iter().cloned().chain(accounts) {
             applied.done.push(format!("sent {}", statement.sql.replace('\n', " ")));
             applied.undo.insert(0, format!("{};", statement.undo));
             does.require = Require::Specified {
@@ -473,6 +524,23 @@ pub fn authority() -> Catalog {
         lists: Vec::new(),
         under_way: Vec::new(),
         torn: false,
+    }
+}
+
+fn offer_of_many(accounts: &[AccountName], level: Level) -> Offer {
+    let sql = |require: &str| {
+        let of = |name: &AccountName| {
+            format!("ALTER USER '{}'@'{}' REQUIRE {require};", name.user, name.host)
+        };
+        accounts.iter().map(of).collect::<Vec<_>>().join("\n")
+    };
+    let require = if level == Level::None { "NONE" } else { "SSL" };
+    Offer {
+        statement: sql(require),
+        undo: sql("NONE"),
+        explain: "the password is enough, from anywhere its host pattern allows".into(),
+        orders: accounts.iter().map(|name| (name.clone(), Require::Ssl)).collect(),
+        ..Offer::default()
     }
 }
 

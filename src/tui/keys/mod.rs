@@ -36,6 +36,9 @@ pub enum Action {
     Sort,
     ShowAll,
     Page,
+    Mark,
+    MarkShown,
+    Cipher,
     Copy,
     Next,
     Back,
@@ -118,6 +121,7 @@ impl Context {
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
                 | Overlay::Save(_)
+                | Overlay::Cipher(_)
                 | Overlay::Sure { .. },
             ) => Self::Ask,
             None => match &state.place {
@@ -126,9 +130,10 @@ impl Context {
                     Self::Filter
                 }
                 Place::Authority(_) => Self::Authority,
-                Place::Account(_) => Self::Account,
+                Place::Account(_) | Place::Accounts(_) => Self::Account,
                 Place::Step(Step::Server) if state.connect.is_some() => Self::Connect,
                 Place::Step(_) if state.exam.is_none() => Self::Waiting,
+                Place::Step(Step::Accounts) if state.roster.typing => Self::Filter,
                 Place::Step(Step::Accounts) => Self::Accounts,
                 Place::Step(Step::Report) => Self::Report,
                 Place::Step(_) => Self::List,
@@ -142,10 +147,10 @@ impl Context {
             Self::Waiting => "While the server is checked for the first time",
             Self::List => "A step's list",
             Self::Accounts => "Accounts",
-            Self::Account => "An account's statement",
+            Self::Account => "The statement of one account, or of those marked",
             Self::Report => "Report",
             Self::Authority => "The private CA and what it issued",
-            Self::Filter => "While something is looked for in it",
+            Self::Filter => "While something is looked for",
             Self::Workshop => "A new CA, or new certificates",
             Self::Fix => "Ways to mend a finding",
             Self::Review => "Before anything is written",
@@ -153,7 +158,7 @@ impl Context {
             Self::Done => "After it was written, or was not",
             Self::Proof => "The proof",
             Self::Text => "Help, explanations and certificates",
-            Self::Ask => "A password, a file's name, or a word",
+            Self::Ask => "A password, a file's name, a cipher suite, or a word",
             Self::Ways => "How to renew, why to revoke",
         }
     }

@@ -6,9 +6,10 @@ use super::{Action, Binding, Context, Key};
 use crate::ca::list::Status;
 use crate::ca::tree::Order;
 use crate::rules::Step;
+use crate::tui::engine::Level;
 use crate::tui::form::{Entry, Form};
 use crate::tui::rows::Row;
-use crate::tui::state::{Doing, Overlay, State};
+use crate::tui::state::{Doing, Overlay, Place, State};
 
 /// All keys. Within a context the first that matches and exists now is meant; the order is that of
 /// the footer.
@@ -106,6 +107,60 @@ pub static BINDINGS: &[Binding] = &[
     )
     .unless(no_account),
     bind(
+        &[Key::Char('/')],
+        1,
+        &[Context::Accounts],
+        Action::Filter,
+        |_| "find",
+        "show only accounts with these words: of the name, REQUIRE, plugin, sessions, state",
+    ),
+    bind(
+        &[Key::Char(' ')],
+        1,
+        &[Context::Accounts],
+        Action::Mark,
+        |_| "mark",
+        "mark the account, or take its mark away; Enter then is for all that are marked",
+    )
+    .unless(|state| match state.selected_row() {
+        Some(Row::Account { .. }) => None,
+        _ => Some("only accounts are marked"),
+    }),
+    bind(
+        &[Key::Char('m')],
+        1,
+        &[Context::Accounts],
+        Action::MarkShown,
+        |_| "",
+        "mark all accounts that are shown; once more takes the marks away",
+    )
+    .unless(|state| (state.roster.counts().0 == 0).then_some("no account is shown")),
+    bind(
+        &[Key::Char('s')],
+        1,
+        &[Context::Accounts],
+        Action::Sort,
+        |_| "",
+        "sort: by name, the weakest REQUIRE first, sessions without TLS first",
+    ),
+    bind(
+        &[Key::Ctrl('f'), Key::Ctrl('b')],
+        2,
+        &[Context::Accounts],
+        Action::Page,
+        |_| "",
+        "a page of lines down or up",
+    ),
+    bind(
+        &[ESC],
+        1,
+        &[Context::Accounts],
+        Action::Close,
+        |_| "show all",
+        "look for nothing any more; the selected line stays selected",
+    )
+    .when(|state| !state.roster.sought().is_empty()),
+    bind(
         &[Key::Char('t')],
         1,
         &[Context::Account],
@@ -113,6 +168,17 @@ pub static BINDINGS: &[Binding] = &[
         |_| "ALTER/GRANT",
         "write it as ALTER USER or as GRANT",
     ),
+    bind(
+        &[Key::Char('x')],
+        1,
+        &[Context::Account],
+        Action::Cipher,
+        |_| "",
+        "ask for a cipher suite as well, or no longer",
+    )
+    .unless(|state| {
+        (state.level == Level::None).then_some("NONE asks for no TLS, and so for no cipher")
+    }),
     bind(
         &[Key::Char('c')],
         1,
@@ -575,6 +641,7 @@ fn submit_label(state: &State) -> &'static str {
         (Context::Connect, _) => "check this server",
         (Context::Workshop, _) => "see what it would write…",
         _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ if matches!(state.top(), Some(Overlay::Cipher(_))) => "see the statement",
         _ if matches!(state.top(), Some(Overlay::Sure { .. })) => "do it",
         _ => "go on",
     }
@@ -584,6 +651,7 @@ fn open_label(state: &State) -> &'static str {
     match state.selected_row() {
         Some(Row::Finding { .. }) if follows(state) => "to its cause",
         Some(Row::Finding { .. }) => "mend…",
+        Some(Row::Account { .. }) if state.roster.marked() > 0 => "statements of the marked…",
         Some(Row::Account { .. }) => "statement…",
         _ => "",
     }
@@ -638,7 +706,12 @@ fn not_revocable(state: &State) -> Option<&'static str> {
 }
 
 fn no_account(state: &State) -> Option<&'static str> {
-    state.current_account().is_none().then_some("select an account first")
+    let many = matches!(state.place, Place::Accounts(_));
+    match state.current_account() {
+        Some(_) => None,
+        None if many => Some("this is for one account: go back, and select it"),
+        None => Some("select an account first"),
+    }
 }
 
 fn no_offer(state: &State) -> Option<&'static str> {

@@ -99,6 +99,7 @@ fn examined(state: &mut State, exam: Examination) {
     if let Some(register) = &mut state.register {
         register.at(exam.facts.at);
     }
+    state.roster.read_again(state.exam.as_deref(), &exam);
     state.exam = Some(exam.into());
     state.connect = None;
     state.stale.clear();
@@ -106,6 +107,8 @@ fn examined(state: &mut State, exam: Examination) {
     state.offering = None;
     let gone = |state: &State, place: &Place| match place {
         Place::Account(name) => state.account(name).is_none(),
+        // what was marked is done, or has to be marked anew: who is among them may have changed
+        Place::Accounts(_) => true,
         _ => false,
     };
     if gone(state, &state.place.clone()) {
@@ -178,6 +181,9 @@ fn applied(
         Ok(done) => (done, None),
         Err((done, why)) => (done, Some(why)),
     };
+    if failed.is_none() && plan.accounts.is_some() {
+        state.roster.unmark();
+    }
     if failed.is_none() {
         // what a client trusts changes with the server's certificate
         if let (Some(target), Some(trust)) = (&mut state.target, &plan.trust) {
