@@ -57,6 +57,8 @@ pub struct Does {
     pub notes: bool,
     /// The private CA there is.
     pub authority: Option<Catalog>,
+    /// So many `tenant00000@10.1.%` besides.
+    pub more_accounts: usize,
     /// What opens its key.
     pub passphrase: Option<Secret>,
 }
@@ -76,6 +78,7 @@ impl Default for Does {
             certificate_name: "db1.example",
             notes: false,
             authority: None,
+            more_accounts: 0,
             passphrase: None,
         }
     }
@@ -269,7 +272,7 @@ impl Engine for Fake {
         };
         let statement = format!("{verb} REQUIRE {require}").replace("REQUIRE \n", "REQUIRE\n");
         let statement = match cipher {
-            Some(cipher) => format!("{statement} AND CIPHER '{cipher}'"),
+            Some(cipher) => format!("{statement}\n  AND CIPHER '{cipher}'"),
             None => statement,
         };
         let undo = format!("{verb} REQUIRE NONE");
@@ -284,7 +287,19 @@ impl Engine for Fake {
             explain: "Whoever has the password still needs this one certificate and its key."
                 .into(),
             warnings: vec!["would be refused from now on: 10.0.3.7, 1 session without TLS".into()],
-            orders: vec![(account.clone(), Require::None)],
+            orders: vec![(
+                account.clone(),
+                match level {
+                    Level::None => Require::None,
+                    Level::Ssl => Require::Ssl,
+                    Level::X509 => Require::X509,
+                    Level::Issuer | Level::SubjectAndIssuer => Require::Specified {
+                        subject: format!("/CN={user}"),
+                        issuer: "/CN=db1.example private CA".into(),
+                        cipher: String::new(),
+                    },
+                },
+            )],
         })
     }
 
@@ -299,9 +314,10 @@ impl Engine for Fake {
             before: Raw::default(),
             after: Raw { kind: "ANY".into(), ..Raw::default() },
         });
-        let sql = |require: &str| {
-            let of = |(name, _): &(AccountName, Require)| {
-                format!("ALTER USER '{}'@'{}' REQUIRE {require}", name.user, name.host)
+        let sql = |of: &dyn Fn(&AccountName, &Require) -> String| {
+            let of = |(name, require): &(AccountName, Require)| {
+                let (user, host) = (&name.user, &name.host);
+                format!("ALTER USER '{user}'@'{host}' REQUIRE {}", of(name, require))
             };
             orders.iter().map(of).collect::<Vec<_>>()
         };
@@ -311,8 +327,13 @@ impl Engine for Fake {
             title: String::new(),
             changes: changes.collect(),
             unchanged: Vec::new(),
-            statements: sql("SSL"),
-            undo: sql("NONE"),
+            statements: sql(&|name, require| match require {
+                Require::Specified { issuer, .. } => {
+                    format!("SUBJECT '/CN={}' AND ISSUER '{issuer}'", name.user)
+                }
+                other => other.describe(),
+            }),
+            undo: sql(&|_, _| "NONE".to_owned()),
             warnings: Vec::new(),
             forecast: Forecast { own: own.clone(), ..Forecast::default() },
             session: (target(), Route::Socket("/run/mysqld.sock".into())),
@@ -745,13 +766,6 @@ fn facts(does: &Does, target: &Target) -> Facts {
 }
 
 fn server(does: &Does) -> ServerFacts {
-    let account = |user: &str, host: &str, require: Require, locked| Account {
-        name: AccountName::new(user, host),
-        require,
-        plugin: "mysql_native_password".into(),
-        locked,
-        more: More::default(),
-    };
     let session = |id, user: &str, kind: &str| OtherSession {
         id,
         user: user.into(),
@@ -776,17 +790,34 @@ fn server(does: &Does) -> ServerFacts {
             ("tls_version".to_owned(), "TLSv1.2,TLSv1.3".to_owned()),
         ]),
         status: BTreeMap::new(),
-        accounts: Source::Read(vec![
-            account("root", "localhost", Require::None, false),
-            account("app", "10.0.%", does.require.clone(), false),
-            account("web", "10.0.%", Require::Ssl, false),
-            account("mariadb.sys", "localhost", Require::None, true),
-        ]),
+        accounts: Source::Read(accounts(does)),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
         processes: Vec::new(),
         unseen: Vec::new(),
         sources: Vec::new(),
     }
+}
+
+fn accounts(does: &Does) -> Vec<Account> {
+    let account = |user: &str, host: &str, require: Require, locked| Account {
+        name: AccountName::new(user, host),
+        require,
+        plugin: "mysql_native_password".into(),
+        locked,
+        more: More::default(),
+    };
+    let mut all = vec![
+        account("root", "localhost", Require::None, false),
+        account("app", "10.0.%", does.require.clone(), false),
+        account("web", "10.0.%", Require::Ssl, false),
+        account("mariadb.sys", "localhost", Require::None, true),
+    ];
+    let more = (0..does.more_accounts).map(|at| {
+        let require = if at % 10 == 0 { Require::Ssl } else { Require::X509 };
+        account(&format!("tenant{at:05}"), "10.1.%", require, false)
+    });
+    all.extend(more);
+    all
 }
 
 fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {

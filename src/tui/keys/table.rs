@@ -102,7 +102,7 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Account, Context::Accounts, Context::Done],
         Action::Prove,
-        |_| "prove",
+        |state| if is_for_none(state) { "" } else { "prove" },
         "try the logins that must work and those that must not",
     )
     .unless(no_account),
@@ -119,13 +119,10 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Accounts],
         Action::Mark,
-        |_| "mark",
+        |state| if on_account(state) { "mark" } else { "" },
         "mark the account, or take its mark away; Enter then is for all that are marked",
     )
-    .unless(|state| match state.selected_row() {
-        Some(Row::Account { .. }) => None,
-        _ => Some("only accounts are marked"),
-    }),
+    .unless(|state| (!on_account(state)).then_some("only accounts are marked")),
     bind(
         &[Key::Char('m')],
         1,
@@ -169,25 +166,28 @@ pub static BINDINGS: &[Binding] = &[
         "write it as ALTER USER or as GRANT",
     ),
     bind(
+        &[Key::Char('c')],
+        1,
+        &[Context::Account, Context::Accounts],
+        Action::Certificate,
+        |state| {
+            let here = Context::of(state) == Context::Account && !is_for_none(state);
+            if here { "certificate…" } else { "" }
+        },
+        "make a client certificate for this account in the private CA",
+    )
+    .unless(no_account),
+    bind(
         &[Key::Char('x')],
         1,
         &[Context::Account],
         Action::Cipher,
-        |_| "",
+        |_| "cipher…",
         "ask for a cipher suite as well, or no longer",
     )
     .unless(|state| {
         (state.level == Level::None).then_some("NONE asks for no TLS, and so for no cipher")
     }),
-    bind(
-        &[Key::Char('c')],
-        1,
-        &[Context::Account, Context::Accounts],
-        Action::Certificate,
-        |state| if Context::of(state) == Context::Account { "certificate…" } else { "" },
-        "make a client certificate for this account in the private CA",
-    )
-    .unless(no_account),
     bind(
         &[Key::Char('c')],
         1,
@@ -659,6 +659,19 @@ fn open_label(state: &State) -> &'static str {
 
 fn on_rule(state: &State) -> bool {
     matches!(state.selected_row(), Some(Row::Finding { .. } | Row::Outcome { .. }))
+}
+
+fn on_account(state: &State) -> bool {
+    matches!(state.selected_row(), Some(Row::Account { .. }))
+}
+
+/// What is for one account, where there is none, or there are several.
+fn is_for_none(state: &State) -> bool {
+    match Context::of(state) {
+        Context::Accounts => !on_account(state),
+        Context::Account => matches!(state.place, Place::Accounts(_)),
+        _ => false,
+    }
 }
 
 /// Whether the finding under the cursor is a consequence, mended with its cause.

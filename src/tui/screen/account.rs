@@ -271,9 +271,9 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
     out
 }
 
-/// `app@%, web@% and 3 more`
+/// `app@%, etl@% and 3 more`
 fn some(names: &[AccountName]) -> String {
-    const FIRST: usize = 3;
+    const FIRST: usize = 2;
     let first: Vec<String> = names.iter().take(FIRST).map(ToString::to_string).collect();
     match names.len().saturating_sub(FIRST) {
         0 => first.join(", "),

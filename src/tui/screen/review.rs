@@ -202,7 +202,7 @@ fn count(state: &State, plan: &Plan) -> String {
     let plural = |n: usize, word: &str| match n {
         0 => None,
         1 => Some(format!("1 {word}")),
-        n => Some(format!("{n} {word}s")),
+        n => Some(format!("{} {word}s", super::roster::grouped(n))),
     };
     let effect = match (plan.effect, state.can_restart) {
         (Effect::None, _) => None,
