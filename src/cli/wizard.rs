@@ -61,8 +61,11 @@ fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failur
     engine.restart = Some(Arc::clone(sandbox) as Arc<dyn crate::apply::Restart>);
     engine.passwords = sandbox.accounts();
     engine.throwaway = throwaway;
-    // goes with the sandbox, or stays beside what it speaks of
-    engine.journal = Some(sandbox.dir().join("journal.jsonl"));
+    // what is gone with the sandbox is not for the user's own journal
+    engine.journal = match throwaway {
+        true => Some(sandbox.dir().join("journal.jsonl")),
+        false => journal::default_file(),
+    };
     let title = Some(format!("sandbox: {}", sandbox.fault().name));
     open(engine, Start { target: Some(target), ascii: false, title, throwaway })
 }

@@ -74,7 +74,7 @@ impl Live {
             Ok(done) => done,
             Err(error) => return Err((applied, error.to_string())),
         };
-        deeds(&mut applied, accounts, &done);
+        deeds(&mut applied, accounts, &done, self.throwaway);
         match done.error {
             Some(why) => Err((applied, why)),
             None => Ok(applied),
@@ -328,7 +328,7 @@ impl Engine for Live {
 }
 
 /// What was done to accounts, and what takes it back, as the report has it.
-fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome) {
+fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome, throwaway: bool) {
     /// More are not listed one by one.
     const FEW: usize = 20;
     let changed: HashSet<&AccountName> = done.applied.iter().collect();
@@ -353,7 +353,9 @@ fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome) {
         return;
     }
     if few && done.error.is_none() {
-        applied.done.push(format!("noted in the journal: mytls undo {}", done.id));
+        if !throwaway {
+            applied.done.push(format!("noted in the journal: mytls undo {}", done.id));
+        }
         applied.undo = plan.undo.iter().map(|statement| format!("{statement};")).collect();
     } else {
         applied.undo.push(format!("mytls undo {}", done.id));

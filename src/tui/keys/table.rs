@@ -107,11 +107,20 @@ pub static BINDINGS: &[Binding] = &[
     )
     .unless(no_account),
     bind(
+        &[ESC],
+        1,
+        &[Context::Accounts],
+        Action::Close,
+        |_| "show all",
+        "look for nothing any more; the selected line stays selected",
+    )
+    .when(|state| !state.roster.sought().is_empty()),
+    bind(
         &[Key::Char('/')],
         1,
         &[Context::Accounts],
         Action::Filter,
-        |_| "find",
+        |state| if state.roster.sought().is_empty() { "find" } else { "" },
         "show only accounts with these words: of the name, REQUIRE, plugin, sessions, state",
     ),
     bind(
@@ -148,15 +157,6 @@ pub static BINDINGS: &[Binding] = &[
         |_| "",
         "a page of lines down or up",
     ),
-    bind(
-        &[ESC],
-        1,
-        &[Context::Accounts],
-        Action::Close,
-        |_| "show all",
-        "look for nothing any more; the selected line stays selected",
-    )
-    .when(|state| !state.roster.sought().is_empty()),
     bind(
         &[Key::Char('t')],
         1,

@@ -12,7 +12,7 @@ use super::{detail, page_of, rule};
 use crate::checklist::Examination;
 use crate::printable::printable;
 use crate::rules::{Severity, Step};
-use crate::tui::rows::Row;
+use crate::tui::rows::{Info, Row};
 use crate::tui::state::State;
 use crate::tui::text::{clip, clip_start, fit, width};
 use crate::tui::theme;
@@ -142,7 +142,11 @@ fn above(state: &State, body: Rect, first: usize) -> (Vec<Line<'static>>, Option
         ]
     } else {
         let plural = if all == 1 { "" } else { "s" };
-        let text = format!("{} account{plural}{marked}, {}", grouped(all), roster.by.words());
+        let text = match state.roster.above().iter().any(|row| *row == Row::Info(Info::NoAccounts))
+        {
+            true => "the accounts could not be read".to_owned(),
+            false => format!("{} account{plural}{marked}, {}", grouped(all), roster.by.words()),
+        };
         vec![Span::styled(clip(&text, room), theme::quiet())]
     };
     let used: usize = line.iter().map(Span::width).sum();
