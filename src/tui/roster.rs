@@ -40,6 +40,8 @@ pub struct Roster {
     applied: String,
     marked: BTreeSet<u32>,
     position: usize,
+    /// Somebody went to the selected line; else it is the first, whatever that is.
+    chosen: bool,
 }
 
 /// What the accounts are sorted by.
@@ -88,6 +90,7 @@ impl Default for Roster {
             applied: String::new(),
             marked: BTreeSet::new(),
             position: 0,
+            chosen: false,
         }
     }
 }
@@ -103,7 +106,7 @@ impl Roster {
     /// still there.
     pub fn read_again(&mut self, before: Option<&Examination>, exam: &Examination) {
         let old = before.map_or(&[][..], accounts);
-        let selected = self.row(old).map(|row| row.key());
+        let selected = self.row(old).map(|row| row.key()).filter(|_| self.chosen);
         let names = self.marked_names(old);
         let names: HashSet<&AccountName> = names.iter().collect();
         let all = accounts(exam);
@@ -180,6 +183,7 @@ impl Roster {
         let shown = std::mem::take(&mut self.shown);
         self.shown = self.find(&sought, longer.then_some(&shown));
         self.applied = sought;
+        self.chosen = true;
         self.position = self.head.len(); // the first account that fits
         self.hold();
     }
@@ -297,6 +301,7 @@ impl Roster {
     }
 
     pub fn step(&mut self, to: impl Fn(usize, usize) -> usize) {
+        self.chosen = true;
         self.position = to(self.position, self.len().saturating_sub(1));
         self.hold();
     }
@@ -307,6 +312,7 @@ impl Roster {
 
     /// Selects a line by what it is about; where it is gone, the one in its place.
     pub fn select(&mut self, all: &[Account], key: &RowKey) {
+        self.chosen = true;
         let among = |rows: &[Row]| rows.iter().position(|row| row.key() == *key);
         let found = match key {
             RowKey::Account(name) => self
