@@ -14,6 +14,7 @@ pub use crate::ca::crl::Reason;
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress};
 use crate::facts::{AccountName, Require, Target};
+pub use crate::prove::why::Denial;
 use crate::remedy::Remedy;
 pub use crate::remedy::key_kinds::KeyKinds;
 pub use crate::remedy::offer::Level;
@@ -110,6 +111,18 @@ pub trait Engine: Send + Sync {
         told: &mut dyn FnMut(ProofRow),
     ) -> Result<Proof, String>;
 
+    /// Certificate and key of an account's client, where they lie in the CA of this server.
+    fn client_files(&self, exam: &Examination, account: &AccountName)
+    -> Option<(PathBuf, PathBuf)>;
+
+    /// Makes the one login that the account's client makes, and says what keeps it out.
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String>;
+
     /// A password known already (the sandbox's), so that nobody is asked for it.
     fn known_password(&self, account: &AccountName) -> Option<Secret>;
 
@@ -163,6 +176,16 @@ pub struct Offer {
     pub warnings: Vec<String>,
     /// What each account is to require.
     pub orders: Vec<(AccountName, Require)>,
+}
+
+/// What an account's client comes with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientLogin {
+    pub tls: bool,
+    pub certificate: Option<PathBuf>,
+    /// `None`: in the certificate's file, or nowhere; then the certificate is only looked at.
+    pub key: Option<PathBuf>,
+    pub password: Option<Secret>,
 }
 
 /// One login that was tried.

@@ -1,14 +1,13 @@
 //! The real engine: what the wizard asks for, done by the rooms below.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{
-    AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
-    StatementForm,
+    AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
+    ProofRow, Reason, StatementForm,
 };
-use crate::apply::accounts::{self, AccountPlan, Danger};
+use crate::apply::accounts::{self, Danger};
 use crate::apply::{self, Applied, Plan, Restart, authority, journal};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
@@ -23,6 +22,9 @@ use crate::rules::Step;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
 use crate::x509::{Certificate, pem};
+
+mod change;
+mod why;
 
 /// Works on real servers.
 #[derive(Default)]
@@ -48,36 +50,6 @@ impl Live {
         let entry = journal::Entry::new(target.display(), applied.clone());
         if let Err(error) = journal::append(file, &entry) {
             told(&format!("this change could not be noted in the journal: {error}"));
-        }
-    }
-
-    /// What accounts require: journal, statements, read back. The second question, where there was
-    /// one, has been answered by whoever hands the plan on.
-    fn apply_to_accounts(
-        &self,
-        plan: &Plan,
-        accounts: &AccountPlan,
-        told: &mut dyn FnMut(&str),
-    ) -> Result<Applied, (Applied, String)> {
-        let mut applied = Applied { title: plan.title.clone(), ..Applied::default() };
-        let dangers: &[Danger] =
-            if plan.asked_again.is_some() { &[Danger::OwnSession] } else { &[] };
-        let all = accounts.statements.len();
-        let mut sent = |at: usize| {
-            // not a line for each of a hundred thousand
-            if at == all || at.is_multiple_of(1000) {
-                told(&format!("sent {at} of {all} statements"));
-            }
-        };
-        let done = accounts::apply(accounts, self.journal.as_deref(), dangers, &mut sent);
-        let done = match done {
-            Ok(done) => done,
-            Err(error) => return Err((applied, error.to_string())),
-        };
-        deeds(&mut applied, accounts, &done, self.throwaway);
-        match done.error {
-            Some(why) => Err((applied, why)),
-            None => Ok(applied),
         }
     }
 
@@ -302,6 +274,24 @@ impl Engine for Live {
         })
     }
 
+    fn client_files(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+    ) -> Option<(PathBuf, PathBuf)> {
+        let file = |name| client_file(&exam.facts.target, account, name);
+        Some((file("client-cert.pem")?, file("client-key.pem")?))
+    }
+
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String> {
+        why::denied(&exam.facts, account, login)
+    }
+
     fn known_password(&self, account: &AccountName) -> Option<Secret> {
         let known = self.passwords.iter().find(|(name, _)| name == account);
         known.map(|(_, password)| password.clone())
@@ -324,41 +314,6 @@ impl Engine for Live {
 
     fn suggest_target(&self) -> Target {
         self.suggested.clone()
-    }
-}
-
-/// What was done to accounts, and what takes it back, as the report has it.
-fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome, throwaway: bool) {
-    /// More are not listed one by one.
-    const FEW: usize = 20;
-    let changed: HashSet<&AccountName> = done.applied.iter().collect();
-    let few = plan.changes.len() <= FEW;
-    if few {
-        let changes = plan.changes.iter().filter(|change| changed.contains(&change.name));
-        applied.done.extend(changes.map(|change| {
-            let require = change.after.require().unwrap_or_default();
-            format!("{} REQUIRE {}, read back", change.name, require.describe())
-        }));
-    } else if !changed.is_empty() {
-        applied.done.push(format!("{} accounts changed and read back", changed.len()));
-    }
-    for (words, names) in [("as before", &done.left), ("something else is stored", &done.odd)] {
-        if !names.is_empty() {
-            let first: Vec<String> = names.iter().take(3).map(ToString::to_string).collect();
-            let more = if names.len() > 3 { ", …" } else { "" };
-            applied.left.push(format!("{words}: {} ({}{more})", names.len(), first.join(", ")));
-        }
-    }
-    if changed.is_empty() && done.odd.is_empty() {
-        return;
-    }
-    if few && done.error.is_none() {
-        if !throwaway {
-            applied.done.push(format!("noted in the journal: mytls undo {}", done.id));
-        }
-        applied.undo = plan.undo.iter().map(|statement| format!("{statement};")).collect();
-    } else {
-        applied.undo.push(format!("mytls undo {}", done.id));
     }
 }
 

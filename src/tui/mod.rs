@@ -261,6 +261,14 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
         Job::Offer { exam, key: OfferKey { whose, level, form, cipher } } => {
             Outcome::Offered(engine.offer(&exam, whose.names(), level, form, cipher.as_deref()))
         }
+        Job::ClientFiles { exam, account } => {
+            let files = engine.client_files(&exam, &account);
+            Outcome::ClientFiles(account, files)
+        }
+        Job::WhyDenied { exam, account, mut login } => {
+            login.password = login.password.or_else(|| engine.known_password(&account));
+            Outcome::Denied(engine.why_denied(&exam, &account, &login))
+        }
         Job::PlanAccounts { exam, orders, form } => {
             Outcome::Planned(engine.plan_accounts(&exam, &orders, form))
         }

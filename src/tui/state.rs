@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ratatui::crossterm::event::KeyEvent;
 
 use super::engine::{
-    AuthorityForm, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason, StatementForm,
+    AuthorityForm, ClientLogin, Denial, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow,
+    Reason, StatementForm,
 };
 use super::form::Form;
 use super::register::Register;
@@ -189,6 +190,16 @@ pub enum Overlay {
     Save(Form),
     /// Asks for a cipher suite.
     Cipher(Form),
+    /// Asks what a client that is denied comes with.
+    AskWhy {
+        account: AccountName,
+        form: Form,
+    },
+    /// Why an account is denied; `None` while that is being found out.
+    Denied {
+        account: AccountName,
+        answer: Option<Result<Denial, String>>,
+    },
     /// How one is to be renewed, or why it is revoked.
     Ways(Ways),
     /// All of the certificate under the cursor.
@@ -318,6 +329,8 @@ pub enum Doing {
     Proving,
     Saving,
     Looking,
+    /// For what keeps an account out.
+    Asking,
 }
 
 impl Doing {
@@ -334,6 +347,7 @@ impl Doing {
             Self::Proving => "trying the logins",
             Self::Saving => "writing the report",
             Self::Looking => "looking for defaults",
+            Self::Asking => "trying the login",
         }
     }
 }
@@ -376,6 +390,8 @@ pub enum Outcome {
     Proved(Result<Proof, String>),
     PasswordNeeded(AccountName),
     Saved(Result<PathBuf, String>),
+    ClientFiles(AccountName, Option<(PathBuf, PathBuf)>),
+    Denied(Result<Denial, String>),
     /// The job broke; a fault of this program.
     Broken(String),
 }
@@ -429,6 +445,15 @@ pub enum Job {
     Offer {
         exam: Arc<Examination>,
         key: OfferKey,
+    },
+    ClientFiles {
+        exam: Arc<Examination>,
+        account: AccountName,
+    },
+    WhyDenied {
+        exam: Arc<Examination>,
+        account: AccountName,
+        login: ClientLogin,
     },
     PlanAccounts {
         exam: Arc<Examination>,
@@ -644,6 +669,7 @@ impl State {
                 | Overlay::Passphrase { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
+                | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,
@@ -666,6 +692,7 @@ impl State {
                 | Overlay::Passphrase { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
+                | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,

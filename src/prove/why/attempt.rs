@@ -2,7 +2,7 @@
 
 use super::{Attempt, Ended};
 use crate::facts::session::trust;
-use crate::facts::{AccountName, Facts};
+use crate::facts::{AccountName, Facts, Target};
 use crate::printable::printable;
 use crate::prove::log::{Line, Mismatch};
 use crate::prove::witness::Witness;
@@ -124,4 +124,16 @@ mod tests {
         assert_eq!(host(unknown).as_deref(), Some("db9.example"));
         assert_eq!(host("Account is locked."), None);
     }
+}
+
+/// Where its client connects to: over the network, as every client that needs TLS.
+pub fn endpoint(facts: &Facts) -> Endpoint {
+    if let Some(wire) = facts.wire.read() {
+        return Endpoint::new(wire.host.clone(), wire.port);
+    }
+    let target = &facts.target;
+    let host = target.host.clone().filter(|_| target.is_tcp());
+    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
+    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
+    Endpoint::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port)
 }

@@ -39,6 +39,7 @@ pub enum Action {
     Mark,
     MarkShown,
     Cipher,
+    WhyDenied,
     Copy,
     Next,
     Back,
@@ -79,10 +80,12 @@ pub enum Context {
     Text,
     Ask,
     Ways,
+    /// Why an account is denied.
+    Denied,
 }
 
 impl Context {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
@@ -100,6 +103,7 @@ impl Context {
         Self::Text,
         Self::Ask,
         Self::Ways,
+        Self::Denied,
     ];
 
     /// The context that the next key is for.
@@ -117,11 +121,13 @@ impl Context {
             Some(Overlay::Done { .. }) => Self::Done,
             Some(Overlay::Proof(_)) => Self::Proof,
             Some(Overlay::Ways(_)) => Self::Ways,
+            Some(Overlay::Denied { .. }) => Self::Denied,
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
                 | Overlay::Save(_)
                 | Overlay::Cipher(_)
+                | Overlay::AskWhy { .. }
                 | Overlay::Sure { .. },
             ) => Self::Ask,
             None => match &state.place {
@@ -159,6 +165,7 @@ impl Context {
             Self::Proof => "The proof",
             Self::Text => "Help, explanations and certificates",
             Self::Ask => "A password, a file's name, a cipher suite, or a word",
+            Self::Denied => "Why an account is denied",
             Self::Ways => "How to renew, why to revoke",
         }
     }

@@ -189,6 +189,15 @@ pub static BINDINGS: &[Binding] = &[
         (state.level == Level::None).then_some("NONE asks for no TLS, and so for no cipher")
     }),
     bind(
+        &[Key::Char('d')],
+        1,
+        &[Context::Account, Context::Accounts],
+        Action::WhyDenied,
+        |state| if is_for_none(state) { "" } else { "why denied…" },
+        "why the account cannot log in: its client's login is tried, and led back to the reason",
+    )
+    .unless(no_account),
+    bind(
         &[Key::Char('c')],
         1,
         &[Context::Proof],
@@ -216,7 +225,14 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[UP, DOWN, Key::Char('k'), Key::Char('j')],
         2,
-        &[Context::Report, Context::Text, Context::Done, Context::Applying, Context::Proof],
+        &[
+            Context::Report,
+            Context::Text,
+            Context::Done,
+            Context::Applying,
+            Context::Proof,
+            Context::Denied,
+        ],
         Action::Scroll,
         |_| "scroll",
         "scroll",
@@ -416,6 +432,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Review,
             Context::Done,
             Context::Proof,
+            Context::Denied,
         ],
         Action::Copy,
         |_| "copy",
@@ -476,7 +493,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[ESC, Key::Char('q')],
         1,
-        &[Context::Proof, Context::Text],
+        &[Context::Proof, Context::Text, Context::Denied],
         Action::Close,
         |_| "back",
         "back",
@@ -553,6 +570,7 @@ const READING: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 /// The same, and the CA, where pages are of lines.
 const ENDS: &[Context] = &[
@@ -568,6 +586,7 @@ const ENDS: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 const HELPED: &[Context] = &[
     Context::Waiting,
@@ -583,6 +602,7 @@ const HELPED: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
@@ -641,6 +661,7 @@ fn submit_label(state: &State) -> &'static str {
         (Context::Connect, _) => "check this server",
         (Context::Workshop, _) => "see what it would write…",
         _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ if matches!(state.top(), Some(Overlay::AskWhy { .. })) => "try it",
         _ if matches!(state.top(), Some(Overlay::Cipher(_))) => "see the statement",
         _ if matches!(state.top(), Some(Overlay::Sure { .. })) => "do it",
         _ => "go on",

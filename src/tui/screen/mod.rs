@@ -20,6 +20,7 @@ use crate::rules::Step;
 pub mod account;
 mod certificate;
 pub mod chain;
+mod denied;
 mod detail;
 mod fields;
 mod frame;
@@ -123,6 +124,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
                 View::Form { intro: overlay::passphrase(width), form }
             }
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
+            Overlay::AskWhy { account, form } => {
+                View::Form { intro: denied::ask(account, width), form }
+            }
             Overlay::Cipher(form) => View::Form { intro: overlay::cipher(width), form },
             Overlay::Sure { plan, word, form } => {
                 View::Form { intro: register::sure(plan, word, width), form }

@@ -25,11 +25,15 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Done { title, done, failed } => ended(title, done, failed.as_deref(), columns),
         Overlay::Proof(view) => proof::lines(state, view, columns),
         Overlay::Ways(ways) => register::ways(ways, columns),
+        Overlay::Denied { account, answer } => {
+            super::denied::lines(state, account, answer.as_ref(), columns)
+        }
         Overlay::Card => register::page_of_card(state, columns),
         Overlay::Password { .. }
         | Overlay::Passphrase { .. }
         | Overlay::Save(_)
         | Overlay::Cipher(_)
+        | Overlay::AskWhy { .. }
         | Overlay::Sure { .. } => Vec::new(),
     }
 }

@@ -67,6 +67,7 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Page => register::page(state, forward),
         Action::Mark => state.roster.mark(),
         Action::MarkShown => state.roster.mark_shown(),
+        Action::WhyDenied => accounts::ask_client(state, effects),
         Action::Cipher => accounts::ask_cipher(state),
         Action::Filter if matches!(state.place, Place::Step(_)) => state.roster.typing = true,
         Action::Sort if matches!(state.place, Place::Step(_)) => accounts::sort(state),
@@ -432,6 +433,7 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
                 form.fail(0, format!("type {word}, or Esc to leave it as it is"));
             }
         }
+        Some(Overlay::AskWhy { .. }) => accounts::try_client(state, effects),
         Some(Overlay::Cipher(_)) => accounts::take_cipher(state),
         Some(Overlay::Save(form)) => {
             let path = form.value(0).to_owned();

@@ -1,6 +1,6 @@
 //! What comes of a job that has ended.
 
-use super::{connect, examine, forget, go, push, register, workshop};
+use super::{accounts, connect, examine, forget, go, push, register, workshop};
 use std::sync::Arc;
 
 use crate::apply::Applied;
@@ -57,6 +57,8 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
                 form.fail(0, why);
             }
         }
+        Outcome::ClientFiles(account, files) => accounts::ask_login(state, account, files),
+        Outcome::Denied(answer) => accounts::denied(state, answer),
         Outcome::Broken(why) => broken(state, what, why, effects),
         // they have no job of their own
         Outcome::Offered(_) | Outcome::Issued(_) => {}
@@ -248,6 +250,7 @@ fn broken(state: &mut State, what: Doing, why: String, effects: &mut Vec<Effect>
     match what {
         Doing::Applying => applied(state, Err((Applied::default(), why)), effects),
         Doing::Proving => proved(state, Err(why)),
+        Doing::Asking => accounts::denied(state, Err(why)),
         Doing::Examining if state.exam.is_none() => {
             let target = state.target.clone().unwrap_or_default();
             let mut form = state.connect_kept.take().unwrap_or_else(|| connect::form(&target));

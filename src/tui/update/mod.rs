@@ -171,6 +171,7 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
                 view.ended = Some(Err("stopped before it was complete".to_owned()));
             }
         }
+        (Doing::Asking, Some(Overlay::Denied { .. })) => drop(state.layers.pop()),
         _ => {}
     }
 }
