@@ -767,6 +767,25 @@ fn a_cipher_is_asked_for_as_well_and_only_one_that_exists() {
     w.sees("NONE asks for no TLS");
 }
 
+/// A login that its client makes, tried and led back to the reason; what was typed is kept.
+#[test]
+fn why_an_account_is_denied_is_asked_from_its_line() {
+    let mut w = mended();
+    w.engine.change(|does| does.password = None);
+    w.walk("5d").sees("select an account first").walk("<down>d").sees("Why is app@10.0.% denied?");
+    w.sees("/root/ca/clients/app/client-cert.pem").walk("<enter><enter>'secret'");
+    w.sees("******").does_not_see("secret").walk("<enter><right>").sees("without TLS");
+    w.walk("<enter>").sees("✗ the reason: ").sees("the server's own words");
+    w.sees("Access denied\\x1B[2J").walk("y");
+    assert!(w.copied.last().unwrap().contains("the reason: "));
+    assert!(!format!("{:?}", w.state).contains("secret"));
+    w.walk("<esc>").sees("client-key.pem").sees("without TLS").walk("<esc>").sees("▶ · app@10.0.%");
+    w.walk("<down>d<up>")
+        .does_not_see("client-cert.pem")
+        .walk("<down>'x.key'<enter><enter><enter>");
+    w.sees("a key without its certificate shows nothing");
+}
+
 /// Nothing of a hundred thousand accounts is built but what is seen, and nothing is lost of them.
 #[test]
 fn a_hundred_thousand_accounts_are_found_sorted_and_marked() {
@@ -819,6 +838,8 @@ fn no_size_breaks_a_screen() {
         "5<down><enter>",
         "5<down><enter>a",
         "5/'t'",
+        "5<down>d",
+        "5<down>d<enter><enter>'secret'<enter><enter>",
         "5<down><space><space><enter>",
         "5<down><space><space><enter><up><up><up>a",
         "5/'root'<enter><enter>x",
@@ -869,6 +890,7 @@ fn the_screens_at_three_sizes() {
         ("statements", "5<down><space><space><enter><up><up><up>"),
         ("statements_review", "5<down><space><space><enter><up><up><up>a"),
         ("lockout", "5/'root'<enter><enter><up><up><up>aw"),
+        ("why_denied", "5<down>d<enter><enter>'secret'<enter><right><enter>"),
         ("statement", "5<down><enter>"),
         ("proof", "5<down>p"),
         ("report", "6"),

@@ -2,7 +2,7 @@
 //! of it as the wizard mends it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use mytls::apply::accounts::{AccountPlan, Change, Raw};
@@ -16,14 +16,15 @@ use mytls::facts::{
     OtherSession, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
     Target, Transport, UnreadKind, Version,
 };
+use mytls::prove::why::{Attempt, Ended, examine};
 use mytls::prove::{self, Corrected, Mismatch, Part};
 use mytls::remedy::lockout::Forecast;
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
-    AuthorityForm, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
-    StatementForm,
+    AuthorityForm, ClientLogin, Denial, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof,
+    ProofRow, Reason, StatementForm,
 };
 use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use mytls::x509::chain::VerifyFault;
@@ -446,6 +447,46 @@ impl Engine for Fake {
         })
     }
 
+    fn client_files(&self, _: &Examination, account: &AccountName) -> Option<(PathBuf, PathBuf)> {
+        let dir = Path::new("/root/ca/clients").join(&account.user);
+        (account.user == "app").then(|| (dir.join("client-cert.pem"), dir.join("client-key.pem")))
+    }
+
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String> {
+        if login.password.as_ref().is_none_or(|password| password.expose() != "secret") {
+            return Err("the server cannot be reached".into());
+        }
+        // as the real one does, of a login that the server refused
+        Ok(examine(
+            &exam.facts,
+            &Attempt {
+                user: account.user.clone(),
+                account: Some(account.clone()),
+                tls: login.tls,
+                shown: Vec::new(),
+                without_key: false,
+                password_given: true,
+                ended: Ended::Refused {
+                    code: 3159,
+                    message: "Connections using insecure transport are prohibited".into(),
+                },
+                from: Some("10.0.3.7".into()),
+                password_fits: false,
+                cipher: None,
+                mismatch: None,
+                lines: vec!["[Warning] Access denied\u{1b}[2J".into()],
+                heard_in: Some("/var/log/mysql/error.log".into()),
+                unheard: None,
+                would_hear: true,
+            },
+        ))
+    }
+
     fn known_password(&self, _: &AccountName) -> Option<Secret> {
         self.does.lock().unwrap().password.map(Secret::new)
     }
@@ -705,7 +746,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         (vec![issuing.clone(), leaf.clone()], vec![None, Some(0)])
     };
     let key = if does.key_matches || !does.chain_in_order { own } else { public_key("ff") };
-    let main_file = std::path::PathBuf::from("/etc/mysql/my.cnf");
+    let main_file = PathBuf::from("/etc/mysql/my.cnf");
     let options = [("ssl_ca", 12), ("ssl_cert", 13), ("ssl_key", 14)].map(|(name, line)| {
         let value = Some(format!("/etc/mysql/{name}.pem"));
         let origin = Origin { file: main_file.clone(), line };
