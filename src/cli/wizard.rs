@@ -62,10 +62,8 @@ fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failur
     engine.passwords = sandbox.accounts();
     engine.throwaway = throwaway;
     // what is gone with the sandbox is not for the user's own journal
-    engine.journal = match throwaway {
-        true => Some(sandbox.dir().join("journal.jsonl")),
-        false => journal::default_file(),
-    };
+    let own = sandbox.dir().join("journal.jsonl");
+    engine.journal = if throwaway { Some(own) } else { journal::default_file() };
     let title = Some(format!("sandbox: {}", sandbox.fault().name));
     open(engine, Start { target: Some(target), ascii: false, title, throwaway })
 }

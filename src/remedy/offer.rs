@@ -119,7 +119,7 @@ fn find<'a>(all: &'a [Account], name: &AccountName) -> Option<&'a Account> {
 
 fn left_out(without: &[&AccountName]) -> String {
     const SHOWN: usize = 3;
-    let first: Vec<String> = without.iter().take(SHOWN).map(|name| name.to_string()).collect();
+    let first: Vec<String> = without.iter().take(SHOWN).map(ToString::to_string).collect();
     let more = match without.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -43,16 +43,16 @@ impl Live {
 fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome, throwaway: bool) {
     /// More are not listed one by one.
     const FEW: usize = 20;
-    let changed: HashSet<&AccountName> = done.applied.iter().collect();
+    let stored: HashSet<&AccountName> = done.applied.iter().collect();
     let few = plan.changes.len() <= FEW;
     if few {
-        let changes = plan.changes.iter().filter(|change| changed.contains(&change.name));
+        let changes = plan.changes.iter().filter(|change| stored.contains(&change.name));
         applied.done.extend(changes.map(|change| {
             let require = change.after.require().unwrap_or_default();
             format!("{} REQUIRE {}, read back", change.name, require.describe())
         }));
-    } else if !changed.is_empty() {
-        applied.done.push(format!("{} accounts changed and read back", changed.len()));
+    } else if !stored.is_empty() {
+        applied.done.push(format!("{} accounts changed and read back", stored.len()));
     }
     for (words, names) in [("as before", &done.left), ("something else is stored", &done.odd)] {
         if !names.is_empty() {
@@ -61,7 +61,7 @@ fn deeds(applied: &mut Applied, plan: &AccountPlan, done: &accounts::Outcome, th
             applied.left.push(format!("{words}: {} ({}{more})", names.len(), first.join(", ")));
         }
     }
-    if changed.is_empty() && done.odd.is_empty() {
+    if stored.is_empty() && done.odd.is_empty() {
         return;
     }
     if few && done.error.is_none() {
