@@ -65,6 +65,7 @@ impl By {
         }
     }
 
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Name => Self::Require,
@@ -206,14 +207,15 @@ impl Roster {
 
     /// The lines in which every word stands.
     fn find(&self, sought: &str, within: Option<&[u32]>) -> Vec<u32> {
+        /// A line each is looked at more dearly than the whole text in one go: where more than
+        /// a fourth of the lines are left, that is what is done.
+        const FEW: usize = 4;
         let mut words: Vec<&str> = sought.split_whitespace().collect();
         // the longest is in the fewest
         words.sort_by_key(|word| Reverse(word.len()));
         let Some((first, rest)) = words.split_first() else {
             return (0..).take(self.order.len()).collect();
         };
-        // a line each is looked at more dearly than the whole text in one go
-        const FEW: usize = 4;
         let mut found = match within {
             Some(lines) if lines.len() < self.order.len() / FEW => self.among(first, lines),
             _ => self.scan(first),

@@ -378,6 +378,7 @@ pub enum Told {
 
 /// How a job ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never many")]
 pub enum Outcome {
     Examined(Box<Examination>),
     Suggested(Target),

@@ -111,6 +111,18 @@ fn host(message: &str, user: &str) -> Option<String> {
     Some(rest.split('\'').next()?.to_owned()).filter(|host| !host.is_empty())
 }
 
+/// Where its client connects to: over the network, as every client that needs TLS.
+pub fn endpoint(facts: &Facts) -> Endpoint {
+    if let Some(wire) = facts.wire.read() {
+        return Endpoint::new(wire.host.clone(), wire.port);
+    }
+    let target = &facts.target;
+    let host = target.host.clone().filter(|_| target.is_tcp());
+    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
+    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
+    Endpoint::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,16 +136,4 @@ mod tests {
         assert_eq!(host(unknown).as_deref(), Some("db9.example"));
         assert_eq!(host("Account is locked."), None);
     }
-}
-
-/// Where its client connects to: over the network, as every client that needs TLS.
-pub fn endpoint(facts: &Facts) -> Endpoint {
-    if let Some(wire) = facts.wire.read() {
-        return Endpoint::new(wire.host.clone(), wire.port);
-    }
-    let target = &facts.target;
-    let host = target.host.clone().filter(|_| target.is_tcp());
-    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
-    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
-    Endpoint::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port)
 }

@@ -84,16 +84,13 @@ fn cause(cause: &Cause, first: bool, columns: usize) -> Vec<Line<'static>> {
         let sign = if at == 0 { Span::styled(theme::BAD, theme::bad()) } else { " ".into() };
         out.push(Line::from(vec![sign, Span::styled(format!(" {line}"), theme::strong())]));
     }
-    match &cause.difference {
-        Some(difference) => {
-            for line in difference.lines(columns.saturating_sub(2)) {
-                out.push(Line::raw(format!("  {}", printable_lines(&line))));
-            }
+    if let Some(difference) = &cause.difference {
+        for line in difference.lines(columns.saturating_sub(2)) {
+            out.push(Line::raw(format!("  {}", printable_lines(&line))));
         }
-        None => {
-            let seen = cause.evidence.iter().map(|(label, value)| (label.as_str(), value.as_str()));
-            out.extend(pairs(seen, columns, theme::quiet()));
-        }
+    } else {
+        let seen = cause.evidence.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+        out.extend(pairs(seen, columns, theme::quiet()));
     }
     for remedy in &cause.remedies {
         out.extend(wrap_verbatim(&printable(&remedy.title), columns).into_iter().map(Line::raw));

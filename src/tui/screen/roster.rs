@@ -142,10 +142,10 @@ fn above(state: &State, body: Rect, first: usize) -> (Vec<Line<'static>>, Option
         ]
     } else {
         let plural = if all == 1 { "" } else { "s" };
-        let text = match state.roster.above().iter().any(|row| *row == Row::Info(Info::NoAccounts))
-        {
-            true => "the accounts could not be read".to_owned(),
-            false => format!("{} account{plural}{marked}, {}", grouped(all), roster.by.words()),
+        let text = if roster.above().contains(&Row::Info(Info::NoAccounts)) {
+            "the accounts could not be read".to_owned()
+        } else {
+            format!("{} account{plural}{marked}, {}", grouped(all), roster.by.words())
         };
         vec![Span::styled(clip(&text, room), theme::quiet())]
     };
