@@ -170,7 +170,8 @@ mod tests {
             "ALTER USER 'app'@'%' REQUIRE\n  SUBJECT '/CN=app'\n  AND ISSUER '/CN=Own CA';"
         );
         assert_eq!(offer.undo.sql(), "ALTER USER 'app'@'%' REQUIRE NONE;");
-        assert_eq!(offer.warnings, Vec::<String>::new());
+        // nobody is refused; what may bite later is all there is to say
+        assert!(offer.warnings.iter().all(|word| word.contains("over the socket")));
     }
 
     #[test]
