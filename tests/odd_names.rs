@@ -15,7 +15,7 @@ use mytls::ca::{
 use mytls::facts::gather::{Cancel, gather};
 use mytls::facts::{AccountName, Facts, Require};
 use mytls::prove::{self, Case, Happened, Subject, Witness};
-use mytls::remedy::offer::{Level, Offer, offer};
+use mytls::remedy::offer::{Level, Offer, Wish, offer};
 use mytls::remedy::statement::{Dialect, Form, reload};
 use mytls::secret::Secret;
 use mytls::wire::{ClientIdentity, Endpoint, Limits, Login, Outcome, Tls, Trust, login};
@@ -84,9 +84,9 @@ fn every_promise_about_an_odd_name_is_proven() {
         let offer = shop.offer(&shop.facts(), &right, form);
         paste(&shop.server, &offer.written.sql());
         // what the server says that the account requires is what was meant
-        assert_eq!(shop.require(), offer.require);
+        assert_eq!(shop.require(), offer.orders[0].1);
         let matrix = prove::matrix(
-            &shop.subject(&right, &offer.require),
+            &shop.subject(&right, &offer.orders[0].1),
             &mut Witness::deaf(""),
             &mut |_| {},
             &|| false,
@@ -162,7 +162,9 @@ impl Shop {
 
     fn offer(&self, facts: &Facts, issued: &Issued, form: Form) -> Offer {
         let certificate = issued.summary();
-        offer(facts, &self.account, Level::SubjectAndIssuer, form, Some(&certificate)).unwrap()
+        let wish = Wish { level: Level::SubjectAndIssuer, cipher: None, form };
+        let accounts = std::slice::from_ref(&self.account);
+        offer(facts, accounts, wish, &|_| Some(certificate.clone())).unwrap()
     }
 
     fn require(&self) -> Require {

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::fake::{Fake, target};
@@ -13,12 +14,12 @@ use mytls::apply::{Applied, Plan};
 use mytls::ca::Catalog;
 use mytls::checklist::Examination;
 use mytls::facts::gather::{Cancel, Progress};
-use mytls::facts::{AccountName, Target};
+use mytls::facts::{AccountName, Require, Target};
 use mytls::remedy::Remedy;
 use mytls::secret::Secret;
 use mytls::tui::engine::{
-    AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
-    StatementForm,
+    AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
+    ProofRow, Reason, StatementForm,
 };
 use mytls::tui::{Start, run};
 use mytls::x509::Certificate;
@@ -218,11 +219,38 @@ impl Engine for Odd {
     fn offer(
         &self,
         exam: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String> {
-        self.fake.offer(exam, account, level, form)
+        self.fake.offer(exam, accounts, level, form, cipher)
+    }
+
+    fn plan_accounts(
+        &self,
+        exam: &Examination,
+        orders: &[(AccountName, Require)],
+        form: StatementForm,
+    ) -> Result<Plan, NotPlanned> {
+        self.fake.plan_accounts(exam, orders, form)
+    }
+
+    fn client_files(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+    ) -> Option<(PathBuf, PathBuf)> {
+        self.fake.client_files(exam, account)
+    }
+
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String> {
+        self.fake.why_denied(exam, account, login)
     }
 
     fn apply(

@@ -83,7 +83,7 @@ fn a_proof_that_does_not_hold_says_so() {
     // why, in the server's words, and where the two names begin to differ
     w.sees("the server's own words").sees("^ “\\” where the account has “/”");
     insta::assert_snapshot!("proof_not_proved_80x24", w.screen());
-    w.walk("<esc>").sees("REQUIRE NONE, not as it must be");
+    w.walk("<esc>").sees("▶ ✗ app@10.0.%").sees("not proved");
 
     // neither the step nor the report call it good
     w.engine.change(|does| does.require = mytls::facts::Require::Ssl);
@@ -546,6 +546,13 @@ fn ascii_is_enough() {
         let screen = ca.walk(keys).screen();
         assert!(screen.is_ascii(), "{screen}");
     }
+    let mut accounts = mended();
+    accounts.state.ascii = true;
+    for keys in ["5", "<down><space><space>", "<enter>", "<esc>/'app'"] {
+        let screen = accounts.walk(keys).screen();
+        assert!(screen.is_ascii(), "{screen}");
+    }
+    accounts.sees("*. app@10.0.%");
     ca.walk("<esc>").sees("`- Example CA").sees("==|====>");
     w.walk("<esc><esc>2").sees("> x the key belongs to another certificate");
     w.walk("4<end>").sees("/ the server presents").sees(" - x Key");
@@ -678,6 +685,126 @@ fn a_ca_that_cannot_be_read_says_why() {
     w.sees("the private CA cannot be read").sees("line 3 of the CA's list");
 }
 
+/// With so many accounts more.
+fn with_accounts(more: usize) -> Walker<Fake> {
+    let fake = Fake::new(|does| {
+        does.key_matches = true;
+        does.more_accounts = more;
+    });
+    Walker::new(fake, Some(target()))
+}
+
+#[test]
+fn accounts_are_found_as_one_types_and_the_findings_stay_in_reach() {
+    let mut w = with_accounts(25);
+    w.walk("5").sees("29 accounts, by name").sees("✗ app@10.0.% may log in without TLS");
+    w.walk("/'tenant0002'").sees("find  tenant0002").sees("5 of 29").sees("▶ · tenant00020@10.1.%");
+    // letters are letters while one types, and every word has to fit
+    w.walk("' ssl'").sees("1 of 29").sees("tenant00020").does_not_see("tenant00021@");
+    w.walk("<down><up><enter>").sees("Esc show all").sees("tenant00020");
+    let mut w = with_accounts(25);
+    w.walk("5/'nobody'").sees("none of 29").walk("<enter>m").sees("no account is shown");
+    w.walk("<esc>").sees("29 accounts").sees("/ find");
+    // scrolled away, what is wrong is counted, and Home leads to it
+    w.walk("<end>").sees("✗ 1 error  Home").does_not_see("may log in without TLS");
+    w.walk("<home>").sees("▶ ✗ app@10.0.% may log in without TLS").does_not_see("1 error");
+    w.walk("<c-f><c-f>").sees("tenant").walk("<c-b><c-b>").sees("▶ ✗ app");
+    // the line under the cursor stays when nothing is looked for any more
+    w.walk("/'00017'<enter><esc>").sees("▶ · tenant00017@10.1.%").sees("29 accounts");
+    // Esc is the step before only where there is nothing to give up
+    w.walk("<esc>").sees("Is TLS on");
+}
+
+#[test]
+fn accounts_are_sorted_by_what_they_require_and_how_they_come_in() {
+    let mut w = with_accounts(25);
+    w.walk("5<down><down>").sees("▶ · tenant00000").walk("s").sees("sorted the weakest first");
+    w.sees("the weakest first").sees("▶ · tenant00000");
+    let screen = w.walk("<home>").screen();
+    let at = |name: &str| screen.find(name).unwrap_or_else(|| panic!("no {name} on {screen}"));
+    assert!(at("root@localhost") < at("web@10.0.%"), "{screen}");
+    w.walk("s").sees("sorted sessions without TLS first").walk("<down>").sees("▶ · app@10.0.%");
+    w.walk("s").sees("sorted by name");
+}
+
+#[test]
+fn marked_accounts_are_changed_together() {
+    let mut w = with_accounts(25);
+    w.walk("5<space>").sees("only accounts are marked");
+    w.walk("<down><space>").sees("1 marked").sees("*· app@10.0.%").walk("<up><space>");
+    w.does_not_see("marked");
+    // all that are shown, and once more none of them
+    w.walk("/'tenant0000'<enter>m").sees("10 of 29, 10 marked").walk("m").does_not_see("marked");
+    w.walk("m<esc>").sees("29 accounts, 10 marked").walk("<enter>");
+    w.sees("10 accounts: tenant00000@10.1.%").sees("and 8 more").sees("(•) SUBJECT + ISSUER");
+    w.walk("p").sees("this is for one account");
+    w.walk("<up><up><up>").sees("▶ (•) SSL").sees("ALTER USER 'tenant00001'@'10.1.%' REQUIRE SSL;");
+    w.walk("y");
+    assert_eq!(w.copied.last().unwrap().lines().count(), 10);
+    w.walk("a").sees("This will be done, and nothing else.").sees("10 accounts");
+    w.sees("- REQUIRE NONE").sees("+ REQUIRE SSL");
+    w.walk("y").walk("w").sees("done: what 10 accounts require").walk("<enter>");
+    w.sees("29 accounts, by name").does_not_see("marked");
+}
+
+/// Who does it is asked for a word that nobody types ahead, and is told why.
+#[test]
+fn whoever_may_lock_himself_out_is_asked_twice() {
+    let mut w = mended();
+    w.walk("5/'root'<enter><enter>").sees("root@localhost   now REQUIRE NONE");
+    w.walk("<up><up><up>a").sees("yourself: this very session").sees("w go on…");
+    w.walk("w").sees("You may lock yourself out: this very session is of root@localhost");
+    w.sees("Keep another way in open").walk("'yes'<enter>").sees("type lockout");
+    assert!(w.state.done.is_empty(), "nothing was sent");
+    w.walk("<esc>")
+        .sees("yourself: this very session")
+        .walk("w'lockout'<enter>")
+        .sees("done: root");
+}
+
+#[test]
+fn a_cipher_is_asked_for_as_well_and_only_one_that_exists() {
+    let mut w = mended();
+    w.walk("5<down><enter>x<c-u>'NO_SUCH'<enter>").sees("there is no cipher suite");
+    w.walk("<c-u>'ecdhe-rsa-aes256-gcm-sha384'<enter>").sees("servers call it");
+    w.walk("<c-u>'ECDHE-RSA-AES256-GCM-SHA384'<enter>")
+        .sees("CIPHER 'ECDHE-RSA-AES256-GCM-SHA384'");
+    w.walk("x<c-u><enter>").does_not_see("CIPHER").walk("<home><up><up><up><up>x");
+    w.sees("NONE asks for no TLS");
+}
+
+/// A login that its client makes, tried and led back to the reason; what was typed is kept.
+#[test]
+fn why_an_account_is_denied_is_asked_from_its_line() {
+    let mut w = mended();
+    w.engine.change(|does| does.password = None);
+    w.walk("5d").sees("select an account first").walk("<down>d").sees("Why is app@10.0.% denied?");
+    w.sees("/root/ca/clients/app/client-cert.pem").walk("<enter><enter>'secret'");
+    w.sees("******").does_not_see("secret").walk("<enter><right>").sees("without TLS");
+    w.walk("<enter>").sees("✗ the reason: ").sees("the server's own words");
+    w.sees("Access denied\\x1B[2J").walk("y");
+    assert!(w.copied.last().unwrap().contains("the reason: "));
+    assert!(!format!("{:?}", w.state).contains("secret"));
+    w.walk("<esc>").sees("client-key.pem").sees("without TLS").walk("<esc>").sees("▶ · app@10.0.%");
+    w.walk("<down>d<up>")
+        .does_not_see("client-cert.pem")
+        .walk("<down>'x.key'<enter><enter><enter>");
+    w.sees("a key without its certificate shows nothing");
+}
+
+/// Nothing of a hundred thousand accounts is built but what is seen, and nothing is lost of them.
+#[test]
+fn a_hundred_thousand_accounts_are_found_sorted_and_marked() {
+    let mut w = with_accounts(99_996);
+    w.walk("5").sees("100,000 accounts").walk("<end>").sees("✗ 1 error  Home");
+    w.walk("/'tenant0 x509'").sees("9,000 of 100,000").walk("<enter>m").sees("9,000 marked");
+    w.walk("<esc>s").sees("100,000 accounts, 9,000 marked, the weakest first");
+    w.walk("/'tenant99995'").sees("1 of 100,000").sees("▶ · tenant99995@10.1.%");
+    w.walk("<backspace>").sees("6 of 100,000").walk("<enter><enter>").sees("9,000 accounts: ");
+    w.walk("<up><up><up>a").sees("9,000 accounts").sees("This will be done");
+    w.walk("w<enter>r").sees("6 of 100,000").does_not_see("marked");
+}
+
 /// Only what is seen is formatted: a key press in a list of 10,000 takes no longer than a blink.
 #[test]
 fn ten_thousand_certificates_are_gone_through_without_waiting() {
@@ -716,6 +843,13 @@ fn no_size_breaks_a_screen() {
         "5",
         "5<down><enter>",
         "5<down><enter>a",
+        "5/'t'",
+        "5<down>d",
+        "5<down>d<enter><enter>'secret'<enter><enter>",
+        "5<down><space><space><enter>",
+        "5<down><space><space><enter><up><up><up>a",
+        "5/'root'<enter><enter>x",
+        "5/'root'<enter><enter><up>aw",
         "5<down>p",
         "6",
         "6w",
@@ -757,6 +891,12 @@ fn the_screens_at_three_sizes() {
         ("review", "ng<tab><tab><tab><tab><tab><enter>"),
         ("encryption", "4"),
         ("accounts", "5<down>"),
+        ("accounts_find", "5/'10.'"),
+        ("accounts_marked", "5<down><space><space><space>"),
+        ("statements", "5<down><space><space><enter><up><up><up>"),
+        ("statements_review", "5<down><space><space><enter><up><up><up>a"),
+        ("lockout", "5/'root'<enter><enter><up><up><up>aw"),
+        ("why_denied", "5<down>d<enter><enter>'secret'<enter><right><enter>"),
         ("statement", "5<down><enter>"),
         ("proof", "5<down>p"),
         ("report", "6"),

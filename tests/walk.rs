@@ -189,8 +189,8 @@ fn from_a_server_that_does_not_start_to_a_proven_account() {
     pty.keys("\x1b[B").sees("▶ · app@%").keys("\r").sees("SUBJECT '/O=mytls CA for");
     pty.sees("undo");
     picture(&mut pty, "account");
-    pty.keys("a").sees("This will be done, and nothing else.").sees("1 statement");
-    pty.keys("w").sees("sent ALTER USER").sees("checked: nothing is wrong");
+    pty.keys("a").sees("This will be done, and nothing else.").sees("1 account");
+    pty.keys("w").sees("SUBJECT + ISSUER, read back").sees("checked: nothing is wrong");
     pty.keys("\r")
         .sees("now REQUIRE SUBJECT")
         .keys("p")

@@ -49,8 +49,10 @@ pub struct Plan {
     pub passphrase: Option<Secret>,
     /// What a person should know before saying yes.
     pub warnings: Vec<String>,
-    /// It cannot be undone: asked twice, and this word is to be typed.
+    /// It cannot be undone, or may lock out who does it: asked twice, and this word is to be typed.
     pub asked_again: Option<&'static str>,
+    /// What accounts require is changed, with a journal and a reading of its own.
+    pub accounts: Option<std::sync::Arc<accounts::AccountPlan>>,
 }
 
 /// What a private CA does in the course of a plan. The files it writes are listed among the
@@ -201,6 +203,7 @@ impl Plan {
             && self.statements.is_empty()
             && self.commands.is_empty()
             && self.effect == Effect::None
+            && self.accounts.as_ref().is_none_or(|plan| plan.changes.is_empty())
     }
 }
 

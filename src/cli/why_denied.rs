@@ -9,8 +9,8 @@ use super::check::Format;
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, NOT_EXAMINED, print};
 use crate::apply::Plan;
+use crate::facts::AccountName;
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{AccountName, Facts, Target};
 use crate::printable::printable_json;
 use crate::prove::Witness;
 use crate::prove::why::{self, Who};
@@ -62,7 +62,7 @@ pub fn run(args: &WhyDeniedArgs) -> Result<ExitCode, Failure> {
     // one login is soon over: whoever wants it to end waits for that, and the server is put back
     let _stopped = stopped()?;
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
-    let endpoint = Endpoint { bind: args.login.bind_address, ..endpoint(&facts) };
+    let endpoint = Endpoint { bind: args.login.bind_address, ..why::endpoint(&facts) };
     let mut witness = Witness::open(&facts, Plan::session_of(&facts).as_ref());
     let attempt = why::try_login(&facts, &who, &endpoint, &mut witness);
     drop(witness);
@@ -82,16 +82,4 @@ pub fn run(args: &WhyDeniedArgs) -> Result<ExitCode, Failure> {
         (false, false) => FINDINGS,
         (false, true) => NOT_EXAMINED,
     }))
-}
-
-/// Where its client connects to: over the network, as every client that needs TLS.
-fn endpoint(facts: &Facts) -> Endpoint {
-    if let Some(wire) = facts.wire.read() {
-        return Endpoint::new(wire.host.clone(), wire.port);
-    }
-    let target = &facts.target;
-    let host = target.host.clone().filter(|_| target.is_tcp());
-    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
-    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
-    Endpoint::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port)
 }

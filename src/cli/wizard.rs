@@ -61,6 +61,9 @@ fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failur
     engine.restart = Some(Arc::clone(sandbox) as Arc<dyn crate::apply::Restart>);
     engine.passwords = sandbox.accounts();
     engine.throwaway = throwaway;
+    // what is gone with the sandbox is not for the user's own journal
+    let own = sandbox.dir().join("journal.jsonl");
+    engine.journal = if throwaway { Some(own) } else { journal::default_file() };
     let title = Some(format!("sandbox: {}", sandbox.fault().name));
     open(engine, Start { target: Some(target), ascii: false, title, throwaway })
 }

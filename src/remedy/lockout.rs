@@ -53,6 +53,17 @@ pub struct Group {
     pub why: String,
 }
 
+impl Forecast {
+    /// All of it as sentences, what is certain first.
+    pub fn warnings(&self) -> Vec<String> {
+        let refused = self.refused.iter().map(|group| format!("would be refused: {group}"));
+        let own = self.own.iter().map(|own| format!("yourself: {own}"));
+        let unclear = self.unclear.iter().map(|group| format!("cannot be seen: {group}"));
+        let rest = self.absent.iter().chain(&self.notes).cloned();
+        own.chain(refused).chain(unclear).chain(rest).collect()
+    }
+}
+
 impl std::fmt::Display for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (count, user, from) =

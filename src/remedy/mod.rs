@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub mod access;
+pub mod arrivals;
 pub mod certificates;
 pub mod chain_file;
 pub mod cipher;

@@ -1,19 +1,23 @@
-//! What one account could require: the statement, what it would still let through, and whom it
+//! What accounts could require: the statements, what they would still let through, and whom they
 //! would lock out.
 
+use super::cipher::Cipher;
 pub use super::level::Level;
 use super::level::{Refused, Trusted};
+use super::lockout::{Proposal, forecast};
 use super::statement::{Dialect, Form, Written};
 use crate::facts::{Account, AccountName, Facts, Require, ServerFacts};
+use crate::printable::printable;
 use crate::wire::TlsOffer;
 use crate::x509::Certificate;
 
-/// A statement ready to be sent, and what it comes to.
+/// Statements ready to be sent, and what they come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    pub require: Require,
+    /// What each is to require; those without a certificate are not among them.
+    pub orders: Vec<(AccountName, Require)>,
     pub written: Written,
-    /// What gives the account back what it requires now; no statement when that is the same.
+    /// What gives the accounts back what they require now; no statement when that is the same.
     pub undo: Written,
     /// What somebody with the password could still do.
     pub explain: String,
@@ -21,23 +25,29 @@ pub struct Offer {
     pub warnings: Vec<String>,
 }
 
-/// Writes the offer for an account of the server. `certificate` is the one that is to get in.
+/// What is asked of all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    pub level: Level,
+    pub cipher: Option<&'a Cipher>,
+    pub form: Form,
+}
+
+/// Writes the offer for accounts of the server. `certificate` has the one that is to get in, for
+/// each of them.
 ///
 /// # Errors
 /// A sentence that says what is missing.
 pub fn offer(
     facts: &Facts,
-    name: &AccountName,
-    level: Level,
-    form: Form,
-    certificate: Option<&Certificate>,
+    names: &[AccountName],
+    wish: Wish,
+    certificate: &dyn Fn(&AccountName) -> Option<Certificate>,
 ) -> Result<Offer, String> {
+    let Wish { level, cipher, form } = wish;
     let server =
         facts.server.read().ok_or("the server has to be asked first; it does not answer")?;
-    let accounts = server.accounts.read().ok_or("the accounts could not be read")?;
-    let account = accounts.iter().find(|account| account.name == *name);
-    let account =
-        account.ok_or_else(|| format!("there is no account {name} any more; check again"))?;
+    let all = server.accounts.read().ok_or("the accounts could not be read")?;
     if level != Level::None && tls_is_off(facts, server) {
         return Err(
             "TLS is off, so every REQUIRE would lock the account out; mend that first".to_owned()
@@ -46,78 +56,82 @@ pub fn offer(
     let dialect = Dialect::of(server);
     let trusted = Trusted::of(facts);
     level.check(trusted).map_err(|why| why.to_string())?;
-    let require = level.require(dialect, certificate, None).map_err(|why| match why {
-        Refused::NoCertificate => {
-            format!("{name} has no certificate of your own CA yet; make one first")
+    let mut warnings = Vec::new();
+    if let Some(cipher) = cipher {
+        let cautions = cipher.cautions(dialect, Some(server)).map_err(|why| why.to_string())?;
+        warnings.extend(cautions);
+    }
+    let (mut orders, mut undo, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        let account = find(all, name);
+        let account =
+            account.ok_or_else(|| format!("there is no account {name} any more; check again"))?;
+        let certificate = if level >= Level::Issuer { certificate(name) } else { None };
+        let require = match level.require(dialect, certificate.as_ref(), cipher) {
+            Ok(require) => require,
+            Err(Refused::NoCertificate) => {
+                without.push(name);
+                continue;
+            }
+            Err(other) if names.len() == 1 => return Err(other.to_string()),
+            Err(other) => return Err(format!("{name}: {other}")),
+        };
+        if let Some(certificate) = &certificate {
+            warnings.extend(level.cautions(dialect, certificate));
+            warnings.extend(level.otherwise(dialect, certificate, &require));
         }
-        other => other.to_string(),
-    })?;
-    let one = std::slice::from_ref(name);
-    let written = dialect.require(one, &require, form);
-    let mut undo = dialect.require(one, &account.require, form);
-    if account.require == require {
-        undo.statements.clear();
+        if account.require != require {
+            undo.push((name, &account.require));
+        }
+        orders.push((name.clone(), require));
     }
-    let mut warnings = refused(server, account, level);
+    if orders.is_empty() {
+        return Err(match without.as_slice() {
+            [one] => format!("{one} has no certificate of your own CA yet; make one first"),
+            _ => "none of them has a certificate of your own CA yet; make them first".to_owned(),
+        });
+    }
+    if !without.is_empty() {
+        warnings.insert(0, left_out(&without));
+    }
+    let script = |orders: &mut dyn Iterator<Item = (&AccountName, &Require)>| {
+        let orders = orders.map(|(name, require)| (std::slice::from_ref(name), require));
+        dialect.script(orders, form)
+    };
+    let written = script(&mut orders.iter().map(|(name, require)| (name, require)));
+    let nothing = Written { statements: Vec::new(), ..written.clone() };
+    let undo = if undo.is_empty() { nothing } else { script(&mut undo.into_iter()) };
     warnings.extend(written.warnings.iter().cloned());
-    let named = certificate.filter(|_| level >= Level::Issuer);
-    if let Some(certificate) = named {
-        warnings.extend(level.cautions(dialect, certificate));
-        warnings.extend(level.otherwise(dialect, certificate, &require));
-    }
-    let asks_everybody = server.is_on("require_secure_transport");
-    let explain = level.leaves_open(trusted, asks_everybody).to_owned();
-    Ok(Offer { require, written, undo, explain, warnings })
+    let mut said = std::collections::HashSet::new();
+    warnings.retain(|word| said.insert(word.clone()));
+    let mut first = forecast(facts, Proposal::Require(&orders)).warnings();
+    first.append(&mut warnings);
+    let explain = level.leaves_open(trusted, server.is_on("require_secure_transport")).to_owned();
+    Ok(Offer { orders, written, undo, explain, warnings: first })
+}
+
+/// The accounts are in the order of their names, as they are read; facts from elsewhere may not be.
+fn find<'a>(all: &'a [Account], name: &AccountName) -> Option<&'a Account> {
+    let at = all.binary_search_by(|account| account.name.cmp(name));
+    let found = at.ok().and_then(|at| all.get(at));
+    found.or_else(|| all.iter().find(|account| account.name == *name))
+}
+
+fn left_out(without: &[&AccountName]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<String> = without.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = match without.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = printable(&first.join(", ")).into_owned();
+    format!("left out, without a certificate of your own CA: {names}{more}")
 }
 
 /// Whether no client gets TLS, so that every REQUIRE would lock its account out.
 pub fn tls_is_off(facts: &Facts, server: &ServerFacts) -> bool {
     let on_the_wire = facts.wire.read().map(|wire| matches!(wire.tls, TlsOffer::Established(_)));
     on_the_wire == Some(false) || matches!(server.variable("have_ssl"), Some("NO" | "DISABLED"))
-}
-
-/// Whose next connection would be refused, as far as anybody can see.
-pub fn refused(server: &ServerFacts, account: &Account, level: Level) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if level == Level::None {
-        return warnings;
-    }
-    let sessions = server.sessions.read().map_or(&[][..], Vec::as_slice);
-    let theirs = sessions.iter().filter(|session| session.user == account.name.user);
-    for session in theirs {
-        let from = &session.host;
-        let user = &session.user;
-        let warning = match (session.connection_type.as_str(), level) {
-            ("TCP/IP", _) => {
-                format!("would be refused from now on: {user} from {from} (comes without TLS)")
-            }
-            ("Socket", _) => {
-                format!("{user} over the socket is refused unless its client uses TLS there, too")
-            }
-            (_, Level::X509 | Level::Issuer | Level::SubjectAndIssuer) => {
-                format!(
-                    "{user} from {from} uses TLS now; it needs the certificate from its next connection on"
-                )
-            }
-            _ => continue,
-        };
-        let warning = crate::printable::printable(&warning).into_owned();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-    }
-    if server.sessions.read().is_none() {
-        warnings.push("who is connected without TLS now cannot be seen on this server".to_owned());
-    }
-    if server.current_user == account.name.to_string() {
-        warnings.push("this is the account that mytls itself is logged in as".to_owned());
-    }
-    if account.name.is_local() {
-        warnings.push(
-            "clients on the socket mostly come without TLS: the mysql client needs --ssl-mode=REQUIRED there".to_owned(),
-        );
-    }
-    warnings
 }
 
 #[cfg(test)]
@@ -133,6 +147,15 @@ mod tests {
         })
     }
 
+    fn offered(
+        facts: &Facts,
+        level: Level,
+        certificate: Option<&Certificate>,
+    ) -> Result<Offer, String> {
+        let wish = Wish { level, cipher: None, form: Form::Alter };
+        offer(facts, &[app()], wish, &|_| certificate.cloned())
+    }
+
     fn app() -> AccountName {
         AccountName::new("app", "%")
     }
@@ -141,15 +164,14 @@ mod tests {
     fn subject_and_issuer_are_those_of_the_certificate_and_undo_is_what_was() {
         let leaf = pki::root("Own CA").issue_server("app").certificate;
         let certificate = Certificate::from_openssl(&leaf);
-        let offer =
-            offer(&facts(), &app(), Level::SubjectAndIssuer, Form::Alter, Some(&certificate))
-                .unwrap();
+        let offer = offered(&facts(), Level::SubjectAndIssuer, Some(&certificate)).unwrap();
         assert_eq!(
             offer.written.sql(),
             "ALTER USER 'app'@'%' REQUIRE\n  SUBJECT '/CN=app'\n  AND ISSUER '/CN=Own CA';"
         );
         assert_eq!(offer.undo.sql(), "ALTER USER 'app'@'%' REQUIRE NONE;");
-        assert_eq!(offer.warnings, Vec::<String>::new());
+        // nobody is refused; what may bite later is all there is to say
+        assert!(offer.warnings.iter().all(|word| word.contains("over the socket")));
     }
 
     #[test]
@@ -158,27 +180,19 @@ mod tests {
         for (asks, wanted) in [("ON", "over TLS only while"), ("OFF", "readable on the way")] {
             let Source::Read(server) = &mut facts.server else { panic!() };
             server.variables.insert("require_secure_transport".into(), asks.into());
-            let offer = offer(&facts, &app(), Level::None, Form::Alter, None).unwrap();
+            let offer = offered(&facts, Level::None, None).unwrap();
             assert!(offer.explain.contains(wanted), "{asks}: {}", offer.explain);
         }
     }
 
     #[test]
     fn without_a_certificate_or_without_tls_there_is_no_offer() {
-        assert!(
-            offer(&facts(), &app(), Level::Issuer, Form::Alter, None)
-                .unwrap_err()
-                .contains("make one first")
-        );
+        assert!(offered(&facts(), Level::Issuer, None).unwrap_err().contains("make one first"));
         let mut facts = facts();
         let Source::Read(wire) = &mut facts.wire else { panic!() };
         wire.tls = TlsOffer::NotOffered;
-        assert!(
-            offer(&facts, &app(), Level::Ssl, Form::Alter, None)
-                .unwrap_err()
-                .contains("TLS is off")
-        );
-        assert!(offer(&facts, &app(), Level::None, Form::Alter, None).is_ok());
+        assert!(offered(&facts, Level::Ssl, None).unwrap_err().contains("TLS is off"));
+        assert!(offered(&facts, Level::None, None).is_ok());
     }
 
     #[test]
@@ -193,10 +207,46 @@ mod tests {
             command: String::new(),
         };
         server.sessions = Source::Read(vec![session(1), session(2)]);
-        let offer = offer(&facts, &app(), Level::Ssl, Form::Alter, None).unwrap();
-        assert_eq!(
-            offer.warnings,
-            ["would be refused from now on: app from 10.0.3.7 (comes without TLS)"]
+        let offer = offered(&facts, Level::Ssl, None).unwrap();
+        let said = "would be refused: 2 sessions of `app` come in without TLS from 10.0.3.7";
+        assert!(offer.warnings[0].starts_with(said), "{:?}", offer.warnings);
+    }
+
+    /// Each is to show its own; who has none is named, and the others go on.
+    #[test]
+    fn of_several_each_gets_its_own_certificate_and_who_has_none_is_left_out() {
+        let facts = testing::with_server(|server| {
+            server.accounts = Source::Read(vec![
+                testing::account("app", "%", Require::None),
+                testing::account("etl", "%", Require::Ssl),
+                testing::account("web", "%", Require::None),
+            ]);
+        });
+        let root = pki::root("Own CA");
+        let names = ["app", "etl", "web"].map(|user| AccountName::new(user, "%"));
+        let wish = Wish { level: Level::SubjectAndIssuer, cipher: None, form: Form::Alter };
+        let made = |name: &AccountName| {
+            let leaf = root.issue_server(&name.user).certificate;
+            (name.user != "web").then(|| Certificate::from_openssl(&leaf))
+        };
+        let offer = offer(&facts, &names, wish, &made).unwrap();
+        let sql = offer.written.sql();
+        assert!(sql.contains("'/CN=app'") && sql.contains("'/CN=etl'") && !sql.contains("web"));
+        assert!(offer.undo.sql().contains("ALTER USER 'etl'@'%' REQUIRE SSL"));
+        assert!(
+            offer
+                .warnings
+                .iter()
+                .any(|word| word.starts_with("left out") && word.ends_with("web@%"))
         );
+    }
+
+    #[test]
+    fn a_cipher_is_asked_for_as_well() {
+        let cipher = Cipher::parse("TLS_AES_256_GCM_SHA384").unwrap();
+        let wish = Wish { level: Level::Ssl, cipher: Some(&cipher), form: Form::Alter };
+        let offer = offer(&facts(), &[app()], wish, &|_| None).unwrap();
+        assert!(offer.written.sql().contains("CIPHER 'TLS_AES_256_GCM_SHA384'"));
+        assert!(offer.warnings.iter().any(|word| word.contains("TLS 1.2")));
     }
 }

@@ -15,7 +15,7 @@ pub fn text(state: &State) -> Option<String> {
         None => {}
     }
     match &state.place {
-        Place::Account(_) => match state.offer()? {
+        Place::Account(_) | Place::Accounts(_) => match state.offer()? {
             Ok(offer) => Some(offer.statement.clone()),
             Err(_) => None,
         },

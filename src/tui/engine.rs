@@ -13,7 +13,8 @@ pub use crate::ca::KeyKind;
 pub use crate::ca::crl::Reason;
 use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, Progress};
-use crate::facts::{AccountName, Target};
+use crate::facts::{AccountName, Require, Target};
+pub use crate::prove::why::Denial;
 use crate::remedy::Remedy;
 pub use crate::remedy::key_kinds::KeyKinds;
 pub use crate::remedy::offer::Level;
@@ -68,14 +69,25 @@ pub trait Engine: Send + Sync {
     /// What one remedy would do. Touches nothing.
     fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned>;
 
-    /// The statement that makes an account require this much, in the server's dialect.
+    /// The statements that make accounts require this much, in the server's dialect; `cipher` is a
+    /// suite that is asked for as well.
     fn offer(
         &self,
         exam: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String>;
+
+    /// What making accounts require this would send, and who would be refused. Reads what the
+    /// server stores, changes nothing.
+    fn plan_accounts(
+        &self,
+        exam: &Examination,
+        orders: &[(AccountName, Require)],
+        form: StatementForm,
+    ) -> Result<Plan, NotPlanned>;
 
     /// Carries a plan out, the reload or restart included where that is possible. `told` gets a
     /// line for each thing done. On failure: what was done all the same, and why it ended.
@@ -98,6 +110,18 @@ pub trait Engine: Send + Sync {
         cancel: &Cancel,
         told: &mut dyn FnMut(ProofRow),
     ) -> Result<Proof, String>;
+
+    /// Certificate and key of an account's client, where they lie in the CA of this server.
+    fn client_files(&self, exam: &Examination, account: &AccountName)
+    -> Option<(PathBuf, PathBuf)>;
+
+    /// Makes the one login that the account's client makes, and says what keeps it out.
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String>;
 
     /// A password known already (the sandbox's), so that nobody is asked for it.
     fn known_password(&self, account: &AccountName) -> Option<Secret>;
@@ -150,8 +174,18 @@ pub struct Offer {
     pub explain: String,
     /// Who would be refused from now on, one line each.
     pub warnings: Vec<String>,
-    /// The same as something that can be reviewed and applied.
-    pub plan: Plan,
+    /// What each account is to require.
+    pub orders: Vec<(AccountName, Require)>,
+}
+
+/// What an account's client comes with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientLogin {
+    pub tls: bool,
+    pub certificate: Option<PathBuf>,
+    /// `None`: in the certificate's file, or nowhere; then the certificate is only looked at.
+    pub key: Option<PathBuf>,
+    pub password: Option<Secret>,
 }
 
 /// One login that was tried.

@@ -4,22 +4,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{
-    AuthorityForm, Engine, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
-    StatementForm,
+    AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
+    ProofRow, Reason, StatementForm,
 };
-use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
+use crate::apply::accounts::{self, Danger};
+use crate::apply::{self, Applied, Plan, Restart, authority, journal};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Target, files, session};
+use crate::facts::{AccountName, Require, Target, files, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
+use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
-use crate::remedy::{Effect, Remedy, offer, statement};
+use crate::remedy::{Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
 use crate::x509::{Certificate, pem};
+
+mod change;
+mod why;
 
 /// Works on real servers.
 #[derive(Default)]
@@ -141,47 +146,61 @@ impl Engine for Live {
     fn offer(
         &self,
         exam: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String> {
-        let facts = &exam.facts;
-        let path = client_file(&facts.target, account, "client-cert.pem");
-        let certificate = path.as_deref().and_then(certificate);
-        let form = match form {
-            StatementForm::Alter => statement::Form::Alter,
-            StatementForm::Grant => statement::Form::Grant,
-        };
-        let offer = offer::offer(facts, account, level, form, certificate.as_ref())?;
-        let (subject, issuer) = match &offer.require {
-            crate::facts::Require::Specified { subject, issuer, .. } => {
-                (subject.clone(), issuer.clone())
-            }
+        let target = &exam.facts.target;
+        let file = |name: &AccountName| client_file(target, name, "client-cert.pem");
+        let made = |name: &AccountName| file(name).as_deref().and_then(certificate);
+        let cipher = cipher.map(Cipher::parse).transpose().map_err(|why| why.to_string())?;
+        let wish = offer::Wish { level, cipher: cipher.as_ref(), form: written_as(form) };
+        let offer = offer::offer(&exam.facts, accounts, wish, &made)?;
+        let (subject, issuer) = match offer.orders.as_slice() {
+            [(_, Require::Specified { subject, issuer, .. })] => (subject.clone(), issuer.clone()),
             _ => Default::default(),
         };
-        let undo = offer.undo.sql();
-        let last = offer.written.change_at();
-        let statements = offer.written.statements.iter().enumerate().map(|(at, sql)| Statement {
-            sql: sql.clone(),
-            undo: if at == last { undo.trim_end_matches(';').to_owned() } else { String::new() },
-        });
-        let plan = Plan {
-            title: format!("{account} REQUIRE {}", offer.require.describe()),
-            statements: statements.collect(),
-            effect: Effect::None,
-            session: Plan::session_of(facts),
-            warnings: offer.warnings.clone(),
-            ..Plan::default()
+        let certificate = match accounts {
+            [one] => file(one).filter(|_| made(one).is_some()),
+            _ => None,
         };
         Ok(Offer {
             statement: offer.written.sql(),
-            undo,
+            undo: offer.undo.sql(),
             subject,
             issuer,
-            certificate: path.filter(|_| certificate.is_some()),
+            certificate,
             explain: offer.explain,
             warnings: offer.warnings,
-            plan,
+            orders: offer.orders,
+        })
+    }
+
+    fn plan_accounts(
+        &self,
+        exam: &Examination,
+        orders: &[(AccountName, Require)],
+        form: StatementForm,
+    ) -> Result<Plan, NotPlanned> {
+        let plan = accounts::plan_as(&exam.facts, orders, written_as(form))
+            .map_err(|error| error.to_string())?;
+        let mut warnings = plan.forecast.warnings();
+        warnings.extend(plan.warnings.iter().cloned());
+        let title = match plan.changes.as_slice() {
+            [one] => match one.after.require() {
+                Some(require) => format!("{} REQUIRE {}", one.name, require.describe()),
+                None => plan.title.clone(),
+            },
+            _ => plan.title.clone(),
+        };
+        Ok(Plan {
+            title,
+            session: Some(plan.session.clone()),
+            warnings,
+            asked_again: plan.danger().map(|Danger::OwnSession| "lockout"),
+            accounts: Some(Arc::new(plan)),
+            ..Plan::default()
         })
     }
 
@@ -191,6 +210,9 @@ impl Engine for Live {
         plan: &Plan,
         told: &mut dyn FnMut(&str),
     ) -> Result<Applied, (Applied, String)> {
+        if let Some(accounts) = &plan.accounts {
+            return self.apply_to_accounts(plan, accounts, told);
+        }
         // Before anything is done: should this program be killed, the journal says what was under way.
         let files = plan.writes.iter().map(|write| write.path.display().to_string());
         let begun = Applied {
@@ -252,6 +274,24 @@ impl Engine for Live {
         })
     }
 
+    fn client_files(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+    ) -> Option<(PathBuf, PathBuf)> {
+        let file = |name| client_file(&exam.facts.target, account, name);
+        Some((file("client-cert.pem")?, file("client-key.pem")?))
+    }
+
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String> {
+        why::denied(&exam.facts, account, login)
+    }
+
     fn known_password(&self, account: &AccountName) -> Option<Secret> {
         let known = self.passwords.iter().find(|(name, _)| name == account);
         known.map(|(_, password)| password.clone())
@@ -274,6 +314,13 @@ impl Engine for Live {
 
     fn suggest_target(&self) -> Target {
         self.suggested.clone()
+    }
+}
+
+fn written_as(form: StatementForm) -> statement::Form {
+    match form {
+        StatementForm::Alter => statement::Form::Alter,
+        StatementForm::Grant => statement::Form::Grant,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::facts::Target;
 use crate::facts::gather::Cancel;
 use crate::rules::Severity;
 use engine::Engine;
-use state::{Effect, Job, JobId, Msg, Outcome, State, Told};
+use state::{Effect, Job, JobId, Msg, OfferKey, Outcome, State, Told};
 
 mod clipboard;
 pub mod copy;
@@ -35,6 +35,7 @@ mod guard;
 pub mod keys;
 pub mod live;
 pub mod register;
+pub mod roster;
 pub mod rows;
 pub mod screen;
 pub mod state;
@@ -257,8 +258,19 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
         }
         Job::PlanAuthority { exam, form } => Outcome::Planned(engine.plan_authority(&exam, &form)),
         Job::PlanRemedy { exam, remedy } => Outcome::Planned(engine.plan_remedy(&exam, &remedy)),
-        Job::Offer { exam, key: (account, level, form) } => {
-            Outcome::Offered(engine.offer(&exam, &account, level, form))
+        Job::Offer { exam, key: OfferKey { whose, level, form, cipher } } => {
+            Outcome::Offered(engine.offer(&exam, whose.names(), level, form, cipher.as_deref()))
+        }
+        Job::ClientFiles { exam, account } => {
+            let files = engine.client_files(&exam, &account);
+            Outcome::ClientFiles(account, files)
+        }
+        Job::WhyDenied { exam, account, mut login } => {
+            login.password = login.password.or_else(|| engine.known_password(&account));
+            Outcome::Denied(engine.why_denied(&exam, &account, &login))
+        }
+        Job::PlanAccounts { exam, orders, form } => {
+            Outcome::Planned(engine.plan_accounts(&exam, &orders, form))
         }
         Job::Apply { target, plan } => {
             let mut line = |line: &str| told(Told::Line(line.to_owned()));

@@ -60,24 +60,43 @@ impl Row {
     }
 }
 
-/// The list of one step.
+/// The list of one step; the accounts are a list of their own, see [`super::roster`].
 pub fn rows(exam: &Examination, step: Step) -> Vec<Row> {
+    let (mut out, below) = (above(exam, step), below(exam, step));
+    out.extend(below);
+    out
+}
+
+/// What stands above the accounts, and below.
+pub fn around_accounts(exam: &Examination) -> (Vec<Row>, Vec<Row>) {
+    (above(exam, Step::Accounts), below(exam, Step::Accounts))
+}
+
+fn above(exam: &Examination, step: Step) -> Vec<Row> {
     let mut out = findings(exam, step);
-    let outcomes = |wanted: fn(&Answer) -> bool| {
-        let all = exam.outcomes.iter().enumerate();
-        all.filter(move |(_, outcome)| outcome.rule.step == step && wanted(&outcome.answer))
-            .map(|(index, outcome)| Row::Outcome { index, rule: outcome.rule.id })
-    };
-    out.extend(outcomes(|answer| matches!(answer, Answer::Unknown(_))));
+    out.extend(outcomes(exam, step, |answer| matches!(answer, Answer::Unknown(_))));
     out.extend(infos(exam, step).into_iter().map(Row::Info));
-    if step == Step::Accounts {
-        out.extend(accounts(exam));
-    }
+    out
+}
+
+fn below(exam: &Examination, step: Step) -> Vec<Row> {
+    let outcomes = |wanted: fn(&Answer) -> bool| outcomes(exam, step, wanted);
     // where there is something to see goes first
-    out.extend(outcomes(|answer| matches!(answer, Answer::Pass(seen) if !seen.is_empty())));
+    let mut out: Vec<Row> =
+        outcomes(|answer| matches!(answer, Answer::Pass(seen) if !seen.is_empty())).collect();
     out.extend(outcomes(|answer| matches!(answer, Answer::Pass(seen) if seen.is_empty())));
     out.extend(outcomes(|answer| matches!(answer, Answer::NotApplicable(_))));
     out
+}
+
+fn outcomes(
+    exam: &Examination,
+    step: Step,
+    wanted: fn(&Answer) -> bool,
+) -> impl Iterator<Item = Row> + '_ {
+    let all = exam.outcomes.iter().enumerate();
+    all.filter(move |(_, outcome)| outcome.rule.step == step && wanted(&outcome.answer))
+        .map(|(index, outcome)| Row::Outcome { index, rule: outcome.rule.id })
 }
 
 /// Causes of this step, each followed by what follows from it wherever that shows; then findings
@@ -126,17 +145,4 @@ fn infos(exam: &Examination, step: Step) -> Vec<Info> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Accounts, those first that can be reached from elsewhere.
-fn accounts(exam: &Examination) -> Vec<Row> {
-    let server = exam.facts.server.read();
-    let accounts = server.and_then(|server| server.accounts.read()).map_or(&[][..], Vec::as_slice);
-    let mut order: Vec<usize> = (0..accounts.len()).collect();
-    order.sort_by_key(|index| {
-        let account = &accounts[*index];
-        (account.locked, account.name.is_local(), account.name.clone())
-    });
-    let row = |index: usize| Row::Account { index, name: accounts[index].name.clone() };
-    order.into_iter().map(row).collect()
 }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use ratatui::crossterm::event::KeyEvent;
 
 use super::engine::{
-    AuthorityForm, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason, StatementForm,
+    AuthorityForm, ClientLogin, Denial, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow,
+    Reason, StatementForm,
 };
 use super::form::Form;
 use super::register::Register;
+use super::roster::{self, Roster};
 use super::rows::{Row, RowKey};
 use crate::apply::{Applied, Plan};
 use crate::ca::Catalog;
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Progress, ProgressState};
-use crate::facts::{Account, AccountName, Target};
+use crate::facts::{Account, AccountName, Require, Target};
 use crate::remedy::Remedy;
 use crate::rules::{Finding, Rule, Step};
 use crate::secret::Secret;
@@ -55,7 +57,11 @@ pub struct State {
     pub register: Option<Register>,
     /// What is being read of it beside the job.
     pub fetching: Option<(JobId, Fetch)>,
+    /// The list of the accounts.
+    pub roster: Roster,
     pub level: Level,
+    /// The cipher suite that is asked for as well.
+    pub cipher: Option<String>,
     pub statement_form: StatementForm,
     pub offers: BTreeMap<OfferKey, Result<Offer, String>>,
     /// The job that is waited for.
@@ -76,7 +82,58 @@ pub struct State {
     pub signal: Option<i32>,
 }
 
-pub type OfferKey = (AccountName, Level, StatementForm);
+/// What a statement was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OfferKey {
+    pub whose: Whose,
+    pub level: Level,
+    pub form: StatementForm,
+    pub cipher: Option<String>,
+}
+
+/// The accounts that a statement is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    One(AccountName),
+    Marked(Arc<Batch>),
+}
+
+impl Whose {
+    pub fn names(&self) -> &[AccountName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Marked(batch) => &batch.names,
+        }
+    }
+}
+
+/// Accounts that were marked together; told apart by their number, for there may be very many.
+#[derive(Debug)]
+pub struct Batch {
+    pub id: u64,
+    pub names: Vec<AccountName>,
+}
+
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Batch {}
+
+impl PartialOrd for Batch {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Batch {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
 pub type JobId = u64;
 
 /// Where one is.
@@ -85,6 +142,8 @@ pub enum Place {
     Step(Step),
     /// One account's statement.
     Account(AccountName),
+    /// The statements of those that were marked.
+    Accounts(Arc<Batch>),
     /// The private CA there is; leads back to where it was opened.
     Authority(Box<Place>),
     /// The form that makes a CA and certificates; leads back to where it was opened.
@@ -129,6 +188,18 @@ pub enum Overlay {
     },
     /// Asks where the report goes.
     Save(Form),
+    /// Asks for a cipher suite.
+    Cipher(Form),
+    /// Asks what a client that is denied comes with.
+    AskWhy {
+        account: AccountName,
+        form: Form,
+    },
+    /// Why an account is denied; `None` while that is being found out.
+    Denied {
+        account: AccountName,
+        answer: Option<Result<Denial, String>>,
+    },
     /// How one is to be renewed, or why it is revoked.
     Ways(Ways),
     /// All of the certificate under the cursor.
@@ -258,6 +329,8 @@ pub enum Doing {
     Proving,
     Saving,
     Looking,
+    /// For what keeps an account out.
+    Asking,
 }
 
 impl Doing {
@@ -274,6 +347,7 @@ impl Doing {
             Self::Proving => "trying the logins",
             Self::Saving => "writing the report",
             Self::Looking => "looking for defaults",
+            Self::Asking => "trying the login",
         }
     }
 }
@@ -304,6 +378,7 @@ pub enum Told {
 
 /// How a job ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never many")]
 pub enum Outcome {
     Examined(Box<Examination>),
     Suggested(Target),
@@ -316,6 +391,8 @@ pub enum Outcome {
     Proved(Result<Proof, String>),
     PasswordNeeded(AccountName),
     Saved(Result<PathBuf, String>),
+    ClientFiles(AccountName, Option<(PathBuf, PathBuf)>),
+    Denied(Result<Denial, String>),
     /// The job broke; a fault of this program.
     Broken(String),
 }
@@ -337,17 +414,68 @@ pub enum Effect {
 pub enum Job {
     Suggest,
     Examine(Target),
-    Defaults { exam: Arc<Examination>, user: Option<String> },
-    PlanAuthority { exam: Arc<Examination>, form: AuthorityForm },
-    PlanRemedy { exam: Arc<Examination>, remedy: Remedy },
-    Authority { exam: Arc<Examination> },
-    Issued { exam: Arc<Examination>, serial: String },
-    PlanRenewal { exam: Arc<Examination>, serial: String, same_key: bool },
-    PlanRevocation { exam: Arc<Examination>, serial: String, reason: Reason },
-    Offer { exam: Arc<Examination>, key: OfferKey },
-    Apply { target: Target, plan: Arc<Plan> },
-    Prove { exam: Arc<Examination>, account: AccountName, password: Option<Secret> },
-    Save { exam: Arc<Examination>, done: Vec<Applied>, proofs: Vec<Proof>, path: PathBuf },
+    Defaults {
+        exam: Arc<Examination>,
+        user: Option<String>,
+    },
+    PlanAuthority {
+        exam: Arc<Examination>,
+        form: AuthorityForm,
+    },
+    PlanRemedy {
+        exam: Arc<Examination>,
+        remedy: Remedy,
+    },
+    Authority {
+        exam: Arc<Examination>,
+    },
+    Issued {
+        exam: Arc<Examination>,
+        serial: String,
+    },
+    PlanRenewal {
+        exam: Arc<Examination>,
+        serial: String,
+        same_key: bool,
+    },
+    PlanRevocation {
+        exam: Arc<Examination>,
+        serial: String,
+        reason: Reason,
+    },
+    Offer {
+        exam: Arc<Examination>,
+        key: OfferKey,
+    },
+    ClientFiles {
+        exam: Arc<Examination>,
+        account: AccountName,
+    },
+    WhyDenied {
+        exam: Arc<Examination>,
+        account: AccountName,
+        login: ClientLogin,
+    },
+    PlanAccounts {
+        exam: Arc<Examination>,
+        orders: Vec<(AccountName, Require)>,
+        form: StatementForm,
+    },
+    Apply {
+        target: Target,
+        plan: Arc<Plan>,
+    },
+    Prove {
+        exam: Arc<Examination>,
+        account: AccountName,
+        password: Option<Secret>,
+    },
+    Save {
+        exam: Arc<Examination>,
+        done: Vec<Applied>,
+        proofs: Vec<Proof>,
+        path: PathBuf,
+    },
 }
 
 impl State {
@@ -371,7 +499,9 @@ impl State {
             workshop: None,
             register: None,
             fetching: None,
+            roster: Roster::default(),
             level: Level::SubjectAndIssuer,
+            cipher: None,
             statement_form: StatementForm::default(),
             offers: BTreeMap::new(),
             job: None,
@@ -391,7 +521,7 @@ impl State {
         fn of(place: &Place) -> Step {
             match place {
                 Place::Step(step) => *step,
-                Place::Account(_) => Step::Accounts,
+                Place::Account(_) | Place::Accounts(_) => Step::Accounts,
                 Place::Authority(from) | Place::Workshop(from) => of(from),
             }
         }
@@ -435,7 +565,7 @@ impl State {
         current.map(verdict).max().unwrap_or(Verdict::NotApplicable)
     }
 
-    /// The lines of a step's list.
+    /// The lines of a step's list; those of the accounts are in the roster.
     pub fn rows(&self, step: Step) -> Vec<Row> {
         self.exam.as_ref().map_or_else(Vec::new, |exam| super::rows::rows(exam, step))
     }
@@ -448,6 +578,9 @@ impl State {
 
     pub fn selected_row(&self) -> Option<Row> {
         let Place::Step(step) = self.place else { return None };
+        if step == Step::Accounts {
+            return self.roster.row(self.accounts());
+        }
         let rows = self.rows(step);
         rows.get(self.selected_index(&rows)).cloned()
     }
@@ -460,10 +593,17 @@ impl State {
         }
     }
 
+    /// Selects a line of a step by what it is about.
+    pub fn select(&mut self, step: Step, key: RowKey) {
+        match (&self.exam, step) {
+            (Some(exam), Step::Accounts) => self.roster.select(roster::accounts(exam), &key),
+            _ => drop(self.selected.insert(step, key)),
+        }
+    }
+
     /// All accounts the server told of.
     pub fn accounts(&self) -> &[Account] {
-        let server = self.exam.as_ref().and_then(|exam| exam.facts.server.read());
-        server.and_then(|server| server.accounts.read()).map_or(&[], Vec::as_slice)
+        self.exam.as_ref().map_or(&[], |exam| roster::accounts(exam))
     }
 
     pub fn account(&self, name: &AccountName) -> Option<&Account> {
@@ -480,8 +620,13 @@ impl State {
     }
 
     pub fn offer_key(&self) -> Option<OfferKey> {
-        let Place::Account(account) = &self.place else { return None };
-        Some((account.clone(), self.level, self.statement_form))
+        let whose = match &self.place {
+            Place::Account(name) => Whose::One(name.clone()),
+            Place::Accounts(batch) => Whose::Marked(Arc::clone(batch)),
+            _ => return None,
+        };
+        let cipher = self.cipher.clone().filter(|_| self.level != Level::None);
+        Some(OfferKey { whose, level: self.level, form: self.statement_form, cipher })
     }
 
     pub fn offer(&self) -> Option<&Result<Offer, String>> {
@@ -524,10 +669,13 @@ impl State {
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
                 | Overlay::Save(form)
+                | Overlay::Cipher(form)
+                | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,
             None => match &self.place {
+                Place::Step(Step::Accounts) if self.roster.typing => Some(&self.roster.filter),
                 Place::Workshop(_) => self.workshop.as_ref(),
                 Place::Authority(_) => {
                     self.register.as_ref().filter(|r| r.typing).map(|r| &r.filter)
@@ -544,10 +692,13 @@ impl State {
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
                 | Overlay::Save(form)
+                | Overlay::Cipher(form)
+                | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
             Some(_) => None,
             None => match &self.place {
+                Place::Step(Step::Accounts) if self.roster.typing => Some(&mut self.roster.filter),
                 Place::Workshop(_) => self.workshop.as_mut(),
                 Place::Authority(_) => {
                     self.register.as_mut().filter(|r| r.typing).map(|r| &mut r.filter)

@@ -2,25 +2,29 @@
 //! of it as the wizard mends it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use mytls::apply::accounts::{AccountPlan, Change, Raw};
 use mytls::apply::{Applied, Content, DiffKind, DiffLine, Plan, Statement, Write};
 use mytls::ca::{Catalog, Entry, Kind, Revoked};
 use mytls::checklist::{Examination, Outcome};
 use mytls::facts::gather::{Cancel, Progress, ProgressState};
+use mytls::facts::session::Route;
 use mytls::facts::{
     Access, Account, AccountName, ConfigValue, Facts, FileFacts, Flavor, More, Origin,
     OtherSession, Readable, Require, ServerConfig, ServerFacts, ServerFiles, Session, Source,
     Target, Transport, UnreadKind, Version,
 };
+use mytls::prove::why::{Attempt, Ended, examine};
 use mytls::prove::{self, Corrected, Mismatch, Part};
+use mytls::remedy::lockout::Forecast;
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
-    AuthorityForm, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof, ProofRow, Reason,
-    StatementForm,
+    AuthorityForm, ClientLogin, Denial, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof,
+    ProofRow, Reason, StatementForm,
 };
 use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use mytls::x509::chain::VerifyFault;
@@ -54,6 +58,8 @@ pub struct Does {
     pub notes: bool,
     /// The private CA there is.
     pub authority: Option<Catalog>,
+    /// So many `tenant00000@10.1.%` besides.
+    pub more_accounts: usize,
     /// What opens its key.
     pub passphrase: Option<Secret>,
 }
@@ -73,6 +79,7 @@ impl Default for Does {
             certificate_name: "db1.example",
             notes: false,
             authority: None,
+            more_accounts: 0,
             passphrase: None,
         }
     }
@@ -241,10 +248,12 @@ impl Engine for Fake {
     fn offer(
         &self,
         _: &Examination,
-        account: &AccountName,
+        accounts: &[AccountName],
         level: Level,
         form: StatementForm,
+        cipher: Option<&str>,
     ) -> Result<Offer, String> {
+        let [account] = accounts else { return Ok(offer_of_many(accounts, level)) };
         if account.user == "web" && level >= Level::Issuer {
             return Err("no certificate was made for web yet; c makes one".into());
         }
@@ -263,6 +272,10 @@ impl Engine for Fake {
             }
         };
         let statement = format!("{verb} REQUIRE {require}").replace("REQUIRE \n", "REQUIRE\n");
+        let statement = match cipher {
+            Some(cipher) => format!("{statement}\n  AND CIPHER '{cipher}'"),
+            None => statement,
+        };
         let undo = format!("{verb} REQUIRE NONE");
         // nothing would change, so there is nothing to take back
         let undo = if user == "web" && level == Level::Ssl { String::new() } else { undo };
@@ -275,10 +288,67 @@ impl Engine for Fake {
             explain: "Whoever has the password still needs this one certificate and its key."
                 .into(),
             warnings: vec!["would be refused from now on: 10.0.3.7, 1 session without TLS".into()],
-            plan: Plan {
-                title: format!("{account} has to show its certificate"),
-                ..statement_plan(&statement, &undo)
-            },
+            orders: vec![(
+                account.clone(),
+                match level {
+                    Level::None => Require::None,
+                    Level::Ssl => Require::Ssl,
+                    Level::X509 => Require::X509,
+                    Level::Issuer | Level::SubjectAndIssuer => Require::Specified {
+                        subject: format!("/CN={user}"),
+                        issuer: "/CN=db1.example private CA".into(),
+                        cipher: String::new(),
+                    },
+                },
+            )],
+        })
+    }
+
+    fn plan_accounts(
+        &self,
+        _: &Examination,
+        orders: &[(AccountName, Require)],
+        _: StatementForm,
+    ) -> Result<Plan, NotPlanned> {
+        let changes = orders.iter().map(|(name, _)| Change {
+            name: name.clone(),
+            before: Raw::default(),
+            after: Raw { kind: "ANY".into(), ..Raw::default() },
+        });
+        let sql = |of: &dyn Fn(&AccountName, &Require) -> String| {
+            let of = |(name, require): &(AccountName, Require)| {
+                let (user, host) = (&name.user, &name.host);
+                format!("ALTER USER '{user}'@'{host}' REQUIRE {}", of(name, require))
+            };
+            orders.iter().map(of).collect::<Vec<_>>()
+        };
+        let own = orders.iter().any(|(name, _)| name.user == "root");
+        let own = own.then(|| "this very session is of root@localhost".to_owned());
+        let accounts = AccountPlan {
+            title: String::new(),
+            changes: changes.collect(),
+            unchanged: Vec::new(),
+            statements: sql(&|name, require| match require {
+                Require::Specified { issuer, .. } => {
+                    format!("SUBJECT '/CN={}' AND ISSUER '{issuer}'", name.user)
+                }
+                other => other.describe(),
+            }),
+            undo: sql(&|_, _| "NONE".to_owned()),
+            warnings: Vec::new(),
+            forecast: Forecast { own: own.clone(), ..Forecast::default() },
+            session: (target(), Route::Socket("/run/mysqld.sock".into())),
+        };
+        let title = match orders {
+            [(one, _)] => format!("{one} has to show its certificate"),
+            more => format!("what {} accounts require", more.len()),
+        };
+        Ok(Plan {
+            title,
+            asked_again: own.is_some().then_some("lockout"),
+            warnings: accounts.forecast.warnings(),
+            accounts: Some(std::sync::Arc::new(accounts)),
+            ..Plan::default()
         })
     }
 
@@ -306,7 +376,10 @@ impl Engine for Fake {
                 return Err((applied, "/etc/mysql/tls: No space left on device".into()));
             }
         }
-        for statement in &plan.statements {
+        let accounts = plan.accounts.iter().flat_map(|plan| plan.statements.iter().zip(&plan.undo));
+        let accounts =
+            accounts.map(|(sql, undo)| Statement { sql: sql.clone(), undo: undo.clone() });
+        for statement in plan.statements.iter().cloned().chain(accounts) {
             applied.done.push(format!("sent {}", statement.sql.replace('\n', " ")));
             applied.undo.insert(0, format!("{};", statement.undo));
             does.require = Require::Specified {
@@ -372,6 +445,46 @@ impl Engine for Fake {
                 warnings: Vec::new(),
             }),
         })
+    }
+
+    fn client_files(&self, _: &Examination, account: &AccountName) -> Option<(PathBuf, PathBuf)> {
+        let dir = Path::new("/root/ca/clients").join(&account.user);
+        (account.user == "app").then(|| (dir.join("client-cert.pem"), dir.join("client-key.pem")))
+    }
+
+    fn why_denied(
+        &self,
+        exam: &Examination,
+        account: &AccountName,
+        login: &ClientLogin,
+    ) -> Result<Denial, String> {
+        if login.password.as_ref().is_none_or(|password| password.expose() != "secret") {
+            return Err("the server cannot be reached".into());
+        }
+        // as the real one does, of a login that the server refused
+        Ok(examine(
+            &exam.facts,
+            &Attempt {
+                user: account.user.clone(),
+                account: Some(account.clone()),
+                tls: login.tls,
+                shown: Vec::new(),
+                without_key: false,
+                password_given: true,
+                ended: Ended::Refused {
+                    code: 3159,
+                    message: "Connections using insecure transport are prohibited".into(),
+                },
+                from: Some("10.0.3.7".into()),
+                password_fits: false,
+                cipher: None,
+                mismatch: None,
+                lines: vec!["[Warning] Access denied\u{1b}[2J".into()],
+                heard_in: Some("/var/log/mysql/error.log".into()),
+                unheard: None,
+                would_hear: true,
+            },
+        ))
     }
 
     fn known_password(&self, _: &AccountName) -> Option<Secret> {
@@ -473,6 +586,23 @@ pub fn authority() -> Catalog {
         lists: Vec::new(),
         under_way: Vec::new(),
         torn: false,
+    }
+}
+
+fn offer_of_many(accounts: &[AccountName], level: Level) -> Offer {
+    let sql = |require: &str| {
+        let of = |name: &AccountName| {
+            format!("ALTER USER '{}'@'{}' REQUIRE {require};", name.user, name.host)
+        };
+        accounts.iter().map(of).collect::<Vec<_>>().join("\n")
+    };
+    let require = if level == Level::None { "NONE" } else { "SSL" };
+    Offer {
+        statement: sql(require),
+        undo: sql("NONE"),
+        explain: "the password is enough, from anywhere its host pattern allows".into(),
+        orders: accounts.iter().map(|name| (name.clone(), Require::Ssl)).collect(),
+        ..Offer::default()
     }
 }
 
@@ -617,7 +747,7 @@ fn facts(does: &Does, target: &Target) -> Facts {
         (vec![issuing.clone(), leaf.clone()], vec![None, Some(0)])
     };
     let key = if does.key_matches || !does.chain_in_order { own } else { public_key("ff") };
-    let main_file = std::path::PathBuf::from("/etc/mysql/my.cnf");
+    let main_file = PathBuf::from("/etc/mysql/my.cnf");
     let options = [("ssl_ca", 12), ("ssl_cert", 13), ("ssl_key", 14)].map(|(name, line)| {
         let value = Some(format!("/etc/mysql/{name}.pem"));
         let origin = Origin { file: main_file.clone(), line };
@@ -679,13 +809,6 @@ fn facts(does: &Does, target: &Target) -> Facts {
 }
 
 fn server(does: &Does) -> ServerFacts {
-    let account = |user: &str, host: &str, require: Require, locked| Account {
-        name: AccountName::new(user, host),
-        require,
-        plugin: "mysql_native_password".into(),
-        locked,
-        more: More::default(),
-    };
     let session = |id, user: &str, kind: &str| OtherSession {
         id,
         user: user.into(),
@@ -710,18 +833,35 @@ fn server(does: &Does) -> ServerFacts {
             ("tls_version".to_owned(), "TLSv1.2,TLSv1.3".to_owned()),
         ]),
         status: BTreeMap::new(),
-        accounts: Source::Read(vec![
-            account("root", "localhost", Require::None, false),
-            account("app", "10.0.%", does.require.clone(), false),
-            account("web", "10.0.%", Require::Ssl, false),
-            account("mariadb.sys", "localhost", Require::None, true),
-        ]),
+        accounts: Source::Read(accounts(does)),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
         clients: Source::unread(UnreadKind::NotAsked, "", ""),
         processes: Vec::new(),
         unseen: Vec::new(),
         sources: Vec::new(),
     }
+}
+
+fn accounts(does: &Does) -> Vec<Account> {
+    let account = |user: &str, host: &str, require: Require, locked| Account {
+        name: AccountName::new(user, host),
+        require,
+        plugin: "mysql_native_password".into(),
+        locked,
+        more: More::default(),
+    };
+    let mut all = vec![
+        account("root", "localhost", Require::None, false),
+        account("app", "10.0.%", does.require.clone(), false),
+        account("web", "10.0.%", Require::Ssl, false),
+        account("mariadb.sys", "localhost", Require::None, true),
+    ];
+    let more = (0..does.more_accounts).map(|at| {
+        let require = if at % 10 == 0 { Require::Ssl } else { Require::X509 };
+        account(&format!("tenant{at:05}"), "10.1.%", require, false)
+    });
+    all.extend(more);
+    all
 }
 
 fn file<T>(option: &str, path: &str, mode: u32, content: T) -> FileFacts<T> {

@@ -152,6 +152,7 @@ fn named(name: &str) -> (KeyCode, KeyModifiers) {
     match name {
         "enter" => (KeyCode::Enter, none),
         "esc" => (KeyCode::Esc, none),
+        "space" => (KeyCode::Char(' '), none),
         "tab" => (KeyCode::Tab, none),
         "backtab" => (KeyCode::BackTab, KeyModifiers::SHIFT),
         "up" => (KeyCode::Up, none),

@@ -45,6 +45,8 @@ pub struct AccountPlan {
     /// Those that have what was asked for already.
     pub unchanged: Vec<AccountName>,
     pub statements: Vec<String>,
+    /// What gives the accounts back what they had, for people: `mytls undo` writes its own.
+    pub undo: Vec<String>,
     pub warnings: Vec<String>,
     pub forecast: Forecast,
     pub session: (Target, Route),
@@ -111,6 +113,15 @@ pub fn plan(
     facts: &Facts,
     orders: &[(AccountName, Require)],
 ) -> Result<AccountPlan, AccountsError> {
+    plan_as(facts, orders, Form::Alter)
+}
+
+/// The same with the statements written in this form, where the server has it.
+pub fn plan_as(
+    facts: &Facts,
+    orders: &[(AccountName, Require)],
+    form: Form,
+) -> Result<AccountPlan, AccountsError> {
     let server = facts.server.read().ok_or(AccountsError::NoSession)?;
     let (target, route) = super::Plan::session_of(facts).ok_or(AccountsError::NoSession)?;
     let mut conn = session::open(&target, &route)?;
@@ -137,7 +148,10 @@ pub fn plan(
     if !by_hand.is_empty() {
         return Err(AccountsError::ByHand(by_hand));
     }
-    let (statements, warnings) = statements(Dialect::of(server), &mut changes);
+    let dialect = Dialect::of(server);
+    let (statements, warnings) = statements(dialect, &mut changes, form);
+    let mut back: Vec<Change> = changes.iter().map(Change::reversed).collect();
+    let (undo, _) = self::statements(dialect, &mut back, form);
     let orders: Vec<(AccountName, Require)> = changes
         .iter()
         .filter_map(|change| Some((change.name.clone(), change.after.require()?)))
@@ -151,6 +165,7 @@ pub fn plan(
         changes,
         unchanged,
         statements,
+        undo,
         warnings,
         forecast: lockout::forecast(facts, Proposal::Require(&orders)),
         session: (target, route),
@@ -160,7 +175,7 @@ pub fn plan(
 /// One statement for each change, and around them what the session needs; the changes come to stand
 /// in the order of the statements. Each replaces a whole clause, so an account is never open in
 /// between.
-fn statements(dialect: Dialect, changes: &mut [Change]) -> (Vec<String>, Vec<String>) {
+fn statements(dialect: Dialect, changes: &mut [Change], form: Form) -> (Vec<String>, Vec<String>) {
     changes.sort_by_key(|change| strength(&change.after) < strength(&change.before));
     let orders: Vec<(&AccountName, Require)> = changes
         .iter()
@@ -170,7 +185,7 @@ fn statements(dialect: Dialect, changes: &mut [Change]) -> (Vec<String>, Vec<Str
         })
         .collect();
     let orders = orders.iter().map(|(name, require)| (std::slice::from_ref(*name), require));
-    let mut written = dialect.script(orders, Form::Alter);
+    let mut written = dialect.script(orders, form);
     for change in changes.iter().filter(|change| change.after.is_hollow()) {
         // what the statements of this program never ask for, and an account may have all the same
         let name = crate::remedy::statement::account(&change.name);
@@ -207,7 +222,11 @@ impl AccountPlan {
 }
 
 impl Change {
-    fn diff(&self, number: usize) -> Vec<DiffLine> {
+    fn reversed(&self) -> Self {
+        Self { name: self.name.clone(), before: self.after.clone(), after: self.before.clone() }
+    }
+
+    pub fn diff(&self, number: usize) -> Vec<DiffLine> {
         let line = |kind, raw: &Raw| DiffLine { number, kind, text: shown(raw) };
         vec![
             DiffLine { number, kind: DiffKind::Kept, text: self.name.to_string() },

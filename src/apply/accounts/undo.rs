@@ -7,7 +7,7 @@ use crate::apply::Plan;
 use crate::apply::journal::{self, Entry, State};
 use crate::facts::{AccountName, Facts, session};
 use crate::remedy::lockout::{Proposal, forecast};
-use crate::remedy::statement::Dialect;
+use crate::remedy::statement::{Dialect, Form};
 
 /// How an account of an entry stands now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, AccountsError
             Standing::Gone => gone.push(name),
         }
     }
-    let (statements, warnings) = super::statements(Dialect::of(server), &mut back);
+    let (statements, warnings) = super::statements(Dialect::of(server), &mut back, Form::Alter);
     let orders: Vec<_> = back
         .iter()
         .map(|change| (change.name.clone(), change.after.require().unwrap_or_default()))
@@ -64,6 +64,7 @@ pub fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, AccountsError
         changes: back,
         unchanged: Vec::new(),
         statements,
+        undo: Vec::new(),
         warnings,
         forecast: forecast(facts, Proposal::Require(&orders)),
         session: (target, route),

@@ -14,6 +14,7 @@ use super::{Failure, print, tell};
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::{Account, AccountName, Carrier, Facts, ServerFacts};
 use crate::printable::{printable, printable_json};
+use crate::remedy::arrivals::Arrivals;
 
 mod require;
 
@@ -62,7 +63,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
         .flatten()
         .filter(|account| fits(account, args.filter.as_deref()))
         .collect();
-    let sessions = Sessions::of(server, &accounts);
+    let sessions = Arrivals::of(server);
     match args.format {
         Format::Text => print(&text(&accounts, &sessions))?,
         Format::Json => print(&json(server, &accounts, &sessions)?)?,
@@ -112,44 +113,6 @@ fn fits(account: &Account, text: Option<&str>) -> bool {
             .any(|part| part.to_lowercase().contains(&text))
 }
 
-/// How many sessions of each account come in how.
-struct Sessions(BTreeMap<AccountName, BTreeMap<Carrier, usize>>);
-
-impl Sessions {
-    fn of(server: &ServerFacts, accounts: &[&Account]) -> Self {
-        let mut by_user: BTreeMap<&str, Vec<&AccountName>> = BTreeMap::new();
-        for account in accounts {
-            by_user.entry(&account.name.user).or_default().push(&account.name);
-        }
-        let all = server.sessions.read().map_or(server.processes.as_slice(), Vec::as_slice);
-        let mut counts: BTreeMap<AccountName, BTreeMap<Carrier, usize>> = BTreeMap::new();
-        for session in all {
-            // as the server does: where several fit, the most precise host answers
-            let fitting = by_user.get(session.user.as_str()).into_iter().flatten();
-            let fitting = fitting.filter(|name| session.is_of(name));
-            if let Some(name) = fitting.max_by_key(|name| crate::remedy::lockout::rank(name)) {
-                let counts = counts.entry((*name).clone()).or_default();
-                *counts.entry(session.carrier()).or_default() += 1;
-            }
-        }
-        Self(counts)
-    }
-
-    fn words(&self, name: &AccountName) -> String {
-        let counts = self.0.get(name);
-        let parts = counts.into_iter().flatten().map(|(carrier, count)| {
-            let how = match carrier {
-                Carrier::Tls => "TLS",
-                Carrier::Tcp => "no TLS",
-                Carrier::Local => "socket",
-                Carrier::Unknown => "?",
-            };
-            format!("{count} {how}")
-        });
-        parts.collect::<Vec<_>>().join(", ")
-    }
-}
-
 fn state(account: &Account) -> String {
     let more = &account.more;
     let mut words = Vec::new();
@@ -173,7 +136,7 @@ fn plugins(account: &Account) -> String {
     printable(&all.join(" or ")).into_owned()
 }
 
-fn text(accounts: &[&Account], sessions: &Sessions) -> String {
+fn text(accounts: &[&Account], sessions: &Arrivals) -> String {
     let rows: Vec<[String; 5]> = accounts
         .iter()
         .map(|account| {
@@ -221,7 +184,7 @@ struct Listed<'a> {
 fn json(
     server: &ServerFacts,
     accounts: &[&Account],
-    sessions: &Sessions,
+    sessions: &Arrivals,
 ) -> Result<String, Failure> {
     let list = accounts.iter().map(|account| Listed {
         account: account.name.to_string(),
@@ -235,7 +198,7 @@ fn json(
             .collect(),
         locked: account.locked,
         more: &account.more,
-        sessions: sessions.0.get(&account.name).cloned().unwrap_or_default(),
+        sessions: sessions.by(&account.name).cloned().unwrap_or_default(),
     });
     let object = serde_json::json!({
         "schema": 1,

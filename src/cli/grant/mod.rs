@@ -149,7 +149,7 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
     let orders = orders::make(args, level, form, &server, certificate.as_ref(), cipher.as_ref())?;
     warnings.extend(orders.warnings.iter().cloned());
     if level != Level::None && args.form != Some(FormArg::Create) {
-        warnings.extend(server.refused(orders.accounts(), level));
+        warnings.extend(server.refused(&orders.each()));
     }
     let written = dialect.script(orders.iter(), form);
     warnings.extend(written.warnings.iter().cloned());
@@ -192,10 +192,7 @@ pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
     let form = server.dialect.forms()[0];
     let orders = orders::make(args, level, form, &server, certificate.as_ref(), cipher.as_ref())?;
     warnings.extend(orders.warnings.iter().cloned());
-    let list = orders.iter().flat_map(|(accounts, require)| {
-        accounts.iter().map(move |name| (name.clone(), require.clone()))
-    });
-    let orders = list.collect();
+    let orders = orders.each();
     let facts = server.facts.ok_or_else(|| Failure::not_examined("the server was not asked"))?;
     Ok(Wanted { facts, orders, warnings })
 }

@@ -32,6 +32,14 @@ impl Orders {
         })
     }
 
+    /// One by one.
+    pub fn each(&self) -> Vec<(AccountName, Require)> {
+        let each = self.list.iter().flat_map(|(accounts, require)| {
+            accounts.iter().map(move |name| (name.clone(), require.clone()))
+        });
+        each.collect()
+    }
+
     pub fn accounts(&self) -> impl Iterator<Item = &AccountName> {
         self.list.iter().flat_map(|(accounts, _)| accounts)
     }

@@ -3,8 +3,9 @@
 use super::{GrantArgs, Library};
 use crate::cli::Failure;
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{Account, AccountName, Facts};
+use crate::facts::{Account, AccountName, Facts, Require};
 use crate::remedy::level::{Level, Trusted};
+use crate::remedy::lockout::{self, Proposal};
 use crate::remedy::offer;
 use crate::remedy::statement::{Dialect, Product};
 
@@ -102,28 +103,19 @@ impl Server {
         server.accounts.reason().map(|unread| unread.why.as_str())
     }
 
-    /// Who of these would not get in again, as far as anybody can see; each sentence once.
-    pub fn refused<'a>(
-        &self,
-        accounts: impl Iterator<Item = &'a AccountName>,
-        level: Level,
-    ) -> Vec<String> {
-        let server = self.facts.as_ref().and_then(|facts| facts.server.read());
-        let (Some(server), Some(known)) = (server, self.accounts()) else { return Vec::new() };
-        let mut words = Vec::new();
-        for name in accounts {
+    /// Who would not get in again, as far as anybody can see.
+    pub fn refused(&self, orders: &[(AccountName, Require)]) -> Vec<String> {
+        let (Some(facts), Some(known)) = (&self.facts, self.accounts()) else { return Vec::new() };
+        let mut words = lockout::forecast(facts, Proposal::Require(orders)).warnings();
+        for (name, _) in orders {
             let at = known.binary_search_by(|account| account.name.cmp(name));
-            let Some(account) = at.ok().and_then(|at| known.get(at)) else { continue };
-            if account.locked {
+            if at.is_ok_and(|at| known.get(at).is_some_and(|account| account.locked)) {
                 words.push(format!(
                     "{name} is locked; where it is a role of MySQL, REQUIRE of a role binds nobody: \
                      write it for the accounts that have the role"
                 ));
             }
-            words.extend(offer::refused(server, account, level));
         }
-        let mut said = std::collections::HashSet::new();
-        words.retain(|word| said.insert(word.clone()));
         words
     }
 }

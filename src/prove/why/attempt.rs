@@ -2,7 +2,7 @@
 
 use super::{Attempt, Ended};
 use crate::facts::session::trust;
-use crate::facts::{AccountName, Facts};
+use crate::facts::{AccountName, Facts, Target};
 use crate::printable::printable;
 use crate::prove::log::{Line, Mismatch};
 use crate::prove::witness::Witness;
@@ -109,6 +109,18 @@ fn host(message: &str, user: &str) -> Option<String> {
     let after = [format!("'{}'@'", printable(user)), "Host '".to_owned()];
     let rest = after.iter().find_map(|start| Some(message.split_once(start.as_str())?.1))?;
     Some(rest.split('\'').next()?.to_owned()).filter(|host| !host.is_empty())
+}
+
+/// Where its client connects to: over the network, as every client that needs TLS.
+pub fn endpoint(facts: &Facts) -> Endpoint {
+    if let Some(wire) = facts.wire.read() {
+        return Endpoint::new(wire.host.clone(), wire.port);
+    }
+    let target = &facts.target;
+    let host = target.host.clone().filter(|_| target.is_tcp());
+    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
+    let port = target.port.or(running).unwrap_or(Target::DEFAULT_PORT);
+    Endpoint::new(host.unwrap_or_else(|| "127.0.0.1".to_owned()), port)
 }
 
 #[cfg(test)]

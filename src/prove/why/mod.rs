@@ -27,7 +27,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use attempt::{Who, try_login};
+pub use attempt::{Who, endpoint, try_login};
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that was or was not so")]
 /// A login that was tried, and what came of it. Texts are printable but for names that servers

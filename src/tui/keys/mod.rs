@@ -36,6 +36,10 @@ pub enum Action {
     Sort,
     ShowAll,
     Page,
+    Mark,
+    MarkShown,
+    Cipher,
+    WhyDenied,
     Copy,
     Next,
     Back,
@@ -76,10 +80,12 @@ pub enum Context {
     Text,
     Ask,
     Ways,
+    /// Why an account is denied.
+    Denied,
 }
 
 impl Context {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
@@ -97,6 +103,7 @@ impl Context {
         Self::Text,
         Self::Ask,
         Self::Ways,
+        Self::Denied,
     ];
 
     /// The context that the next key is for.
@@ -114,10 +121,13 @@ impl Context {
             Some(Overlay::Done { .. }) => Self::Done,
             Some(Overlay::Proof(_)) => Self::Proof,
             Some(Overlay::Ways(_)) => Self::Ways,
+            Some(Overlay::Denied { .. }) => Self::Denied,
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
                 | Overlay::Save(_)
+                | Overlay::Cipher(_)
+                | Overlay::AskWhy { .. }
                 | Overlay::Sure { .. },
             ) => Self::Ask,
             None => match &state.place {
@@ -126,9 +136,10 @@ impl Context {
                     Self::Filter
                 }
                 Place::Authority(_) => Self::Authority,
-                Place::Account(_) => Self::Account,
+                Place::Account(_) | Place::Accounts(_) => Self::Account,
                 Place::Step(Step::Server) if state.connect.is_some() => Self::Connect,
                 Place::Step(_) if state.exam.is_none() => Self::Waiting,
+                Place::Step(Step::Accounts) if state.roster.typing => Self::Filter,
                 Place::Step(Step::Accounts) => Self::Accounts,
                 Place::Step(Step::Report) => Self::Report,
                 Place::Step(_) => Self::List,
@@ -142,10 +153,10 @@ impl Context {
             Self::Waiting => "While the server is checked for the first time",
             Self::List => "A step's list",
             Self::Accounts => "Accounts",
-            Self::Account => "An account's statement",
+            Self::Account => "The statement of one account, or of those marked",
             Self::Report => "Report",
             Self::Authority => "The private CA and what it issued",
-            Self::Filter => "While something is looked for in it",
+            Self::Filter => "While something is looked for",
             Self::Workshop => "A new CA, or new certificates",
             Self::Fix => "Ways to mend a finding",
             Self::Review => "Before anything is written",
@@ -153,7 +164,8 @@ impl Context {
             Self::Done => "After it was written, or was not",
             Self::Proof => "The proof",
             Self::Text => "Help, explanations and certificates",
-            Self::Ask => "A password, a file's name, or a word",
+            Self::Ask => "A password, a file's name, a cipher suite, or a word",
+            Self::Denied => "Why an account is denied",
             Self::Ways => "How to renew, why to revoke",
         }
     }

@@ -6,9 +6,10 @@ use super::{Action, Binding, Context, Key};
 use crate::ca::list::Status;
 use crate::ca::tree::Order;
 use crate::rules::Step;
+use crate::tui::engine::Level;
 use crate::tui::form::{Entry, Form};
 use crate::tui::rows::Row;
-use crate::tui::state::{Doing, Overlay, State};
+use crate::tui::state::{Doing, Overlay, Place, State};
 
 /// All keys. Within a context the first that matches and exists now is meant; the order is that of
 /// the footer.
@@ -101,10 +102,61 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Account, Context::Accounts, Context::Done],
         Action::Prove,
-        |_| "prove",
+        |state| if is_for_none(state) { "" } else { "prove" },
         "try the logins that must work and those that must not",
     )
     .unless(no_account),
+    bind(
+        &[ESC],
+        1,
+        &[Context::Accounts],
+        Action::Close,
+        |_| "show all",
+        "look for nothing any more; the selected line stays selected",
+    )
+    .when(|state| !state.roster.sought().is_empty()),
+    bind(
+        &[Key::Char('/')],
+        1,
+        &[Context::Accounts],
+        Action::Filter,
+        |state| if state.roster.sought().is_empty() { "find" } else { "" },
+        "show only accounts with these words: of the name, REQUIRE, plugin, sessions, state",
+    ),
+    bind(
+        &[Key::Char(' ')],
+        1,
+        &[Context::Accounts],
+        Action::Mark,
+        |state| if on_account(state) { "mark" } else { "" },
+        "mark the account, or take its mark away; Enter then is for all that are marked",
+    )
+    .unless(|state| (!on_account(state)).then_some("only accounts are marked")),
+    bind(
+        &[Key::Char('m')],
+        1,
+        &[Context::Accounts],
+        Action::MarkShown,
+        |_| "",
+        "mark all accounts that are shown; once more takes the marks away",
+    )
+    .unless(|state| (state.roster.counts().0 == 0).then_some("no account is shown")),
+    bind(
+        &[Key::Char('s')],
+        1,
+        &[Context::Accounts],
+        Action::Sort,
+        |_| "",
+        "sort: by name, the weakest REQUIRE first, sessions without TLS first",
+    ),
+    bind(
+        &[Key::Ctrl('f'), Key::Ctrl('b')],
+        2,
+        &[Context::Accounts],
+        Action::Page,
+        |_| "",
+        "a page of lines down or up",
+    ),
     bind(
         &[Key::Char('t')],
         1,
@@ -118,8 +170,31 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Account, Context::Accounts],
         Action::Certificate,
-        |state| if Context::of(state) == Context::Account { "certificate…" } else { "" },
+        |state| {
+            let here = Context::of(state) == Context::Account && !is_for_none(state);
+            if here { "certificate…" } else { "" }
+        },
         "make a client certificate for this account in the private CA",
+    )
+    .unless(no_account),
+    bind(
+        &[Key::Char('x')],
+        1,
+        &[Context::Account],
+        Action::Cipher,
+        |_| "cipher…",
+        "ask for a cipher suite as well, or no longer",
+    )
+    .unless(|state| {
+        (state.level == Level::None).then_some("NONE asks for no TLS, and so for no cipher")
+    }),
+    bind(
+        &[Key::Char('d')],
+        1,
+        &[Context::Account, Context::Accounts],
+        Action::WhyDenied,
+        |state| if is_for_none(state) { "" } else { "why denied…" },
+        "why the account cannot log in: its client's login is tried, and led back to the reason",
     )
     .unless(no_account),
     bind(
@@ -150,7 +225,14 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[UP, DOWN, Key::Char('k'), Key::Char('j')],
         2,
-        &[Context::Report, Context::Text, Context::Done, Context::Applying, Context::Proof],
+        &[
+            Context::Report,
+            Context::Text,
+            Context::Done,
+            Context::Applying,
+            Context::Proof,
+            Context::Denied,
+        ],
         Action::Scroll,
         |_| "scroll",
         "scroll",
@@ -350,6 +432,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Review,
             Context::Done,
             Context::Proof,
+            Context::Denied,
         ],
         Action::Copy,
         |_| "copy",
@@ -410,7 +493,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[ESC, Key::Char('q')],
         1,
-        &[Context::Proof, Context::Text],
+        &[Context::Proof, Context::Text, Context::Denied],
         Action::Close,
         |_| "back",
         "back",
@@ -487,6 +570,7 @@ const READING: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 /// The same, and the CA, where pages are of lines.
 const ENDS: &[Context] = &[
@@ -502,6 +586,7 @@ const ENDS: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 const HELPED: &[Context] = &[
     Context::Waiting,
@@ -517,6 +602,7 @@ const HELPED: &[Context] = &[
     Context::Done,
     Context::Proof,
     Context::Text,
+    Context::Denied,
 ];
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
@@ -575,6 +661,8 @@ fn submit_label(state: &State) -> &'static str {
         (Context::Connect, _) => "check this server",
         (Context::Workshop, _) => "see what it would write…",
         _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
+        _ if matches!(state.top(), Some(Overlay::AskWhy { .. })) => "try it",
+        _ if matches!(state.top(), Some(Overlay::Cipher(_))) => "see the statement",
         _ if matches!(state.top(), Some(Overlay::Sure { .. })) => "do it",
         _ => "go on",
     }
@@ -584,6 +672,7 @@ fn open_label(state: &State) -> &'static str {
     match state.selected_row() {
         Some(Row::Finding { .. }) if follows(state) => "to its cause",
         Some(Row::Finding { .. }) => "mend…",
+        Some(Row::Account { .. }) if state.roster.marked() > 0 => "statements of the marked…",
         Some(Row::Account { .. }) => "statement…",
         _ => "",
     }
@@ -591,6 +680,19 @@ fn open_label(state: &State) -> &'static str {
 
 fn on_rule(state: &State) -> bool {
     matches!(state.selected_row(), Some(Row::Finding { .. } | Row::Outcome { .. }))
+}
+
+fn on_account(state: &State) -> bool {
+    matches!(state.selected_row(), Some(Row::Account { .. }))
+}
+
+/// What is for one account, where there is none, or there are several.
+fn is_for_none(state: &State) -> bool {
+    match Context::of(state) {
+        Context::Accounts => !on_account(state),
+        Context::Account => matches!(state.place, Place::Accounts(_)),
+        _ => false,
+    }
 }
 
 /// Whether the finding under the cursor is a consequence, mended with its cause.
@@ -638,7 +740,12 @@ fn not_revocable(state: &State) -> Option<&'static str> {
 }
 
 fn no_account(state: &State) -> Option<&'static str> {
-    state.current_account().is_none().then_some("select an account first")
+    let many = matches!(state.place, Place::Accounts(_));
+    match state.current_account() {
+        Some(_) => None,
+        None if many => Some("this is for one account: go back, and select it"),
+        None => Some("select an account first"),
+    }
 }
 
 fn no_offer(state: &State) -> Option<&'static str> {

@@ -4,10 +4,12 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::list::Cells;
-use crate::facts::{Account, AccountName, Require};
+use super::roster::grouped;
+use crate::facts::{Account, AccountName, Carrier, Require};
 use crate::printable::{printable, printable_lines};
 use crate::tui::engine::{Level, Offer};
-use crate::tui::state::State;
+use crate::tui::roster;
+use crate::tui::state::{OfferKey, State};
 use crate::tui::text::{clip, clip_start, fit, pairs, paragraph, width, wrap_verbatim};
 use crate::tui::theme;
 
@@ -23,16 +25,13 @@ pub fn cells(state: &State, index: usize) -> Cells {
         Some((_, true)) => (theme::BAD, theme::bad()),
         _ => (theme::OPEN, theme::quiet()),
     };
-    let proved = match proof {
-        Some((proof, true)) if proof.holds() => ", proved",
-        Some((_, true)) => ", not as it must be",
-        _ => "",
+    // what it requires and how its sessions come in have columns of their own
+    let right = match (proof, roster::state(account)) {
+        (Some((_, true)), "") if sign == theme::GOOD => "proved",
+        (Some((_, true)), "") => "not proved",
+        (_, state) => state,
     };
-    let right = if account.locked {
-        "locked".to_owned()
-    } else {
-        format!("REQUIRE {}{proved}", account.require.describe())
-    };
+    let right = right.to_owned();
     Cells {
         sign,
         style,
@@ -48,8 +47,8 @@ pub fn detail(state: &State, index: usize, columns: usize) -> Vec<Line<'static>>
     let Some(account) = state.accounts().get(index) else { return Vec::new() };
     let mut known = vec![
         ("requires", account.require.describe()),
-        ("logs in with", printable(&account.plugin).into_owned()),
-        ("sessions now", sessions(state, &account.name)),
+        ("logs in with", plugins(account)),
+        ("sessions now", sessions(state, std::slice::from_ref(&account.name))),
     ];
     if let Require::Specified { subject, issuer, cipher } = &account.require {
         for (label, value) in [("subject", subject), ("issuer", issuer), ("cipher", cipher)] {
@@ -57,6 +56,12 @@ pub fn detail(state: &State, index: usize, columns: usize) -> Vec<Line<'static>>
                 known.push((label, printable(value).into_owned()));
             }
         }
+    }
+    if account.more.password_expired {
+        known.push(("password", "expired: it has to be changed before anything else".to_owned()));
+    }
+    if !account.more.roles.is_empty() {
+        known.push(("roles", printable(&account.more.roles.join(", ")).into_owned()));
     }
     if let Some((proof, current)) = state.proof(&account.name) {
         known.push(("proof", proof_words(proof, *current)));
@@ -72,12 +77,27 @@ pub fn detail(state: &State, index: usize, columns: usize) -> Vec<Line<'static>>
     out
 }
 
-/// The panel of one account: how much it is to require, and the statement for it.
-pub fn panel(state: &State, name: &AccountName, columns: usize) -> Vec<Line<'static>> {
-    let account = state.account(name);
-    let now = account.map_or_else(|| "?".to_owned(), |account| account.require.describe());
-    let left = format!("{name}   now REQUIRE {now}");
-    let right = sessions(state, name);
+fn plugins(account: &Account) -> String {
+    let first = std::iter::once(&account.plugin);
+    let all: Vec<&str> = first.chain(&account.more.or_plugins).map(String::as_str).collect();
+    printable(&all.join(" or ")).into_owned()
+}
+
+/// The panel of accounts: how much they are to require, and the statements for it.
+pub fn panel(state: &State, names: &[AccountName], columns: usize) -> Vec<Line<'static>> {
+    let one = match names {
+        [one] => Some(one),
+        _ => None,
+    };
+    let account = one.and_then(|name| state.account(name));
+    let left = match one {
+        Some(name) => {
+            let now = account.map_or_else(|| "?".to_owned(), |account| account.require.describe());
+            format!("{name}   now REQUIRE {now}")
+        }
+        None => format!("{} accounts: {}", grouped(names.len()), some(names)),
+    };
+    let right = sessions(state, names);
     let gap = columns.saturating_sub(width(&left) + width(&right));
     let mut out = Vec::new();
     if gap >= 2 {
@@ -96,7 +116,7 @@ pub fn panel(state: &State, name: &AccountName, columns: usize) -> Vec<Line<'sta
         None => out.push(Line::styled("writing the statement…", theme::quiet())),
         Some(Err(why)) => {
             out.extend(warned(why, columns));
-            if state.level >= Level::Issuer {
+            if state.level >= Level::Issuer && one.is_some() {
                 out.push(Line::default());
                 let text = "c makes a certificate for it, in your own CA.";
                 out.extend(paragraph(text, columns, 2, Style::new()));
@@ -104,7 +124,7 @@ pub fn panel(state: &State, name: &AccountName, columns: usize) -> Vec<Line<'sta
         }
         Some(Ok(offer)) => out.extend(statement(state, offer, columns)),
     }
-    if let Some((proof, current)) = state.proof(name) {
+    if let Some((proof, current)) = one.and_then(|name| state.proof(name)) {
         out.push(Line::default());
         out.push(Line::from(vec![
             theme::holds(if *current { Some(proof.holds()) } else { None }),
@@ -147,9 +167,9 @@ fn level_line(
 
 /// Whether the account names a certificate or a CA, and not the one that it is offered.
 fn names_another(state: &State, account: &Account, level: Level) -> bool {
-    let key = (account.name.clone(), level, state.statement_form);
+    let key = state.offer_key().map(|key| OfferKey { level, ..key });
     let (Some(Ok(offer)), Require::Specified { subject, issuer, .. }) =
-        (state.offers.get(&key), &account.require)
+        (key.and_then(|key| state.offers.get(&key)), &account.require)
     else {
         return false;
     };
@@ -205,6 +225,9 @@ pub fn level_of(require: &Require) -> Option<Level> {
     }
 }
 
+/// So many lines of statements are shown; `y` copies all, and the review has them, too.
+const SHOWN: usize = 40;
+
 fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>> {
     let server = state.exam.as_ref().and_then(|exam| exam.facts.server.read());
     let dialect = server.map_or_else(String::new, |server| {
@@ -217,15 +240,25 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
         // nothing to take back: nothing would change
         Span::raw(if offer.undo.is_empty() { "  as it is now" } else { "" }),
     ])];
-    let code = wrap_verbatim(&printable_lines(&offer.statement), columns.saturating_sub(2));
+    let mut lines = offer.statement.lines();
+    let text: Vec<&str> = lines.by_ref().take(SHOWN).collect();
+    let code = wrap_verbatim(&printable_lines(&text.join("\n")), columns.saturating_sub(2));
     out.extend(code.into_iter().map(|line| Line::styled(format!("  {line}"), theme::code())));
+    if lines.next().is_some() {
+        let text =
+            format!("  … for {} accounts in all; y copies them", grouped(offer.orders.len()));
+        out.push(Line::styled(clip(&text, columns), theme::quiet()));
+    }
     let mut known: Vec<(&str, String)> = Vec::new();
     if let Some(certificate) = &offer.certificate {
         let path = printable(&certificate.display().to_string()).into_owned();
         known.push(("certificate", clip_start(&path, columns.saturating_sub(13))));
     }
     if !offer.undo.is_empty() {
-        known.push(("undo", printable_lines(&offer.undo)));
+        let many = offer.orders.len() > 3;
+        let text = "each gets back what it requires now; it is noted before anything is sent";
+        let undo = if many { text.to_owned() } else { printable_lines(&offer.undo) };
+        known.push(("undo", undo));
     }
     out.extend(pairs(known.iter().map(|(l, v)| (*l, v.as_str())), columns, theme::quiet()));
     if !offer.explain.is_empty() {
@@ -236,6 +269,16 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
         out.extend(warned(warning, columns));
     }
     out
+}
+
+/// `app@%, etl@% and 3 more`
+fn some(names: &[AccountName]) -> String {
+    const FIRST: usize = 2;
+    let first: Vec<String> = names.iter().take(FIRST).map(ToString::to_string).collect();
+    match names.len().saturating_sub(FIRST) {
+        0 => first.join(", "),
+        more => format!("{} and {} more", first.join(", "), grouped(more)),
+    }
 }
 
 /// `! text`, with what follows indented under the text.
@@ -249,22 +292,25 @@ pub fn warned(text: &str, columns: usize) -> Vec<Line<'static>> {
     lines.into_iter().enumerate().map(line).collect()
 }
 
-/// `3 sessions, 1 of them without TLS`
-fn sessions(state: &State, name: &AccountName) -> String {
+/// `3 sessions, 1 without TLS`
+fn sessions(state: &State, names: &[AccountName]) -> String {
     let server = state.exam.as_ref().and_then(|exam| exam.facts.server.read());
-    let Some(sessions) = server.and_then(|server| server.sessions.read()) else {
+    if server.is_none_or(|server| server.sessions.read().is_none() && server.processes.is_empty()) {
         return "sessions not known".to_owned();
+    }
+    let arrivals = &state.roster.arrivals;
+    let sum = |wanted: fn(Carrier) -> bool| -> usize {
+        let counts = names.iter().filter_map(|name| arrivals.by(name)).flatten();
+        counts.filter(|(carrier, _)| wanted(**carrier)).map(|(_, count)| count).sum()
     };
-    let own: Vec<_> = sessions.iter().filter(|session| session.user == name.user).collect();
-    let plain = own.iter().filter(|session| session.connection_type == "TCP/IP").count();
-    let all = match own.len() {
-        0 => return format!("no session of {}", printable(&name.user)),
+    let all = match sum(|_| true) {
+        0 => return "no session now".to_owned(),
         1 => "1 session".to_owned(),
-        n => format!("{n} sessions"),
+        n => format!("{} sessions", grouped(n)),
     };
-    match plain {
-        0 => format!("{all} of {}", printable(&name.user)),
-        n => format!("{all} of {}, {n} without TLS", printable(&name.user)),
+    match sum(|carrier| matches!(carrier, Carrier::Tcp | Carrier::Local)) {
+        0 => all,
+        n => format!("{all}, {} without TLS", grouped(n)),
     }
 }
 

@@ -138,7 +138,7 @@ fn lines(
         .collect()
 }
 
-fn cells(state: &State, exam: &Examination, row: &Row) -> Cells {
+pub fn cells(state: &State, exam: &Examination, row: &Row) -> Cells {
     match row {
         Row::Finding { index, consequence, .. } => {
             let finding = &exam.findings[*index];
@@ -183,7 +183,7 @@ fn follows(exam: &Examination, finding: &crate::rules::Finding, here: Step) -> S
 }
 
 /// The first sentence alone where both do not fit.
-fn purpose_within(step: Step, columns: usize) -> String {
+pub fn purpose_within(step: Step, columns: usize) -> String {
     let both = purpose(step);
     let end = both.find(['.', '?']).map_or(both.len(), |end| end + 1);
     if width(both) <= columns { both.to_owned() } else { clip(&both[..end], columns) }

@@ -20,6 +20,7 @@ use crate::rules::Step;
 pub mod account;
 mod certificate;
 pub mod chain;
+mod denied;
 mod detail;
 mod fields;
 mod frame;
@@ -30,6 +31,7 @@ mod proof;
 mod register;
 pub mod report;
 pub mod review;
+mod roster;
 
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);
@@ -58,6 +60,7 @@ pub fn draw(state: &State, frame: &mut Frame) {
         View::Page { lines, scroll } => page_of(lines, scroll, body, frame),
         View::List(list) => list::draw(state, &list, body, frame),
         View::Register(sheet) => register::draw(state, &sheet, body, frame),
+        View::Roster(sheet) => roster::draw(state, &sheet, body, frame),
         View::Form { intro, form } => fields::draw(intro, form, body, frame),
     }
     if state.ascii {
@@ -72,6 +75,7 @@ pub fn scroll_limit(state: &State) -> u16 {
         View::Page { lines, .. } => (lines.len(), body.height),
         View::List(list) => (list.detail.len(), list.detail_height(body)),
         View::Register(sheet) => (sheet.detail.len(), sheet.detail_height(body)),
+        View::Roster(sheet) => (sheet.detail.len(), sheet.detail_height(body)),
         View::Form { .. } => return 0,
     };
     let lines = u16::try_from(lines).unwrap_or(u16::MAX);
@@ -84,6 +88,7 @@ pub fn page(state: &State) -> u16 {
     let body = body(state);
     let height = match view(state, body) {
         View::List(list) => list.detail_height(body),
+        View::Roster(sheet) => sheet.detail_height(body),
         _ => body.height,
     };
     height.saturating_sub(2).max(1)
@@ -94,11 +99,17 @@ pub fn register_page(state: &State) -> u16 {
     state.register.as_ref().map_or(1, |register| register::page(register, body(state)))
 }
 
+/// How many lines a page of the accounts has.
+pub fn roster_page(state: &State) -> usize {
+    roster::page(state, body(state))
+}
+
 /// What fills the body.
 enum View<'a> {
     Page { lines: Vec<Line<'static>>, scroll: u16 },
     List(list::List),
     Register(register::Sheet),
+    Roster(roster::Sheet),
     Form { intro: Vec<Line<'static>>, form: &'a super::form::Form },
 }
 
@@ -113,8 +124,12 @@ fn view(state: &State, body: Rect) -> View<'_> {
                 View::Form { intro: overlay::passphrase(width), form }
             }
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
+            Overlay::AskWhy { account, form } => {
+                View::Form { intro: denied::ask(account, width), form }
+            }
+            Overlay::Cipher(form) => View::Form { intro: overlay::cipher(width), form },
             Overlay::Sure { plan, word, form } => {
-                View::Form { intro: register::sure(&plan.title, word, width), form }
+                View::Form { intro: register::sure(plan, word, width), form }
             }
             over => View::Page { lines: overlay::lines(state, over, width), scroll: layer.scroll },
         };
@@ -129,12 +144,14 @@ fn view(state: &State, body: Rect) -> View<'_> {
             Some(register) => View::Register(register::Sheet::new(state, register, body)),
             None => page(vec![Line::styled("reading the private CA", theme::quiet())]),
         },
-        Place::Account(name) => page(account::panel(state, name, width)),
+        Place::Account(name) => page(account::panel(state, std::slice::from_ref(name), width)),
+        Place::Accounts(batch) => page(account::panel(state, &batch.names, width)),
         Place::Step(Step::Server) if let Some(form) = &state.connect => {
             View::Form { intro: fields::connect_intro(width), form }
         }
         Place::Step(_) if state.exam.is_none() => page(overlay::waiting(state, width)),
         Place::Step(Step::Report) => page(report::lines(state, width)),
+        Place::Step(Step::Accounts) => View::Roster(roster::Sheet::new(state, body)),
         Place::Step(step) => View::List(list::List::new(state, *step, body)),
     }
 }

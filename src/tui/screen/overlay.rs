@@ -25,10 +25,15 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Done { title, done, failed } => ended(title, done, failed.as_deref(), columns),
         Overlay::Proof(view) => proof::lines(state, view, columns),
         Overlay::Ways(ways) => register::ways(ways, columns),
+        Overlay::Denied { account, answer } => {
+            super::denied::lines(state, account, answer.as_ref(), columns)
+        }
         Overlay::Card => register::page_of_card(state, columns),
         Overlay::Password { .. }
         | Overlay::Passphrase { .. }
         | Overlay::Save(_)
+        | Overlay::Cipher(_)
+        | Overlay::AskWhy { .. }
         | Overlay::Sure { .. } => Vec::new(),
     }
 }
@@ -298,6 +303,16 @@ pub fn passphrase(columns: usize) -> Vec<Line<'static>> {
     let text = "The key of the private CA is under a passphrase. It is kept until this change is \
                 written or given up, and wiped then.";
     let mut out = vec![rule("Passphrase of the private CA", columns)];
+    out.extend(paragraph(text, columns, 0, Style::new()));
+    out.push(Line::default());
+    out
+}
+
+pub fn cipher(columns: usize) -> Vec<Line<'static>> {
+    let text = "A suite belongs either to TLS 1.3 or to what was before it, so the clause always \
+                shuts out one of the two. What ciphers are spoken is better said for the whole \
+                server.";
+    let mut out = vec![rule("A cipher suite as well", columns)];
     out.extend(paragraph(text, columns, 0, Style::new()));
     out.push(Line::default());
     out

@@ -5,6 +5,7 @@ use ratatui::text::{Line, Span};
 use super::account::warned;
 use super::overlay::code;
 use super::{heading, rule};
+use crate::apply::accounts::AccountPlan;
 use crate::apply::{Content, DiffKind, Plan, Write};
 use crate::facts::{Flavor, Source};
 use crate::printable::printable;
@@ -37,6 +38,9 @@ pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
         out.push(Line::default());
     }
     out.extend(files(&plan.writes, columns));
+    if let Some(accounts) = &plan.accounts {
+        out.extend(self::accounts(accounts, columns));
+    }
     if !plan.commands.is_empty() {
         section(&mut out, "commands, on this host");
         for command in &plan.commands {
@@ -50,6 +54,51 @@ pub fn lines(state: &State, plan: &Plan, columns: usize) -> Vec<Line<'static>> {
             out.extend(code(&format!("{};", statement.sql), columns, theme::code()));
             undo(&mut out, &statement.undo, columns);
         }
+    }
+    out
+}
+
+/// So many accounts are shown one by one; `y` copies the statements of all.
+const SHOWN: usize = 50;
+
+/// What each account requires now and then, the statements, and what takes them back.
+fn accounts(plan: &AccountPlan, columns: usize) -> Vec<Line<'static>> {
+    let mut out = vec![heading("accounts")];
+    let shown = plan.changes.len().min(SHOWN);
+    for line in plan.changes.iter().take(SHOWN).flat_map(|change| change.diff(0)) {
+        let (sign, style) = match line.kind {
+            DiffKind::Kept => (" ", theme::strong()),
+            DiffKind::Removed => ("-", theme::bad()),
+            DiffKind::Added => ("+", theme::good()),
+        };
+        let text = wrap_verbatim(&format!("{sign} {}", printable(&line.text)), columns);
+        out.extend(text.into_iter().map(|line| Line::styled(line, style)));
+    }
+    let more = plan.changes.len() - shown;
+    if more > 0 {
+        let text = format!("  … and {} more", super::roster::grouped(more));
+        out.push(Line::styled(text, theme::quiet()));
+    }
+    if !plan.unchanged.is_empty() {
+        let n = super::roster::grouped(plan.unchanged.len());
+        out.push(Line::styled(
+            format!("  as asked for already, and left alone: {n}"),
+            theme::quiet(),
+        ));
+    }
+    section(&mut out, "SQL");
+    for statement in plan.statements.iter().take(SHOWN) {
+        out.extend(code(&format!("{statement};"), columns, theme::code()));
+    }
+    for statement in plan.undo.iter().take(SHOWN) {
+        undo(&mut out, statement, columns);
+    }
+    if plan.statements.len() > SHOWN {
+        let text = format!(
+            "  … {} statements in all, y copies them; mytls undo takes them back",
+            super::roster::grouped(plan.statements.len())
+        );
+        out.push(Line::styled(clip(&text, columns), theme::quiet()));
     }
     out
 }
@@ -153,7 +202,7 @@ fn count(state: &State, plan: &Plan) -> String {
     let plural = |n: usize, word: &str| match n {
         0 => None,
         1 => Some(format!("1 {word}")),
-        n => Some(format!("{n} {word}s")),
+        n => Some(format!("{} {word}s", super::roster::grouped(n))),
     };
     let effect = match (plan.effect, state.can_restart) {
         (Effect::None, _) => None,
@@ -164,6 +213,7 @@ fn count(state: &State, plan: &Plan) -> String {
     let parts = [
         plural(plan.writes.len(), "file"),
         plural(plan.commands.len(), "command"),
+        plural(plan.accounts.as_ref().map_or(0, |plan| plan.changes.len()), "account"),
         plural(plan.statements.len(), "statement"),
         effect,
     ];
@@ -194,5 +244,7 @@ pub fn text(plan: &Plan) -> String {
     }
     out.extend(plan.commands.iter().map(|command| command.text.clone()));
     out.extend(plan.statements.iter().map(|statement| format!("{};", statement.sql)));
+    let accounts = plan.accounts.iter().flat_map(|plan| &plan.statements);
+    out.extend(accounts.map(|statement| format!("{statement};")));
     out.join("\n")
 }

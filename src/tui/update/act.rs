@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
-use super::{connect, examine, go, push, register, run, scroll_mut, stop, workshop};
+use super::{accounts, connect, examine, go, push, register, run, scroll_mut, stop, workshop};
 use crate::apply::Plan;
-use crate::facts::AccountName;
 use crate::facts::target::Target;
 use crate::rules::Step;
 use crate::tui::copy;
-use crate::tui::engine::Level;
 use crate::tui::form::Field;
 use crate::tui::keys::{Action, Context};
+use crate::tui::roster::Roster;
 use crate::tui::rows::{Row, RowKey};
 use crate::tui::screen;
 use crate::tui::screen::account::LEVELS;
@@ -31,9 +30,13 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Help => help(state),
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
-        Action::Move if matches!(Context::of(state), Context::Authority | Context::Filter) => {
+        Action::Move
+            if matches!(state.place, Place::Authority(_))
+                && matches!(Context::of(state), Context::Authority | Context::Filter) =>
+        {
             register::step(state, if forward { 1 } else { -1 });
         }
+        Action::Move if Context::of(state) == Context::Filter => accounts::step(state, forward, 1),
         Action::Move => match state.form_mut() {
             Some(form) => form.go(forward),
             None => select(
@@ -56,7 +59,18 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Make => open_workshop(state, None, effects),
         Action::Renew => register::ways(state, Changing::Renew),
         Action::Revoke => register::ways(state, Changing::Revoke),
+        Action::Page if matches!(state.place, Place::Step(_)) => {
+            let forward = forward || matches!(key.code, KeyCode::Char('f'));
+            let page = screen::roster_page(state);
+            accounts::step(state, forward, page);
+        }
         Action::Page => register::page(state, forward),
+        Action::Mark => state.roster.mark(),
+        Action::MarkShown => state.roster.mark_shown(),
+        Action::WhyDenied => accounts::ask_client(state, effects),
+        Action::Cipher => accounts::ask_cipher(state),
+        Action::Filter if matches!(state.place, Place::Step(_)) => state.roster.typing = true,
+        Action::Sort if matches!(state.place, Place::Step(_)) => accounts::sort(state),
         Action::Filter | Action::Sort | Action::ShowAll => {
             if let Some(register) = &mut state.register {
                 match action {
@@ -86,9 +100,9 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::SaveReport => push(state, Overlay::Save(save_form(state))),
         Action::ToggleForm => state.statement_form = state.statement_form.other(),
         Action::Apply => {
-            if let Some(Ok(offer)) = state.offer() {
-                let plan = offer.plan.clone().into();
-                push(state, Overlay::Review(plan));
+            if let (Some(Ok(offer)), Some(exam)) = (state.offer(), state.exam.clone()) {
+                let (orders, form) = (offer.orders.clone(), state.statement_form);
+                run(state, Doing::Planning, Job::PlanAccounts { exam, orders, form }, effects);
             }
         }
         Action::Prove => prove(state, effects),
@@ -141,9 +155,13 @@ fn select(state: &mut State, to: impl Fn(usize, usize) -> usize) {
         return;
     }
     match &state.place {
-        Place::Account(_) => {
+        Place::Account(_) | Place::Accounts(_) => {
             let at = LEVELS.iter().position(|level| *level == state.level).unwrap_or(0);
             state.level = LEVELS[to(at, LEVELS.len() - 1)];
+            state.scroll = 0;
+        }
+        Place::Step(Step::Accounts) => {
+            state.roster.step(to);
             state.scroll = 0;
         }
         Place::Step(step) => {
@@ -190,6 +208,10 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
     if matches!(state.place, Place::Authority(_)) {
         return register::enter(state);
     }
+    if Context::of(state) == Context::Filter {
+        state.roster.typing = false; // what was found stays
+        return;
+    }
     match state.selected_row() {
         Some(Row::Finding { .. }) => {
             let Some(finding) = state.selected_finding().cloned() else { return };
@@ -197,7 +219,8 @@ fn open(state: &mut State, effects: &mut Vec<Effect>) {
                 push(state, Overlay::Fix(Fix { finding, chosen: 0, by_hand: None }));
             }
         }
-        Some(Row::Account { name, .. }) => open_account(state, name),
+        Some(Row::Account { .. }) if state.roster.marked() > 0 => accounts::open_marked(state),
+        Some(Row::Account { name, .. }) => accounts::open(state, name),
         _ => {}
     }
 }
@@ -209,14 +232,9 @@ fn to_cause(state: &mut State, finding: &crate::rules::Finding) -> bool {
     let cause = exam.findings.iter().find(|other| Some(other.rule) == finding.because_of);
     let Some((rule, step)) = cause.map(|cause| (cause.rule, cause.step)) else { return false };
     go(state, Place::Step(step));
-    state.selected.insert(step, RowKey::Finding { rule, nth: 0 });
+    state.select(step, RowKey::Finding { rule, nth: 0 });
     state.toast = Some(format!("this follows from step {}; mend that first", step.number()));
     true
-}
-
-fn open_account(state: &mut State, name: AccountName) {
-    state.level = Level::SubjectAndIssuer;
-    go(state, Place::Account(name));
 }
 
 fn explain(state: &mut State) {
@@ -254,7 +272,7 @@ pub fn open_workshop(state: &mut State, user: Option<String>, effects: &mut Vec<
 fn step(state: &mut State, forward: bool) {
     let at = Step::ALL.iter().position(|step| *step == state.step()).unwrap_or(0);
     match (&state.place, forward) {
-        (Place::Account(_), false) => go(state, Place::Step(Step::Accounts)),
+        (Place::Account(_) | Place::Accounts(_), false) => go(state, Place::Step(Step::Accounts)),
         (_, false) if at == 0 => {
             state.toast = Some("this is the first step; q quits".to_owned());
         }
@@ -371,6 +389,7 @@ fn submit_target(state: &mut State, effects: &mut Vec<Effect>) {
         // another server: nothing that was found is about it
         state.exam = None;
         state.selected.clear();
+        state.roster = Roster::default();
         state.proofs.clear();
         state.register = None;
     }
@@ -414,6 +433,8 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
                 form.fail(0, format!("type {word}, or Esc to leave it as it is"));
             }
         }
+        Some(Overlay::AskWhy { .. }) => accounts::try_client(state, effects),
+        Some(Overlay::Cipher(_)) => accounts::take_cipher(state),
         Some(Overlay::Save(form)) => {
             let path = form.value(0).to_owned();
             if path.is_empty() {
@@ -451,6 +472,7 @@ fn close(state: &mut State) {
                     go(state, from);
                 }
             }
+            Place::Step(Step::Accounts) => accounts::show_all(state),
             _ => state.connect_kept = state.connect.take(),
         },
     }

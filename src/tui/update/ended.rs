@@ -1,6 +1,6 @@
 //! What comes of a job that has ended.
 
-use super::{connect, examine, forget, go, push, register, workshop};
+use super::{accounts, connect, examine, forget, go, push, register, workshop};
 use std::sync::Arc;
 
 use crate::apply::Applied;
@@ -57,6 +57,8 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
                 form.fail(0, why);
             }
         }
+        Outcome::ClientFiles(account, files) => accounts::ask_login(state, account, files),
+        Outcome::Denied(answer) => accounts::denied(state, answer),
         Outcome::Broken(why) => broken(state, what, why, effects),
         // they have no job of their own
         Outcome::Offered(_) | Outcome::Issued(_) => {}
@@ -99,6 +101,7 @@ fn examined(state: &mut State, exam: Examination) {
     if let Some(register) = &mut state.register {
         register.at(exam.facts.at);
     }
+    state.roster.read_again(state.exam.as_deref(), &exam);
     state.exam = Some(exam.into());
     state.connect = None;
     state.stale.clear();
@@ -106,6 +109,8 @@ fn examined(state: &mut State, exam: Examination) {
     state.offering = None;
     let gone = |state: &State, place: &Place| match place {
         Place::Account(name) => state.account(name).is_none(),
+        // what was marked is done, or has to be marked anew: who is among them may have changed
+        Place::Accounts(_) => true,
         _ => false,
     };
     if gone(state, &state.place.clone()) {
@@ -178,6 +183,9 @@ fn applied(
         Ok(done) => (done, None),
         Err((done, why)) => (done, Some(why)),
     };
+    if failed.is_none() && plan.accounts.is_some() {
+        state.roster.unmark();
+    }
     if failed.is_none() {
         // what a client trusts changes with the server's certificate
         if let (Some(target), Some(trust)) = (&mut state.target, &plan.trust) {
@@ -242,6 +250,7 @@ fn broken(state: &mut State, what: Doing, why: String, effects: &mut Vec<Effect>
     match what {
         Doing::Applying => applied(state, Err((Applied::default(), why)), effects),
         Doing::Proving => proved(state, Err(why)),
+        Doing::Asking => accounts::denied(state, Err(why)),
         Doing::Examining if state.exam.is_none() => {
             let target = state.target.clone().unwrap_or_default();
             let mut form = state.connect_kept.take().unwrap_or_else(|| connect::form(&target));

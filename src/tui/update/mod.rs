@@ -11,6 +11,7 @@ use crate::facts::Target;
 use crate::facts::gather::{Progress, ProgressState};
 use crate::rules::Step;
 
+mod accounts;
 mod act;
 pub mod connect;
 mod ended;
@@ -47,6 +48,7 @@ pub fn update(state: &mut State, msg: Msg) -> Vec<Effect> {
     if let Some(register) = &mut state.register {
         register.settle();
     }
+    state.roster.settle();
     ask_for_statement(state, &mut effects);
     register::fetch(state, &mut effects);
     clamp_scroll(state);
@@ -176,6 +178,7 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
                 go(state, from);
             }
         }
+        (Doing::Asking, Some(Overlay::Denied { .. })) => drop(state.layers.pop()),
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::apply::Plan;
 use crate::ca::list::{Status, day};
 use crate::ca::{Entry, Kind};
 use crate::printable::printable;
@@ -193,9 +194,17 @@ pub fn ways(ways: &Ways, columns: usize) -> Vec<Line<'static>> {
 }
 
 /// What is asked a second time.
-pub fn sure(title: &str, word: &str, columns: usize) -> Vec<Line<'static>> {
-    let mut out = vec![rule(&printable(title), columns)];
-    out.extend(warned("This cannot be taken back.", columns));
+pub fn sure(plan: &Plan, word: &str, columns: usize) -> Vec<Line<'static>> {
+    let mut out = vec![rule(&printable(&plan.title), columns)];
+    match plan.accounts.as_ref().and_then(|accounts| accounts.forecast.own.as_ref()) {
+        Some(own) => {
+            out.extend(warned(&format!("You may lock yourself out: {own}."), columns));
+            let text =
+                "Keep another way in open: a second session, or an account that stays as it is.";
+            out.extend(paragraph(text, columns, 2, Style::new()));
+        }
+        None => out.extend(warned("This cannot be taken back.", columns)),
+    }
     let text = format!("Type {word} and press Enter to do it; Esc leaves everything as it is.");
     out.extend(paragraph(&text, columns, 0, Style::new()));
     out.push(Line::default());
