@@ -165,3 +165,63 @@ fn an_entry_of_lines_alone_is_shown() {
     let said = undo(&server, &["--yes"], 1);
     assert!(said.starts_with("rm /x\n") && said.contains("does not run them"), "{said}");
 }
+
+/// `mytls accounts require-transport`, with a session that would be refused, and back.
+fn transport(series: Series) {
+    let Some(program) = lab::servers().into_iter().find(|program| program.series == series) else {
+        return;
+    };
+    let server = program.start(&Fault::named("transport-not-enforced").unwrap()).unwrap();
+    let before = state(&server);
+    let target = server.sandbox.target();
+    let run = |arguments: &[&str], status: i32| {
+        let mut command = lab::mytls();
+        command
+            .args(["accounts", "require-transport", "--defaults-file"])
+            .arg(server.dir().join("client.cnf"))
+            .args(["-h", "127.0.0.1", "-P", &target.port.unwrap().to_string(), "-S"])
+            .arg(target.socket.as_ref().unwrap())
+            .arg("--server-config")
+            .arg(target.server_config.as_ref().unwrap())
+            .args(arguments)
+            .env("XDG_STATE_HOME", server.base().join("state"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        said
+    };
+    run(&[], 2);
+    let password = server.sandbox.accounts()[1].1.expose().to_owned();
+    let options = mysql::OptsBuilder::new()
+        .ip_or_hostname(Some("127.0.0.1"))
+        .tcp_port(target.port.unwrap())
+        .prefer_socket(false)
+        .user(Some("web"))
+        .pass(Some(password));
+    let plain = mysql::Conn::new(options).unwrap();
+    let said = run(&["--dry-run"], 0);
+    assert!(said.contains("1 session of `web` comes in without TLS from 127.0.0.1"), "{said}");
+    assert!(said.contains("+ SET GLOBAL require_secure_transport = ON;"), "{said}");
+    assert!(said.contains("+ require_secure_transport = ON"), "{said}");
+    assert_eq!(state(&server), before, "a dry run does nothing");
+    let said = run(&["--yes"], 0);
+    assert!(said.contains("to take it back: mytls undo "), "{said}");
+    let on = "SELECT @@GLOBAL.require_secure_transport";
+    assert_eq!(server.sql(on).unwrap(), "1");
+    assert!(run(&["--yes"], 0).contains("nothing to do"));
+    drop(plain);
+    undo(&server, &["--yes"], 0);
+    assert_eq!(server.sql(on).unwrap(), "0");
+    assert_eq!(state(&server), before);
+}
+
+#[test]
+fn mariadb_takes_tls_alone_and_back() {
+    transport(Series::MariaDb1011);
+}
+
+#[test]
+fn mysql_takes_tls_alone_and_back() {
+    transport(Series::MySql97);
+}

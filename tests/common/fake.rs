@@ -721,6 +721,7 @@ fn server(does: &Does) -> ServerFacts {
         processes: Vec::new(),
         unseen: Vec::new(),
         sources: Vec::new(),
+        own_account: None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::facts::{Account, AccountName, Carrier, Facts, ServerFacts};
 use crate::printable::{printable, printable_json};
 
 mod require;
+mod transport;
 
 pub(super) use require::{failed as refused, list, outcome, preview};
 
@@ -48,11 +49,14 @@ pub struct AccountsArgs {
 enum Change {
     /// Make accounts require something else: shown first, noted for undo, read back
     Require(require::RequireArgs),
+    RequireTransport(transport::TransportArgs),
 }
 
 pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
-    if let Some(Change::Require(args)) = &args.command {
-        return require::run(args);
+    match &args.command {
+        Some(Change::Require(args)) => return require::run(args),
+        Some(Change::RequireTransport(args)) => return transport::run(args),
+        None => {}
     }
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let server = server(&facts)?;
@@ -60,6 +64,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
     let accounts: Vec<&Account> = accounts
         .into_iter()
         .flatten()
+        .chain(&server.own_account)
         .filter(|account| fits(account, args.filter.as_deref()))
         .collect();
     let sessions = Sessions::of(server, &accounts);
@@ -72,7 +77,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
     }
     if server.accounts.read().is_none() {
         return Err(Failure::not_examined(format!(
-            "logged in as {}, which may not read the accounts: GRANT SELECT ON mysql.* shows them, \
+            "logged in as {}, which may read no account but its own: GRANT SELECT ON mysql.* shows them, \
              and PROCESS and SELECT on performance_schema how their sessions come in",
             server.current_user
         )));
