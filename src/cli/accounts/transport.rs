@@ -1,5 +1,6 @@
 //! `mytls accounts require-transport`: nobody comes in over the network without TLS any more.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -104,15 +105,19 @@ pub fn run(args: &TransportArgs) -> Result<ExitCode, Failure> {
         Ok(applied) => (applied, None),
         Err(both) => (both.0, Some(both.1)),
     };
-    let mut out: String =
-        applied.done.iter().map(|line| format!("{}\n", printable_lines(line))).collect();
+    let mut out = String::new();
+    for line in &applied.done {
+        let _ = writeln!(out, "{}", printable_lines(line));
+    }
     if !applied.done.is_empty() {
         let entry = Entry::new(target.display(), applied);
         let state = if error.is_none() { State::Applied } else { State::Partly };
         let noted = journal::append(&journal, &entry)
             .and_then(|()| journal::mark(&journal, &entry.id, state));
         match noted {
-            Ok(()) => out += &format!("to take it back: mytls undo {}\n", entry.id),
+            Ok(()) => {
+                let _ = writeln!(out, "to take it back: mytls undo {}", entry.id);
+            }
             Err(error) => tell(format_args!(
                 "this could not be noted in the journal: {error}; these lines take it back:\n{}\n",
                 printable_lines(&entry.applied.undo.join("\n"))
