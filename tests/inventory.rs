@@ -53,6 +53,14 @@ fn shows(series: Series, locks: &[&str], many: &str) {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("GRANT SELECT ON mysql.*") && said.contains("PROCESS"), "{said}");
 
+    // its own it sees all the same
+    let own = listed(&accounts(&server, Some("few"), &["--format", "json"]));
+    assert_eq!(own["accounts"].as_array().unwrap().len(), 1, "{own}");
+    let own = one(&own, "few@localhost");
+    assert_eq!((&own["require"], &own["locked"]), (&"NONE".into(), &false.into()), "{own}");
+    let row = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(row.contains("few@localhost  NONE"), "{row}");
+
     server.sql(many).unwrap();
     let output = accounts(&server, None, &["--filter", "many1234"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -154,7 +154,7 @@ impl Change {
             title: "the firewall of the server".to_owned(),
             done: vec![format!("{what} rules with {}", self.tool.program().0)],
             undo: vec![undo.display().to_string()],
-            left: Vec::new(),
+            ..Applied::default()
         };
         Entry::new(target.to_owned(), applied)
     }

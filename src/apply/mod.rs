@@ -13,6 +13,7 @@ use crate::secret::Secret;
 
 pub mod accounts;
 pub mod authority;
+pub mod back;
 mod diff;
 pub mod firewall;
 pub mod journal;
@@ -144,6 +145,9 @@ pub struct Applied {
     pub done: Vec<String>,
     /// Shell commands and statements that undo it, in the order to run them.
     pub undo: Vec<String>,
+    /// The same lines as steps, so that `mytls undo` can do them; empty where there are lines alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<back::Step>,
     /// What is left for a person to do, such as a restart; one line each.
     pub left: Vec<String>,
 }

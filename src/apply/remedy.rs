@@ -138,7 +138,7 @@ fn add_sql(plan: &mut Plan, action: &Action) {
     // Statements of one action stand one after the other, each closed by `;` at a line's end; what
     // takes them back goes with the last.
     let mut undo = action.undo.trim_end().trim_end_matches(';').to_owned();
-    let statements: Vec<&str> = sql.split(";\n").collect();
+    let statements = super::back::split(sql);
     for sql in statements.iter().rev() {
         let undo = std::mem::take(&mut undo);
         plan.statements.push(Statement { sql: (*sql).to_owned(), undo });

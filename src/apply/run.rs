@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use mysql::Conn;
 use mysql::prelude::Queryable as _;
 
+use super::back::Step;
 use super::{Applied, ApplyError, Change, Content, Issue, Plan, Restart, Write};
 use crate::ca::crl::{Update, hand_over};
 use crate::ca::store::{Kind, Store};
@@ -22,11 +23,12 @@ pub fn run(
     told: &mut dyn FnMut(&str),
 ) -> Result<Applied, Box<(Applied, ApplyError)>> {
     let applied = Applied { title: plan.title.clone(), ..Applied::default() };
-    let mut run = Run { applied, told, at_last: None, written: Vec::new() };
+    let mut run = Run { applied, told, at_last: None };
     let result = run.all(plan, restart);
     // The last change is the first to be taken back, and only then does the server look again.
-    run.applied.undo.reverse();
-    run.applied.undo.extend(run.at_last.take());
+    run.applied.steps.reverse();
+    run.applied.steps.extend(run.at_last.take());
+    run.applied.undo = run.applied.steps.iter().map(Step::line).collect();
     match result {
         Ok(()) => Ok(run.applied),
         Err(error) => Err(Box::new((run.applied, error))),
@@ -36,9 +38,7 @@ pub fn run(
 struct Run<'a> {
     applied: Applied,
     /// What makes the way back count.
-    at_last: Option<String>,
-    /// The files written so far, with what they held before.
-    written: Vec<(PathBuf, Option<PathBuf>)>,
+    at_last: Option<Step>,
     told: &'a mut dyn FnMut(&str),
 }
 
@@ -50,17 +50,19 @@ impl Run<'_> {
         if let Some(change) = &plan.change {
             self.change(change, plan.passphrase.as_ref())?;
         }
+        let from = self.applied.steps.len();
         for write in &plan.writes {
             if let Err(error) = self.write(write) {
-                self.put_back();
+                self.put_back(from);
                 return Err(error);
             }
         }
         for command in &plan.commands {
             execute(&command.text)?;
+            let undo = Some(command.undo.clone()).filter(|undo| !undo.is_empty());
             self.done(
                 format!("ran {}", printable_lines(&command.text).replace('\n', " ")),
-                &command.undo,
+                undo.map(|command| Step::Command { command }),
             );
         }
         // The session may end with a restart; statements that need a running server go first.
@@ -68,11 +70,12 @@ impl Run<'_> {
         for statement in &plan.statements {
             let conn = connect(&mut conn, plan)?;
             send(conn, &statement.sql)?;
-            let undo = match statement.undo.as_str() {
-                "" => String::new(),
-                undo => format!("{};", undo.replace('\n', " ")),
-            };
-            self.done(format!("sent {}", one_line(&statement.sql)), &undo);
+            // as it stands: a line's end may be one in a name
+            let undo = Some(statement.undo.clone()).filter(|undo| !undo.is_empty());
+            self.done(
+                format!("sent {}", one_line(&statement.sql)),
+                undo.map(|statements| Step::Sql { statements }),
+            );
         }
         match (plan.effect, &plan.reload, restart) {
             (Effect::None, ..) => {}
@@ -80,19 +83,19 @@ impl Run<'_> {
                 let conn = connect(&mut conn, plan)?;
                 let statement = reload.trim_end_matches(';');
                 send(conn, statement)?;
-                self.done(format!("the server read its files again ({statement})"), "");
-                self.at_last = Some(reload.clone());
+                self.done(format!("the server read its files again ({statement})"), None);
+                self.at_last = Some(Step::Sql { statements: reload.clone() });
             }
             (Effect::Reload | Effect::Restart, _, Some(restart)) => {
                 (self.told)("restarting the server");
                 drop(conn.take());
-                self.at_last = Some("# then restart the server".to_owned());
+                self.at_last = Some(by_hand("# then restart the server"));
                 restart.restart().map_err(|why| ApplyError::Restart(printable_lines(&why)))?;
-                self.done("restarted the server".to_owned(), "");
+                self.done("restarted the server".to_owned(), None);
             }
             (Effect::Reload | Effect::Restart, _, None) => {
                 self.applied.left.push(format!("restart the server: {}", shell::RESTART));
-                self.at_last = Some(shell::RESTART.to_owned());
+                self.at_last = Some(by_hand(shell::RESTART));
             }
         }
         Ok(())
@@ -105,9 +108,9 @@ impl Run<'_> {
                 let store =
                     Store::install_under(dir, authority.clone(), None, passphrase.cloned())?;
                 // what it has issued since would go with it
-                let away = format!("{}.taken-back", dir.display());
-                let undo = format!("mv {} {}", shell::path(dir), shell::word(&away));
-                self.done(format!("made a private CA in {}", shown(dir)), &undo);
+                let away = PathBuf::from(format!("{}.taken-back", dir.display()));
+                let undo = Step::Aside { path: dir.clone(), to: away };
+                self.done(format!("made a private CA in {}", shown(dir)), Some(undo));
                 store
             }
             None => Store::open_with(dir, passphrase)?,
@@ -118,7 +121,7 @@ impl Run<'_> {
                 _ => store.record(issued, *kind, names.clone())?,
             }
             let subject = issued.summary().subject.display();
-            self.done(format!("issued a {} certificate: {subject}", kind.name()), "");
+            self.done(format!("issued a {} certificate: {subject}", kind.name()), None);
         }
         Ok(())
     }
@@ -129,33 +132,33 @@ impl Run<'_> {
             Change::Renew { entry, issued, .. } => {
                 let (issued, written) = store.hand_out_again(entry, (**issued).clone(), None)?;
                 let serial = issued.summary().serial;
-                self.done(format!("renewed {}: serial {serial}", change.subject()), "");
+                self.done(format!("renewed {}: serial {serial}", change.subject()), None);
                 for file in &written {
                     let path = &file.path;
                     let (what, undo) = match &file.backup {
                         Some(backup) => (
                             format!("wrote {} (before: {})", shown(path), shown(backup)),
-                            format!("mv {} {}", shell::path(backup), shell::path(path)),
+                            Some(Step::of_file(path, Some(backup.clone()))),
                         ),
-                        None => (format!("wrote {}", shown(path)), String::new()),
+                        None => (format!("wrote {}", shown(path)), None),
                     };
-                    self.done(what, &undo);
+                    self.done(what, undo);
                 }
             }
             Change::Revoke { entry, reason, deploy, dir } => {
                 let serials = [entry.serial.clone()];
                 let signed = store.revoke(&serials, *reason, &Update::default())?;
-                self.done(format!("revoked {} ({})", change.subject(), reason.name()), "");
+                self.done(format!("revoked {} ({})", change.subject(), reason.name()), None);
                 let lists = printable(&signed.signed.join(", ")).into_owned();
                 let file = shown(&change.dir().join(Store::CRL_FILE));
-                self.done(format!("signed the list of {lists} anew: {file}"), "");
+                self.done(format!("signed the list of {lists} anew: {file}"), None);
                 if let Some(server) = deploy {
                     // no way back is offered: with the old list it would be let in again
                     let what = match hand_over(dir, server)? {
                         Some(backup) => format!(" (before: {})", shown(&backup)),
                         None => String::new(),
                     };
-                    self.done(format!("wrote {}{what}", shown(server)), "");
+                    self.done(format!("wrote {}{what}", shown(server)), None);
                 }
             }
         }
@@ -179,55 +182,52 @@ impl Run<'_> {
         };
         if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
             create_folder(folder, meta)?;
-            self.applied.undo.push(format!("rmdir {}", shell::path(folder)));
+            self.applied.steps.push(Step::Folder { path: folder.to_owned() });
         }
-        let backup = disk::replace(path, bytes, meta)?;
-        match backup {
+        match disk::replace(path, bytes, meta)? {
             Some(backup) => {
-                self.written.push((path.clone(), Some(backup.clone())));
-                let undo = format!("mv {} {}", shell::path(&backup), shell::path(path));
-                self.done(format!("wrote {} (before: {})", shown(path), shown(&backup)), &undo);
+                let what = format!("wrote {} (before: {})", shown(path), shown(&backup));
+                self.done(what, Some(Step::of_file(path, Some(backup))));
             }
-            None if write.replaces => self.done(format!("{} was so already", shown(path)), ""),
-            None => {
-                self.written.push((path.clone(), None));
-                self.done(format!("wrote {}", shown(path)), &format!("rm {}", shell::path(path)));
-            }
+            None if write.replaces => self.done(format!("{} was so already", shown(path)), None),
+            None => self.done(format!("wrote {}", shown(path)), Some(Step::of_file(path, None))),
         }
         Ok(())
     }
 
     /// A key without its certificate is worse than neither: when one file cannot be written, those
     /// before it are put back.
-    fn put_back(&mut self) {
-        for (path, backup) in std::mem::take(&mut self.written).into_iter().rev() {
-            let back = match &backup {
+    fn put_back(&mut self, from: usize) {
+        for step in self.applied.steps.split_off(from).into_iter().rev() {
+            let Step::File { path, backup, .. } = &step else {
+                self.applied.steps.insert(from, step);
+                continue;
+            };
+            let back = match backup {
                 Some(backup) => disk::restore(backup).map(drop),
                 None => {
-                    std::fs::remove_file(&path).map_err(|error| disk::DiskError::new(&path, error))
+                    std::fs::remove_file(path).map_err(|error| disk::DiskError::new(path, error))
                 }
-            };
-            let undo = match &backup {
-                Some(backup) => format!("mv {} {}", shell::path(backup), shell::path(&path)),
-                None => format!("rm {}", shell::path(&path)),
             };
             match back {
-                Ok(()) => {
-                    self.applied.undo.retain(|line| *line != undo);
-                    self.done(format!("put {} back as it was", shown(&path)), "");
+                Ok(()) => self.done(format!("put {} back as it was", shown(path)), None),
+                Err(error) => {
+                    self.done(format!("could not be put back: {error}"), None);
+                    self.applied.steps.insert(from, step);
                 }
-                Err(error) => self.done(format!("could not be put back: {error}"), ""),
             }
         }
     }
 
-    fn done(&mut self, what: String, undo: &str) {
+    fn done(&mut self, what: String, undo: Option<Step>) {
         (self.told)(&what);
         self.applied.done.push(what);
-        if !undo.is_empty() {
-            self.applied.undo.push(undo.to_owned());
-        }
+        self.applied.steps.extend(undo);
     }
+}
+
+fn by_hand(line: &str) -> Step {
+    Step::ByHand { line: line.to_owned() }
 }
 
 /// A folder for the server's files: its group may enter, nobody else.
@@ -242,7 +242,7 @@ fn create_folder(folder: &Path, meta: Meta) -> Result<(), ApplyError> {
     Ok(())
 }
 
-fn execute(command: &str) -> Result<(), ApplyError> {
+pub(super) fn execute(command: &str) -> Result<(), ApplyError> {
     let failed = |why: String| ApplyError::Command { command: one_line(command), why };
     let output = std::process::Command::new("sh")
         .args(["-e", "-c", command])

@@ -9,8 +9,11 @@ use clap::Args;
 use super::accounts::{list, outcome, preview, refused as failed};
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, print, tell};
+use crate::apply::Plan;
 use crate::apply::accounts::{self, Danger};
+use crate::apply::back::{self, NotBack};
 use crate::apply::journal::{self, Entry, State};
+use crate::facts::Target;
 use crate::facts::gather::{Cancel, gather};
 use crate::printable::{printable, printable_lines};
 
@@ -18,7 +21,8 @@ use crate::printable::{printable, printable_lines};
 ///
 /// Accounts are taken back to the very bytes they had; those that somebody has changed since are
 /// not touched, and then nothing is, unless --others. A change that was cut off is recognised: what
-/// it never got to is left alone.
+/// it never got to is left alone. Files go back to what they held, with owner and mode, as long as
+/// they are what the change wrote.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
@@ -46,6 +50,9 @@ pub struct UndoArgs {
     /// Do it even where this very login could not come back
     #[arg(long)]
     lock_me_out: bool,
+    /// Take back the files of a change alone, where the server does not answer
+    #[arg(long)]
+    without_server: bool,
     #[command(flatten)]
     target: TargetArgs,
 }
@@ -65,32 +72,99 @@ pub fn run(args: &UndoArgs) -> Result<ExitCode, Failure> {
         )));
     }
     if entry.accounts.is_empty() {
-        return by_hand(entry);
+        return steps_back(args, entry, &file);
     }
     accounts_back(args, entry, &file)
 }
 
-/// Commands and statements of changes to files are shown: whether the files are still as they were
-/// written then, the journal does not know.
+/// A change to files, commands and statements: taken back where everything is as it was left.
+fn steps_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode, Failure> {
+    let back = match back::look(&entry.applied) {
+        Ok(back) => back,
+        Err(NotBack::ByHand) => return by_hand(entry),
+        Err(NotBack::Changed(why)) => {
+            let mut message = "not as the change left it:".to_owned();
+            for line in why {
+                let _ = write!(message, "\n  {line}");
+            }
+            message += "\n  nothing was taken back; the lines that would be are:";
+            for line in &entry.applied.undo {
+                let _ = write!(message, "\n    {}", printable_lines(line));
+            }
+            return Err(Failure { code: FINDINGS, message });
+        }
+    };
+    for line in &back.already {
+        tell(format_args!("as before already: {}\n", printable_lines(line)));
+    }
+    if args.dry_run {
+        print(&indented("would be done", &back.lines()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let session = if back.has_statements() && !args.without_server {
+        let facts = gather(&same_target(args, entry)?, &Cancel::default(), &mut |_| ());
+        let there = super::accounts::server(&facts).map(|_| Plan::session_of(&facts));
+        let there = there.map_err(|failure| Failure {
+            message: format!(
+                "{}\n  nothing was taken back; --without-server takes back the files, and leaves the \
+                 statements to you",
+                failure.message
+            ),
+            ..failure
+        });
+        there?
+    } else {
+        None
+    };
+    let done = back.run(session.as_ref());
+    print(&indented("done", &done.done))?;
+    print(&indented("left to you", &done.left))?;
+    for why in &done.failed {
+        tell(format_args!("not done: {}\n", printable_lines(why)));
+    }
+    let skipped = back.has_statements() && session.is_none();
+    let well = done.failed.is_empty() && !skipped;
+    let state = if well { State::Undone } else { State::Partly };
+    journal::mark(journal, &entry.id, state)
+        .map_err(|error| Failure::not_examined(error.to_string()))?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+fn indented(head: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines = lines.iter().map(|line| format!("  {}\n", printable_lines(line)));
+    format!("{head}:\n{}", lines.collect::<String>())
+}
+
+/// What has lines alone is shown: whether the files are still as they were written then, the journal
+/// does not know.
 fn by_hand(entry: &Entry) -> Result<ExitCode, Failure> {
     print(&format!("{}\n", entry.applied.undo.join("\n")))?;
     tell(format_args!(
         "{}: these lines take it back, in this order; mytls does not run them, because the journal \
-         cannot tell whether the files are still as they were written\n",
+         cannot tell whether things are still as they were left\n",
         line(entry)
     ));
     Ok(ExitCode::from(FINDINGS))
 }
 
-fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode, Failure> {
+/// The server that the change was made on, as long as the arguments name that one.
+fn same_target(args: &UndoArgs, entry: &Entry) -> Result<Target, Failure> {
     let target = args.target.resolve()?;
-    if target.display() != entry.target {
-        return Err(Failure::usage(format!(
-            "that change was made on {}, and this is {}: name that server, in the same way",
-            printable(&entry.target),
-            target.display()
-        )));
+    if target.display() == entry.target {
+        return Ok(target);
     }
+    Err(Failure::usage(format!(
+        "that change was made on {}, and this is {}: name that server, in the same way",
+        printable(&entry.target),
+        target.display()
+    )))
+}
+
+fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode, Failure> {
+    let target = same_target(args, entry)?;
     let facts = gather(&target, &Cancel::default(), &mut |_| ());
     super::accounts::server(&facts)?;
     let back = accounts::take_back(&facts, entry).map_err(|error| failed(&error))?;
@@ -128,7 +202,10 @@ fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitC
 fn chosen<'a>(args: &UndoArgs, entries: &'a [Entry]) -> Result<&'a Entry, Failure> {
     let found = match &args.id {
         Some(id) => entries.iter().find(|entry| entry.id == *id),
-        None => entries.iter().rev().find(|entry| entry.state != Some(State::Undone)),
+        None => entries.iter().rev().find(|entry| {
+            let something = !(entry.accounts.is_empty() && entry.applied.undo.is_empty());
+            something && entry.state != Some(State::Undone)
+        }),
     };
     found.ok_or_else(|| match &args.id {
         Some(id) => Failure::usage(format!(

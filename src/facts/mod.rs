@@ -28,6 +28,7 @@ pub mod log_place;
 pub mod network;
 #[cfg(test)]
 pub mod noise;
+mod own_account;
 pub mod server;
 pub mod session;
 pub mod target;
@@ -522,6 +523,9 @@ pub struct ServerFacts {
     /// The servers that this one replicates from, as host and port.
     #[serde(default)]
     pub sources: Vec<String>,
+    /// Where [`Self::accounts`] could not be read: the account of this login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_account: Option<Account>,
 }
 
 impl ServerFacts {

@@ -105,7 +105,10 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
         old.then(|| if has_openssl { "OpenSSL 1" } else { "YaSSL" }.to_owned())
     });
     let seen = super::inventory::read(conn, flavor, text("performance_schema") == "ON");
+    let own_account =
+        if seen.accounts.read().is_some() { None } else { super::own_account::read(conn, flavor) };
     Ok(ServerFacts {
+        own_account,
         flavor,
         version,
         version_text: printable(version_text.trim()).into_owned(),

@@ -20,6 +20,7 @@ pub mod offer;
 pub mod rotation;
 pub mod shell;
 pub mod statement;
+pub mod transport;
 
 /// One way to make a finding go away: its actions, taken in order, do it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,7 +9,7 @@ use crate::remedy::Remedy;
 mod accounts;
 mod chain;
 mod crl;
-mod encryption;
+pub(crate) mod encryption;
 mod key;
 pub mod messages;
 mod server;

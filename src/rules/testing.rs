@@ -156,6 +156,7 @@ fn build() -> Facts {
             processes: Vec::new(),
             unseen: Vec::new(),
             sources: Vec::new(),
+            own_account: None,
         }),
         log: Source::Read(Vec::new()),
         confinement: Source::Read(Confinement::default()),

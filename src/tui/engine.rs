@@ -91,6 +91,7 @@ pub trait Engine: Send + Sync {
 
     /// Carries a plan out, the reload or restart included where that is possible. `told` gets a
     /// line for each thing done. On failure: what was done all the same, and why it ended.
+    #[allow(clippy::result_large_err)] // once for each change
     fn apply(
         &self,
         target: &Target,

@@ -839,6 +839,7 @@ fn server(does: &Does) -> ServerFacts {
         processes: Vec::new(),
         unseen: Vec::new(),
         sources: Vec::new(),
+        own_account: None,
     }
 }
 

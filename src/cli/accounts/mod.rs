@@ -17,6 +17,7 @@ use crate::printable::{printable, printable_json};
 use crate::remedy::arrivals::Arrivals;
 
 mod require;
+mod transport;
 
 pub(super) use require::{failed as refused, list, outcome, preview};
 
@@ -49,11 +50,14 @@ pub struct AccountsArgs {
 enum Change {
     /// Make accounts require something else: shown first, noted for undo, read back
     Require(require::RequireArgs),
+    RequireTransport(transport::TransportArgs),
 }
 
 pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
-    if let Some(Change::Require(args)) = &args.command {
-        return require::run(args);
+    match &args.command {
+        Some(Change::Require(args)) => return require::run(args),
+        Some(Change::RequireTransport(args)) => return transport::run(args),
+        None => {}
     }
     let facts = gather(&args.target.resolve()?, &Cancel::default(), &mut |_| ());
     let server = server(&facts)?;
@@ -61,6 +65,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
     let accounts: Vec<&Account> = accounts
         .into_iter()
         .flatten()
+        .chain(&server.own_account)
         .filter(|account| fits(account, args.filter.as_deref()))
         .collect();
     let sessions = Arrivals::of(server);
@@ -73,7 +78,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
     }
     if server.accounts.read().is_none() {
         return Err(Failure::not_examined(format!(
-            "logged in as {}, which may not read the accounts: GRANT SELECT ON mysql.* shows them, \
+            "logged in as {}, which may read no account but its own: GRANT SELECT ON mysql.* shows them, \
              and PROCESS and SELECT on performance_schema how their sessions come in",
             server.current_user
         )));

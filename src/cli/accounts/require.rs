@@ -185,7 +185,7 @@ pub(in crate::cli) fn preview(plan: &AccountPlan) -> String {
     out + &forecast(&plan.forecast)
 }
 
-fn forecast(forecast: &Forecast) -> String {
+pub(super) fn forecast(forecast: &Forecast) -> String {
     let mut out = String::new();
     let groups = [("would be refused", &forecast.refused), ("cannot be seen", &forecast.unclear)];
     for (head, groups) in groups {

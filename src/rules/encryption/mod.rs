@@ -13,7 +13,7 @@ use crate::wire::TlsOffer;
 
 /// Whether TLS is off, so that no protocol is spoken and nobody can be asked for it. A handshake
 /// that fails is not that: there, TLS is on.
-fn is_off(facts: &Facts) -> bool {
+pub(crate) fn is_off(facts: &Facts) -> bool {
     match facts.wire.read() {
         Some(wire) => matches!(wire.tls, TlsOffer::NotOffered),
         None => facts

@@ -1,5 +1,5 @@
 use crate::facts::Facts;
-use crate::remedy::{Action, Remedy};
+use crate::remedy::transport;
 use crate::rules::encryption::{is_off, open_accounts};
 use crate::rules::{Answer, rule};
 
@@ -75,27 +75,7 @@ fn judge(facts: &Facts) -> Answer {
         .collect();
     let finding =
         if plain.is_empty() { finding } else { finding.saw("would be refused", plain.join(", ")) };
-    let mut note = "clients without TLS are refused from now on; sessions there are stay, and the \
-                    socket stays open"
-        .to_owned();
-    if server.sessions.read().is_none() {
-        note.push_str(". Who would be refused cannot be seen: performance_schema is off");
-    }
-    let mut actions = vec![
-        Action::sql("SET GLOBAL require_secure_transport = ON;")
-            .with_undo("SET GLOBAL require_secure_transport = OFF;"),
-    ];
-    if let Some(config) = facts.config.read() {
-        let file = config
-            .origin("require_secure_transport")
-            .map_or(&config.main_file, |origin| &origin.file);
-        let mut line = Action::config(file, &[("require_secure_transport", "ON")]);
-        // The statement before has done it for now; the line is for the next start.
-        line.effect = crate::remedy::Effect::None;
-        actions.push(line);
-    }
-    let remedy = Remedy::new("ask everybody for TLS", actions).with_note(note);
-    Answer::fail(finding.remedy([remedy]))
+    Answer::fail(finding.remedy([transport::require(facts)]))
 }
 
 /// The first few by name.

@@ -1,0 +1,227 @@
+//! `mytls undo` of what the wizard did to files, options and statements on real servers: every byte,
+//! owner and mode comes back.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::lab::{self, Server};
+use mytls::apply::{self, journal};
+use mytls::checklist::Examination;
+use mytls::facts::gather::{Cancel, gather};
+use mytls::sandbox::{Fault, Series};
+
+/// Every file that is no data of the server's: mode, user, group and content.
+fn files(folder: &Path, into: &mut BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, about) = (entry.path(), entry.metadata().unwrap());
+        let name = entry.file_name().into_string().unwrap();
+        if about.is_dir() && !matches!(name.as_str(), "data" | "run" | "state") {
+            files(&path, into);
+        } else if about.is_file() && !name.ends_with("error.log") {
+            let meta = (about.mode(), about.uid(), about.gid());
+            into.insert(path.clone(), (meta.0, meta.1, meta.2, std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+fn state(server: &Server) -> (BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>, String) {
+    let mut all = BTreeMap::new();
+    files(server.dir(), &mut all);
+    let columns = "user, host, ssl_type, HEX(x509_issuer), HEX(x509_subject), HEX(ssl_cipher)";
+    let accounts = format!("SELECT {columns} FROM mysql.user ORDER BY user, host");
+    let variable = "SHOW GLOBAL VARIABLES LIKE 'require_secure_transport'";
+    (all, server.sql(&accounts).unwrap() + &server.sql(variable).unwrap())
+}
+
+fn undo(server: &Server, arguments: &[&str], status: i32) -> String {
+    let target = server.sandbox.target();
+    let mut command: Command = lab::mytls();
+    command
+        .arg("undo")
+        .args(arguments)
+        .arg("--defaults-file")
+        .arg(server.dir().join("client.cnf"))
+        .args(["-h", "127.0.0.1", "-P", &target.port.unwrap().to_string()])
+        .arg("-S")
+        .arg(target.socket.unwrap())
+        .env("XDG_STATE_HOME", server.base().join("state"));
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+    said
+}
+
+/// Applies every remedy that can be one after the other, as the wizard does. How many there were.
+fn apply_all(server: &Server, journal_file: &Path) -> usize {
+    let target = server.sandbox.target();
+    let mut applied = 0;
+    for _ in 0..4 {
+        let exam = Examination::judge(gather(&target, &Cancel::default(), &mut |_| ()));
+        let remedies = exam.findings.iter().flat_map(|finding| &finding.remedies);
+        let mut plans = remedies.filter_map(|remedy| apply::remedy::plan(&exam.facts, remedy).ok());
+        // an account first, then what is written to options as well
+        let plan =
+            if applied == 0 { plans.next() } else { plans.max_by_key(|plan| plan.writes.len()) };
+        let Some(plan) = plan else { break };
+        let done = apply::run(&plan, Some(&server.sandbox), &mut |_| ()).unwrap();
+        assert_eq!(done.steps.len(), done.undo.len());
+        journal::append(journal_file, &journal::Entry::new(target.display(), done)).unwrap();
+        applied += 1;
+    }
+    applied
+}
+
+fn comes_back(series: Series, fault: &str, at_least: usize) -> Option<Server> {
+    let program = lab::servers().into_iter().find(|program| program.series == series)?;
+    let server = program.start(&Fault::named(fault).unwrap()).unwrap();
+    server.sql("CREATE USER 'line\nfeed;\n''x'@'%'").unwrap();
+    let before = state(&server);
+    let journal_file = server.base().join("state/mytls/journal.jsonl");
+    let applied = apply_all(&server, &journal_file);
+    assert!(applied >= at_least, "{fault}: {applied}");
+    assert_ne!(state(&server), before, "{fault}");
+    let done = journal::read(&journal_file).unwrap();
+    let done: Vec<&str> =
+        done.iter().flat_map(|one| &one.applied.undo).map(String::as_str).collect();
+    if fault == "transport-not-enforced" {
+        let of = |part: &str| assert!(done.iter().any(|line| line.contains(part)), "{done:?}");
+        let _ = ["line\nfeed;\n''x", "require_secure_transport = OFF", "my.cnf.bak-"].map(of);
+    }
+
+    // a file that somebody has touched since keeps everything as it is
+    let entries = journal::read(&journal_file).unwrap();
+    let last = entries.last().unwrap();
+    let written = last.applied.steps.iter().find_map(|step| match step {
+        apply::back::Step::File { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    if let Some(path) = written {
+        let ours = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [ours.as_slice(), b"\n# theirs\n"].concat()).unwrap();
+        let touched = state(&server);
+        let said = undo(&server, &["--yes"], 1);
+        assert!(
+            said.contains("changed since") && said.contains("nothing was taken back"),
+            "{said}"
+        );
+        assert_eq!(state(&server), touched, "{fault}");
+        std::fs::write(&path, ours).unwrap();
+    }
+
+    let shown = state(&server);
+    assert!(undo(&server, &["--dry-run"], 0).contains("would be done"));
+    assert_eq!(state(&server), shown, "a dry run does nothing");
+    let mut said = String::new();
+    for _ in 0..applied {
+        said += &undo(&server, &["--yes"], 0);
+    }
+    let after = state(&server);
+    assert_eq!(after.1, before.1, "{fault}: {said}");
+    for (path, was) in &before.0 {
+        assert!(after.0.get(path) == Some(was), "{fault}: {}: {said}", path.display());
+    }
+    let more: Vec<&PathBuf> = after.0.keys().filter(|path| !before.0.contains_key(*path)).collect();
+    assert!(more.is_empty(), "{fault}: {more:?}: {said}");
+    undo(&server, &["--yes"], 2);
+    Some(server)
+}
+
+#[test]
+fn mysql_gets_options_accounts_and_variables_back() {
+    comes_back(Series::MySql97, "transport-not-enforced", 2);
+}
+
+#[test]
+fn mariadb_gets_options_accounts_and_variables_back() {
+    let Some(server) = comes_back(Series::MariaDb1011, "transport-not-enforced", 2) else { return };
+    // the server is away: files go back when asked for alone
+    let journal_file = server.base().join("state/mytls/journal.jsonl");
+    assert!(apply_all(&server, &journal_file) > 0);
+    server.sandbox.stop_server();
+    let said = undo(&server, &["--yes"], 3);
+    assert!(said.contains("nothing was taken back; --without-server"), "{said}");
+    let said = undo(&server, &["--yes", "--without-server"], 1);
+    assert!(said.contains("left to you"), "{said}");
+}
+
+#[test]
+fn mariadb_gets_the_bytes_of_a_certificate_back() {
+    comes_back(Series::MariaDb1011, "chain-with-stranger", 1);
+}
+
+#[test]
+fn an_entry_of_lines_alone_is_shown() {
+    let Some(server) = lab::server("none") else { return };
+    let folder = server.base().join("state/mytls");
+    std::fs::create_dir_all(&folder).unwrap();
+    let old =
+        r#"{"at":1,"target":"db1","applied":{"title":"x","done":[],"undo":["rm /x"],"left":[]}}"#;
+    std::fs::write(folder.join("journal.jsonl"), format!("{old}\n")).unwrap();
+    let said = undo(&server, &["--yes"], 1);
+    assert!(said.starts_with("rm /x\n") && said.contains("does not run them"), "{said}");
+}
+
+/// `mytls accounts require-transport`, with a session that would be refused, and back.
+fn transport(series: Series) {
+    let Some(program) = lab::servers().into_iter().find(|program| program.series == series) else {
+        return;
+    };
+    let server = program.start(&Fault::named("transport-not-enforced").unwrap()).unwrap();
+    let before = state(&server);
+    let target = server.sandbox.target();
+    let run = |arguments: &[&str], status: i32| {
+        let mut command = lab::mytls();
+        command
+            .args(["accounts", "require-transport", "--defaults-file"])
+            .arg(server.dir().join("client.cnf"))
+            .args(["-h", "127.0.0.1", "-P", &target.port.unwrap().to_string(), "-S"])
+            .arg(target.socket.as_ref().unwrap())
+            .arg("--server-config")
+            .arg(target.server_config.as_ref().unwrap())
+            .args(arguments)
+            .env("XDG_STATE_HOME", server.base().join("state"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+        said
+    };
+    run(&[], 2);
+    let password = server.sandbox.accounts()[1].1.expose().to_owned();
+    let options = mysql::OptsBuilder::new()
+        .ip_or_hostname(Some("127.0.0.1"))
+        .tcp_port(target.port.unwrap())
+        .prefer_socket(false)
+        .user(Some("web"))
+        .pass(Some(password));
+    let plain = mysql::Conn::new(options).unwrap();
+    let said = run(&["--dry-run"], 0);
+    assert!(said.contains("1 session of `web` comes in without TLS from 127.0.0.1"), "{said}");
+    assert!(said.contains("+ SET GLOBAL require_secure_transport = ON;"), "{said}");
+    assert!(said.contains("+ require_secure_transport = ON"), "{said}");
+    assert_eq!(state(&server), before, "a dry run does nothing");
+    let said = run(&["--yes"], 0);
+    assert!(said.contains("to take it back: mytls undo "), "{said}");
+    let on = "SELECT @@GLOBAL.require_secure_transport";
+    assert_eq!(server.sql(on).unwrap(), "1");
+    assert!(run(&["--yes"], 0).contains("nothing to do"));
+    drop(plain);
+    undo(&server, &["--yes"], 0);
+    assert_eq!(server.sql(on).unwrap(), "0");
+    assert_eq!(state(&server), before);
+}
+
+#[test]
+fn mariadb_takes_tls_alone_and_back() {
+    transport(Series::MariaDb1011);
+}
+
+#[test]
+fn mysql_takes_tls_alone_and_back() {
+    transport(Series::MySql97);
+}
