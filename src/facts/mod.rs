@@ -26,6 +26,7 @@ pub mod log;
 pub mod log_place;
 #[cfg(test)]
 pub mod noise;
+mod rank;
 pub mod server;
 pub mod session;
 pub mod target;
@@ -36,6 +37,7 @@ pub use account_text::NoAccount;
 pub use confinement::Confinement;
 pub use host::HostNames;
 pub use log_place::LogPlace;
+pub use rank::Rank;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 

@@ -126,18 +126,19 @@ pub fn forecast(facts: &Facts, proposal: Proposal) -> Forecast {
     forecast
 }
 
-/// The accounts by user, each user's in the order in which the server looks at them.
-struct Accounts<'a> {
+/// The accounts by user.
+pub struct Accounts<'a> {
+    server: &'a ServerFacts,
     by_user: HashMap<&'a str, Vec<&'a Account>>,
 }
 
 impl<'a> Accounts<'a> {
-    fn of(server: &'a ServerFacts) -> Self {
+    pub fn of(server: &'a ServerFacts) -> Self {
         let mut by_user: HashMap<&str, Vec<&Account>> = HashMap::new();
         for account in server.accounts.read().into_iter().flatten() {
             by_user.entry(&account.name.user).or_default().push(account);
         }
-        Self { by_user }
+        Self { server, by_user }
     }
 
     fn find(&self, name: &AccountName) -> Option<&'a Account> {
@@ -149,7 +150,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// The account that answers this session, or all that may have.
-    fn answering(&self, session: &OtherSession) -> Vec<&'a Account> {
+    pub fn answering(&self, session: &OtherSession) -> Vec<&'a Account> {
         let from = session.from();
         // of a client with a name, the server does not tell the address, and compares it too
         let over_tcp = session.carrier() != Carrier::Local;
@@ -164,6 +165,7 @@ impl<'a> Accounts<'a> {
         let anonymous = self.by_user.get("").into_iter().flatten();
         let mut fitting: Vec<&Account> =
             named.chain(anonymous).copied().filter(|account| fits(account)).collect();
+        let rank = |name: &AccountName| self.server.rank(name);
         let Some(best) = fitting.iter().map(|account| rank(&account.name)).max() else {
             return fitting;
         };
@@ -182,27 +184,6 @@ impl<'a> Accounts<'a> {
         fitting.retain(|account| rank(&account.name) == best);
         fitting
     }
-}
-
-/// The order in which a server looks through its accounts: hosts without wildcards first, then by
-/// where the first wildcard stands; any host last; of the same host, a named user first.
-///
-/// Source: `get_sort` of both families' servers, the manual's "Access Control, Stage 1".
-pub fn rank(name: &AccountName) -> (usize, u8, bool) {
-    let wild = name.host.bytes().position(|byte| matches!(byte, b'%' | b'_'));
-    let host = match wild {
-        _ if name.host.is_empty() => 0,
-        Some(at) => at.min(126) + 1,
-        None => 128,
-    };
-    // an address goes before a network
-    let precise = match name.host.split_once('/') {
-        _ if host < 128 => 0,
-        Some((_, mask)) if mask.contains('.') => 0,
-        Some(_) => 1,
-        None => 2,
-    };
-    (host, precise, !name.user.is_empty())
 }
 
 fn is_of_addresses(host: &str) -> bool {

@@ -14,6 +14,7 @@ use super::{Failure, print, tell};
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::{Account, AccountName, Carrier, Facts, ServerFacts};
 use crate::printable::{printable, printable_json};
+use crate::remedy::lockout::Accounts;
 
 mod require;
 
@@ -62,7 +63,7 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
         .flatten()
         .filter(|account| fits(account, args.filter.as_deref()))
         .collect();
-    let sessions = Sessions::of(server, &accounts);
+    let sessions = Sessions::of(server);
     match args.format {
         Format::Text => print(&text(&accounts, &sessions))?,
         Format::Json => print(&json(server, &accounts, &sessions)?)?,
@@ -116,19 +117,14 @@ fn fits(account: &Account, text: Option<&str>) -> bool {
 struct Sessions(BTreeMap<AccountName, BTreeMap<Carrier, usize>>);
 
 impl Sessions {
-    fn of(server: &ServerFacts, accounts: &[&Account]) -> Self {
-        let mut by_user: BTreeMap<&str, Vec<&AccountName>> = BTreeMap::new();
-        for account in accounts {
-            by_user.entry(&account.name.user).or_default().push(&account.name);
-        }
+    /// Of all accounts, also of those that are not shown: which answers depends on every one.
+    fn of(server: &ServerFacts) -> Self {
+        let accounts = Accounts::of(server);
         let all = server.sessions.read().map_or(server.processes.as_slice(), Vec::as_slice);
         let mut counts: BTreeMap<AccountName, BTreeMap<Carrier, usize>> = BTreeMap::new();
         for session in all {
-            // as the server does: where several fit, the most precise host answers
-            let fitting = by_user.get(session.user.as_str()).into_iter().flatten();
-            let fitting = fitting.filter(|name| session.is_of(name));
-            if let Some(name) = fitting.max_by_key(|name| crate::remedy::lockout::rank(name)) {
-                let counts = counts.entry((*name).clone()).or_default();
+            if let Some(account) = accounts.answering(session).first() {
+                let counts = counts.entry(account.name.clone()).or_default();
                 *counts.entry(session.carrier()).or_default() += 1;
             }
         }

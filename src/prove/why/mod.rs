@@ -19,7 +19,7 @@ use crate::remedy::statement::Dialect;
 use crate::x509::Certificate;
 
 mod account;
-mod answering;
+pub mod answering;
 mod attempt;
 mod certificate;
 mod cure;
@@ -181,7 +181,8 @@ pub struct Denial {
 pub fn examine(facts: &Facts, attempt: &Attempt) -> Denial {
     let accounts = facts.server.read().and_then(|server| server.accounts.read());
     let from = attempt.from.as_deref();
-    let answering = accounts.map(|all| answering::candidates(all, &attempt.user, from));
+    let server = facts.server.read().filter(|_| accounts.is_some());
+    let answering = server.map(|server| answering::candidates(server, &attempt.user, from));
     let answers = answering.as_ref().and_then(|candidates| candidates.first().copied());
     let case = Case { facts, attempt, accounts: accounts.map(Vec::as_slice), answering, answers };
     let mut causes = case.causes();
