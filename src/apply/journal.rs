@@ -22,6 +22,9 @@ pub struct Entry {
     pub at: i64,
     /// The server it was made on, as the target was displayed.
     pub target: String,
+    /// The same server, whichever way it is reached; empty where that was not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
     pub applied: Applied,
     /// What accounts required before and after. Such an entry is written before the change, and
     /// what became of it is [marked](mark) later.

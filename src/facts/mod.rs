@@ -523,6 +523,18 @@ impl ServerFacts {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// What tells this server from others, whichever way it is reached; empty where it does not say.
+    pub fn identity(&self) -> String {
+        if let Some(own) = self.variable("server_uuid") {
+            return own.to_owned();
+        }
+        let parts = ["hostname", "port", "datadir"].map(|name| self.variable(name));
+        match parts {
+            [Some(host), Some(port), Some(folder)] => format!("{host}:{port}:{folder}"),
+            _ => String::new(),
+        }
+    }
+
     /// The first MySQL that Oracle built with OpenSSL alone.
     pub const NO_YASSL: Version = Version(5, 6, 46);
 

@@ -13,6 +13,8 @@ use crate::facts::{
     Account, AccountName, Carrier, Facts, Flavor, OtherSession, Require, ServerFacts, Transport,
 };
 use crate::printable::printable;
+use crate::remedy::statement::Dialect;
+use crate::x509::{Certificate, pem};
 
 /// What is to be changed.
 #[derive(Clone, Copy, Debug)]
@@ -368,6 +370,7 @@ fn own(
         )),
         // what mytls itself shows is known
         Outcome::Unclear(_) if **then == Require::X509 && facts.target.ssl_cert.is_some() => None,
+        Outcome::Unclear(_) if shows(facts, server, then) => None,
         Outcome::Unclear(_) if facts.target.ssl_cert.is_none() => Some(format!(
             "this very session is of {name} and shows no certificate: it could not come back"
         )),
@@ -376,6 +379,26 @@ fn own(
              looked at: it might not come back"
         )),
     }
+}
+
+/// Whether the certificate of mytls' own login is the one that this asks for.
+fn shows(facts: &Facts, server: &ServerFacts, then: &Require) -> bool {
+    const LARGEST: u64 = 1 << 20;
+    let Require::Specified { subject, issuer, cipher } = then else { return false };
+    let dialect = Dialect::of(server);
+    let leaf = facts.target.ssl_cert.as_ref().and_then(|path| {
+        let bytes = crate::bounded::read(path, LARGEST).ok()?;
+        pem::certificates(&bytes).ok()?.into_iter().next()
+    });
+    let Some(leaf) = leaf.map(|x509| Certificate::from_openssl(&x509)) else { return false };
+    let is = |asked: &str, name| {
+        asked.is_empty() || dialect.written(name).is_ok_and(|written| written == asked)
+    };
+    dialect.names_known
+        && !(subject.is_empty() && issuer.is_empty())
+        && is(subject, &leaf.subject)
+        && is(issuer, &leaf.issuer)
+        && (cipher.is_empty() || *cipher == server.session.cipher)
 }
 
 /// Words in the names of accounts whose clients come from time to time. A guess, and told as one.
