@@ -135,6 +135,9 @@ pub struct More {
     /// MariaDB's `IDENTIFIED VIA a OR b`: the plugins after the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub or_plugins: Vec<String>,
+    /// MySQL's second and third factor: the plugins that are asked after the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<String>,
     /// The password has to be changed before anything else.
     #[serde(default)]
     pub password_expired: bool,

@@ -105,11 +105,7 @@ impl Case<'_> {
     }
 
     pub(super) fn password(&self, account: &Account, candidates: &[&Account]) -> Cause {
-        let what = if self.attempt.password_given {
-            "the password is wrong: what the account REQUIREs was there"
-        } else {
-            "no password was given, and the account has one"
-        };
+        let what = "the password is wrong: what the account REQUIREs was there";
         let mut cause = Cause::new(Kind::Password, what)
             .saw("account", account.name.to_string())
             .saw("plugin", &account.plugin);
@@ -121,7 +117,10 @@ impl Case<'_> {
         if !others.is_empty() {
             cause = cause.saw("does not answer", others.join(", "));
         }
-        cause.advise("mytls changes no passwords: ALTER USER … IDENTIFIED BY … sets a new one")
+        cause.advise(
+            "mytls changes no passwords: ALTER USER … IDENTIFIED BY … sets a new one. Each try with a \
+             wrong one counts (FAILED_LOGIN_ATTEMPTS, MariaDB: max_password_errors), this one, too",
+        )
     }
 
     pub(super) fn tls_not_used(account: &Account) -> Cause {

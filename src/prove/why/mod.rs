@@ -27,6 +27,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub(super) use attempt::host;
 pub use attempt::{Who, try_login};
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that was or was not so")]
@@ -59,6 +60,9 @@ pub struct Attempt {
     pub unheard: Option<String>,
     /// A name that did not fit would have been heard.
     pub would_hear: bool,
+    /// What the server has counted towards `max_connect_errors` for this address, where it could
+    /// not be set back.
+    pub connect_errors: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,6 +327,16 @@ impl Case<'_> {
             complete: attempt.would_hear,
         };
         if unmet.is_empty() {
+            let factors = &account.more.factors;
+            if !factors.is_empty() {
+                let what = format!(
+                    "it asks for another factor after the password ({}), and mytls logs in with a password alone",
+                    printable(&factors.join(", "))
+                );
+                return vec![
+                    Cause::new(Kind::Plugin, what).saw("account", account.name.to_string()),
+                ];
+            }
             return vec![self.password(account, candidates)];
         }
         // another of this user's accounts would have taken it
@@ -359,7 +373,9 @@ impl Case<'_> {
             return vec![Self::tls_not_used(account)];
         }
         if needs_certificate && shown != Shown::Certificate {
-            return vec![self.certificate_missing(account)];
+            // the server looks at the cipher first
+            let cipher = self.part(account, Part::Cipher);
+            return cipher.into_iter().chain([self.certificate_missing(account)]).collect();
         }
         let Require::Specified { subject, issuer, cipher } = require else { return Vec::new() };
         if names_nothing(subject, issuer) && cipher.is_empty() && !mariadb {
@@ -381,6 +397,7 @@ impl Case<'_> {
         let told = self.attempt.mismatch.as_ref().filter(|mismatch| mismatch.part == part);
         let (saw, whose) = match told {
             Some(mismatch) => (mismatch.server_saw.clone(), "the server saw"),
+            None if part == Part::Cipher => (self.expected(part)?, "the connection has"),
             None => (self.expected(part)?, "the certificate says"),
         };
         if saw == asked {
@@ -403,6 +420,13 @@ impl Case<'_> {
         };
         let mut cause = Cause::new(kind, what).saw(whose, &saw).saw("the account says", asked);
         cause.difference = super::difference(asked.as_bytes(), saw.as_bytes());
+        let guessed = told.is_none() && part != Part::Cipher;
+        if guessed && self.facts.server.read().is_some_and(|s| !Dialect::of(s).names_known) {
+            cause.advice =
+                "the server did not say what it saw, and how its TLS library writes names is \
+                            a guess"
+                    .to_owned();
+        }
         Some(cause.cured(cure::require(self, account, told)))
     }
 
@@ -420,8 +444,24 @@ impl Case<'_> {
     /// Without a login: the certificate, and what the account says of it.
     fn looked_at(&self) -> Vec<Cause> {
         let mut causes = certificate::faults(self.facts, self.attempt);
+        let came = self.attempt.from.is_some() && self.accounts.is_some();
+        if came && self.answers.is_none() {
+            let known = self.accounts.into_iter().flatten();
+            let known = known.into_iter().any(|account| account.name.user == self.attempt.user);
+            causes.push(if known { self.host_pattern() } else { self.no_such_account() });
+        }
         if let Some(account) = self.answers.or_else(|| self.only_one()) {
+            if account.name.user.is_empty() && !self.attempt.user.is_empty() {
+                causes.push(self.anonymous(account));
+                return causes;
+            }
             causes.extend(self.unmet(account));
+            if account.locked {
+                causes.push(self.locked(Kind::Locked));
+            }
+            if account.more.password_expired {
+                causes.push(self.password_expired());
+            }
         }
         causes
     }
@@ -500,10 +540,21 @@ impl Case<'_> {
                 "whether the password is right shows once what is missing is there".to_owned(),
             );
         }
-        if !attempt.password_given && is_1045 {
+        if !attempt.password_given && !attempt.without_key && attempt.ended == Ended::NotTried {
             open.push(
-                "no password was given: an account that has one says 1045 to that alone".to_owned(),
+                "no password was given, so the certificate was shown to the server and nobody logged in \
+                 as the account: an empty password would count as a wrong one, and may lock it \
+                 (MYTLS_ACCOUNT_PASSWORD, --account-file)"
+                    .to_owned(),
             );
+        }
+        if let Some(count) = attempt.connect_errors {
+            let most = self.facts.server.read().and_then(|s| s.variable("max_connect_errors"));
+            open.push(format!(
+                "the server now counts {count} connections from here that ended before a login, and shuts \
+                 this host out at {} (max_connect_errors); a login that succeeds sets that back",
+                most.unwrap_or("its limit")
+            ));
         }
         open
     }
