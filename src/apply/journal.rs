@@ -169,7 +169,7 @@ mod tests {
         mark(&file, &entry.id, State::Undone).unwrap();
         let found = read(&file).unwrap();
         entry.state = Some(State::Undone);
-        assert_eq!((&found[1], found[2].id.as_str()), (&entry, "#4"));
+        assert_eq!((&found[1], found[2].id.as_str()), (&entry, "#5"));
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -205,7 +205,11 @@ impl Require {
             Self::Specified { subject, issuer, cipher } => {
                 let parts = [("SUBJECT", subject), ("ISSUER", issuer), ("CIPHER", cipher)];
                 let asked = parts.iter().filter(|(_, value)| !value.is_empty());
-                asked.map(|(name, _)| *name).collect::<Vec<_>>().join(" + ")
+                match asked.map(|(name, _)| *name).collect::<Vec<_>>().join(" + ") {
+                    // an empty name: to MariaDB any TLS, to MySQL nobody
+                    none if none.is_empty() => "SUBJECT ''".to_owned(),
+                    parts => parts,
+                }
             }
         }
     }

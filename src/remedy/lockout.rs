@@ -329,6 +329,14 @@ fn fulfils(then: &Require, now: &Require, carrier: Carrier) -> Outcome {
         {
             Outcome::In
         }
+        (Require::Specified { subject, issuer, .. }, _)
+            if subject.is_empty() && issuer.is_empty() =>
+        {
+            Outcome::Unclear(
+                "its account would require one cipher (MySQL: and a certificate), and which a session \
+                 uses was not looked at",
+            )
+        }
         (Require::X509, _) => Outcome::Unclear(
             "its account would require a certificate, and no server tells whether a session has shown one",
         ),
@@ -497,7 +505,11 @@ mod tests {
             session(3, "app", "192.168.0.1", "TCP/IP"),
             session(4, "app", "10.0.9.9", "SSL/TLS"),
         ];
-        let facts = facts(vec![wide.clone(), narrow.clone(), nobody.clone()], sessions);
+        let facts = testing::with_server(|server| {
+            (server.flavor, server.version) = (Flavor::MySql, crate::facts::Version(9, 7, 4));
+            server.accounts = Source::Read(vec![wide.clone(), narrow.clone(), nobody.clone()]);
+            server.sessions = Source::Read(sessions);
+        });
         let refused = |name: &AccountName| {
             let orders = [(name.clone(), Require::Ssl)];
             ids(&forecast(&facts, Proposal::Require(&orders)).refused)

@@ -145,7 +145,15 @@ pub fn plan(
     if !by_hand.is_empty() {
         return Err(AccountsError::ByHand(by_hand));
     }
-    let (statements, warnings) = statements(Dialect::of(server), &mut changes);
+    let (statements, mut warnings) = statements(Dialect::of(server), &mut changes);
+    let opened: Vec<AccountName> = changes
+        .iter()
+        .filter(|change| strength(&change.after) < strength(&change.before))
+        .map(|change| change.name.clone())
+        .collect();
+    if !opened.is_empty() {
+        warnings.push(format!("asks for less than before: {}", names(&opened)));
+    }
     let orders: Vec<(AccountName, Require)> = changes
         .iter()
         .filter_map(|change| Some((change.name.clone(), change.after.require()?)))

@@ -49,7 +49,10 @@ impl Case<'_> {
         let names = self.accounts.into_iter().flatten().map(|account| &account.name);
         let known: Vec<&AccountName> = names.filter(meant).collect();
         let here = from.map_or_else(|| "this host".to_owned(), |from| printable(from).into_owned());
-        let what = format!("no account of {user} may come from {here}");
+        let what = match user.as_str() {
+            "" => format!("no anonymous account may come from {here}"),
+            user => format!("no account of {user} may come from {here}"),
+        };
         let mut cause = Cause::new(Kind::HostPattern, what);
         for name in known.iter().take(5) {
             cause = cause.saw("there is", name.to_string());

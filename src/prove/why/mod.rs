@@ -271,14 +271,34 @@ impl Case<'_> {
             1040 => one(self.full()),
             1130 => one(self.host_pattern()),
             1226 | 1203 => one(self.limit(code, message)),
-            3118 | 4151 => one(self.locked(Kind::Locked)),
+            3118 | 4151 => {
+                let unmet = self.answers.map_or_else(Vec::new, |account| self.unmet(account));
+                self.and_later(one(self.locked(Kind::Locked)).into_iter().chain(unmet).collect())
+            }
             3955 | 4150 => one(self.locked(Kind::LockedByFailures)),
             3159 => one(Self::transport()),
             1862 | 1820 => one(self.password_expired()),
             1524 => one(self.plugin("its authentication plugin is not loaded in the server")),
-            1045 | 1698 => self.access_denied(code, message),
+            1045 | 1698 => self.and_later(self.access_denied(code, message)),
             _ => Vec::new(),
         }
+    }
+
+    /// What the server would come to next: where the account that answers is the one at fault.
+    fn and_later(&self, mut causes: Vec<Cause>) -> Vec<Cause> {
+        const OTHERS: [Kind; 4] =
+            [Kind::HostPattern, Kind::NoSuchAccount, Kind::OtherAccount, Kind::AnonymousAccount];
+        let Some(account) = self.answers else { return causes };
+        if causes.is_empty() || causes.iter().any(|cause| OTHERS.contains(&cause.kind)) {
+            return causes;
+        }
+        if account.locked && causes.iter().all(|cause| cause.kind != Kind::Locked) {
+            causes.push(self.locked(Kind::Locked));
+        }
+        if account.more.password_expired {
+            causes.push(self.password_expired());
+        }
+        causes
     }
 
     /// Error 1045, behind which is the account that answers, its password or its REQUIRE.
@@ -422,12 +442,15 @@ impl Case<'_> {
         cause.difference = super::difference(asked.as_bytes(), saw.as_bytes());
         let guessed = told.is_none() && part != Part::Cipher;
         if guessed && self.facts.server.read().is_some_and(|s| !Dialect::of(s).names_known) {
-            cause.advice =
-                "the server did not say what it saw, and how its TLS library writes names is \
-                            a guess"
-                    .to_owned();
+            cause = cause.advise(
+                "the server did not say what it saw, and how its TLS library writes names is a guess",
+            );
         }
-        Some(cause.cured(cure::require(self, account, told)))
+        let cure = cure::require(self, account, told);
+        Some(cause.cured(cure.map(|cure| match part {
+            Part::Cipher => Remedy { title: "ask the account for this cipher".to_owned(), ..cure },
+            Part::Issuer | Part::Subject => cure,
+        })))
     }
 
     /// What a server of this kind makes of what was shown.
@@ -503,6 +526,14 @@ impl Case<'_> {
             return None;
         }
         let kind = if is_anonymous { Kind::AnonymousAccount } else { Kind::OtherAccount };
+        let there = |meant: &AccountName| self.accounts?.iter().find(|known| known.name == *meant);
+        if let Some(missing) =
+            meant.filter(|meant| self.accounts.is_some() && there(meant).is_none())
+        {
+            let what =
+                format!("there is no account {missing}: the login is let in as {current_user}");
+            return Some(Cause::new(Kind::NoSuchAccount, what));
+        }
         let what = format!("another account answers: the login is let in as {current_user}");
         let answers = self.answers.filter(|_| is_anonymous);
         Some(Cause::new(kind, what).cured(answers.and_then(|account| cure::drop(self, account))))
