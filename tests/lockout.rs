@@ -10,7 +10,8 @@ use common::lab::{self, Server};
 use mysql::prelude::Queryable as _;
 use mytls::facts::gather::{Cancel, gather};
 use mytls::facts::session::{self, Route, Session, SessionError, Tls};
-use mytls::facts::{AccountName, Facts, Require, Target};
+use mytls::facts::{Account, AccountName, Facts, OtherSession, Require, Source, Target};
+use mytls::prove::why;
 use mytls::remedy::lockout::{Forecast, Group, Proposal, forecast};
 use mytls::sandbox::{Fault, Series};
 use mytls::secret::Secret;
@@ -205,4 +206,99 @@ fn mariadb_refuses_whom_the_forecast_names_and_nobody_else() {
 #[test]
 fn mysql_refuses_whom_the_forecast_names_and_nobody_else() {
     predicted(Series::MySql97);
+}
+
+/// Patterns that all fit a client from 127.0.0.1.
+const FITTING: [&str; 14] = [
+    "%",
+    "127.%",
+    "127.0.%",
+    "127.0.0.%",
+    "127.0.0._",
+    "1_7.0.0.1",
+    "_27.0.0.1",
+    "%.0.0.1",
+    "12_.%",
+    "1%7.0.%1",
+    "127.0.0.1",
+    "127.0.0.0/255.0.0.0",
+    "127.0.0.0/255.255.0.0",
+    "127.0.0.0/255.255.255.252",
+];
+
+/// Which of several accounts that fit answers is foretold as the server then decides.
+fn answered(series: Series) {
+    let Some(program) = lab::servers().into_iter().find(|program| program.series == series) else {
+        return;
+    };
+    let server = program.start(&Fault::none()).unwrap();
+    server.sql("SET GLOBAL require_secure_transport = OFF").unwrap();
+    let target = server.sandbox.target();
+    let mut root = session::open(&target, &Route::Socket(target.socket.clone().unwrap())).unwrap();
+    let mut facts = gather(&target, &Cancel::default(), &mut |_| ());
+    let tcp = Route::Tcp { host: "127.0.0.1".into(), port: target.port.unwrap(), tls: Tls::Off };
+    let guest = Target {
+        user: Some("rk".into()),
+        password: Some(Secret::new("")),
+        ssl_ca: None,
+        ..target.clone()
+    };
+    let mut patterns = FITTING.to_vec();
+    if series == Series::MySql97 {
+        patterns.extend(["127.0.0.0/8", "127.0.0.0/30"]);
+    }
+    let mut seed = 20_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    for _ in 0..80 {
+        let mut names = BTreeSet::new();
+        for _ in 0..2 + random(4) {
+            let user = if random(4) == 0 { "" } else { "rk" };
+            names.insert(AccountName::new(user, patterns[random(patterns.len())]));
+        }
+        for AccountName { user, host } in &names {
+            root.query_drop(format!("CREATE USER '{user}'@'{host}'")).unwrap();
+        }
+        let mut session = session::open(&guest, &tcp).unwrap();
+        let answers: String = session.query_first("SELECT CURRENT_USER()").unwrap().unwrap();
+        drop(session);
+        let account = |name: &AccountName| Account { name: name.clone(), ..Account::default() };
+        let Source::Read(known) = &mut facts.server else { panic!("no facts") };
+        known.accounts = Source::Read(names.iter().map(account).collect());
+        known.sessions = Source::Read(vec![OtherSession {
+            id: 1,
+            user: "rk".into(),
+            host: "127.0.0.1".into(),
+            connection_type: "TCP/IP".into(),
+            command: String::new(),
+        }]);
+        let refused: Vec<String> = names
+            .iter()
+            .filter(|name| {
+                let orders = [((*name).clone(), Require::Ssl)];
+                !forecast(&facts, Proposal::Require(&orders)).refused.is_empty()
+            })
+            .map(|name| format!("{}@{}", name.user, name.host))
+            .collect();
+        assert_eq!(refused, [answers.clone()], "{series}: {names:?}");
+        let known = facts.server.read().unwrap();
+        let first = why::answering::candidates(known, "rk", Some("127.0.0.1"))[0];
+        assert_eq!(format!("{}@{}", first.name.user, first.name.host), answers);
+        for AccountName { user, host } in &names {
+            root.query_drop(format!("DROP USER '{user}'@'{host}'")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn overlapping_patterns_are_ordered_as_mysql_does() {
+    answered(Series::MySql97);
+}
+
+#[test]
+fn overlapping_patterns_are_ordered_as_mariadb_does() {
+    answered(Series::MariaDb1011);
+    answered(Series::MariaDb118);
 }

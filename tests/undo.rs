@@ -114,9 +114,66 @@ fn by_name(series: Series) {
         server.sql("SET GLOBAL super_read_only = ON").unwrap();
         let told = run(&server, &["accounts", "require"], &arguments, 1);
         assert!(told.contains("super_read_only") && told.contains("as before: 7"), "{told}");
+        assert!(!told.contains("to take it back"), "{told}");
         server.sql("SET GLOBAL read_only = OFF").unwrap();
         assert_eq!(stored(&server, &show), before);
     }
+    one_at_a_time(&server);
+    by_server(&server);
+}
+
+/// While one program changes accounts, no other takes anything back.
+fn one_at_a_time(server: &Server) {
+    server.sql("CREATE USER 'one'@'%', 'two'@'%'").unwrap();
+    let require = |user: &str| {
+        // the same account twice is one change
+        let arguments = ["--level", "ssl", "--yes", "--user", user, "--user", user];
+        let told = run(server, &["accounts", "require"], &arguments, 0);
+        assert!(told.contains("changed and read back: 1 account\n"), "{told}");
+    };
+    require("one@%");
+    let state = server.base().join("state/mytls");
+    let files = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    let lock = files.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock"));
+    let file = std::fs::File::open(lock.expect("there is a lock")).unwrap();
+    let other = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).unwrap();
+    let told = run(server, &["undo"], &["--yes"], 1);
+    assert!(told.contains("another mytls is changing accounts"), "{told}");
+    drop(other);
+    require("two@%");
+}
+
+/// What is left of a change is not in the way of what is older, and another way to the same server
+/// is the same server.
+fn by_server(server: &Server) {
+    let kind = |user: &str| {
+        server.sql(&format!("SELECT ssl_type FROM mysql.user WHERE user = '{user}'")).unwrap()
+    };
+    server.sql("ALTER USER 'two'@'%' REQUIRE X509").unwrap();
+    run(server, &["undo"], &["--yes", "--others"], 1);
+    assert_eq!((kind("one").as_str(), kind("two").as_str()), ("ANY", "X509"));
+    // a change of another server, later than those
+    let journal = server.base().join("state/mytls/journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let entries = text.lines().filter(|line| line.contains("\"accounts\""));
+    let mut last: serde_json::Value = serde_json::from_str(entries.last().unwrap()).unwrap();
+    last["id"] = "elsewhere".into();
+    last["server"] = "another".into();
+    last["target"] = "another".into();
+    std::fs::write(&journal, format!("{text}{last}\n")).unwrap();
+    let target = server.sandbox.target();
+    let output = lab::mytls()
+        .args(["undo", "--yes", "--defaults-file"])
+        .arg(server.dir().join("client.cnf"))
+        .args(["-h", "127.0.0.1", "-P", &target.port().to_string(), "--ssl-ca"])
+        .arg(target.ssl_ca.unwrap())
+        .env("HOME", server.base())
+        .env("XDG_STATE_HOME", server.base().join("state"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!((kind("one").as_str(), kind("two").as_str()), ("", "X509"));
+    run(server, &["undo", "elsewhere"], &["--yes"], 2);
 }
 
 fn killed(series: Series) {

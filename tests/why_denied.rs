@@ -61,6 +61,7 @@ enum Client {
     NoTls,
     NoCertificate,
     WrongPassword,
+    NoPassword,
     /// This certificate and key.
     Shows(PathBuf, PathBuf),
     From(&'static str),
@@ -94,6 +95,9 @@ fn lock_out(series: Series) {
     println!("{}: {named} of {} lock-outs named, {cured} mended", series, lockouts.len());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert!(lockouts.len() >= 20);
+    lab.without_a_password();
+    lab.what_the_server_did_not_say();
+    lab.beside_others_who_listen();
 }
 
 struct Lab {
@@ -218,13 +222,16 @@ impl Lab {
         let shown = match client {
             Client::NoTls | Client::NoCertificate => None,
             Client::Shows(certificate, key) => Some((certificate.clone(), key.clone())),
-            Client::Right | Client::WrongPassword | Client::From(_) => Some(right),
+            Client::Right | Client::WrongPassword | Client::NoPassword | Client::From(_) => {
+                Some(right)
+            }
         };
         if let Some((certificate, key)) = shown {
             command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
         match client {
             Client::NoTls => drop(command.arg("--no-tls")),
+            Client::NoPassword => drop(command.env_remove("MYTLS_ACCOUNT_PASSWORD")),
             Client::WrongPassword => drop(command.env("MYTLS_ACCOUNT_PASSWORD", "wrong")),
             Client::From(address) => drop(command.args(["--bind-address", address])),
             _ => {}
@@ -237,6 +244,96 @@ impl Lab {
         assert_eq!(output.status.success(), let_in, "{denial:#}");
         assert!(!denial.to_string().contains(&self.password), "the password is shown");
         denial
+    }
+
+    /// Whoever gives no password costs the account none of its failures.
+    fn without_a_password(&self) {
+        self.reset();
+        if self.mysql() {
+            self.server
+                .sql("ALTER USER 'app'@'%' FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1")
+                .unwrap();
+        }
+        for _ in 0..2 {
+            let denial = self.why(&Client::NoPassword);
+            assert_eq!(denial["causes"].as_array().unwrap().len(), 0, "{denial:#}");
+            assert!(denial["open"].to_string().contains("no password was given"), "{denial:#}");
+        }
+        assert_eq!(self.why(&Client::Right)["let_in"], true, "it was locked by this program");
+        self.server.sql("ALTER USER 'app'@'%' REQUIRE SUBJECT '/CN=other'").unwrap();
+        assert_eq!(self.why(&Client::NoPassword)["causes"][0]["kind"], "subject");
+        self.server.sql("ALTER USER 'app'@'%' ACCOUNT LOCK").unwrap();
+        assert_eq!(self.why(&Client::NoPassword)["causes"][1]["kind"], "locked");
+        self.server.sql("RENAME USER 'app'@'%' TO 'app'@'10.0.%'").unwrap();
+        assert_eq!(self.why(&Client::NoPassword)["causes"][0]["kind"], "host-pattern");
+    }
+
+    /// No word of the server's is taken for what it never said.
+    fn what_the_server_did_not_say(&self) {
+        self.reset();
+        let alter = |clause: &str| {
+            self.server.sql(&format!("ALTER USER 'app'@'%' REQUIRE {clause}")).unwrap();
+        };
+        alter("SUBJECT '/CN=x'' but is ''y'");
+        let denial = self.why(&Client::Right);
+        assert_eq!(denial["causes"][0]["kind"], "subject", "{denial:#}");
+        let statement = denial["causes"][0]["remedies"][0]["actions"][0]["text"].to_string();
+        assert!(!statement.contains("but is"), "{statement}");
+        alter("SUBJECT '/O=mytls sandbox/CN=app' AND CIPHER 'ECDHE-RSA-AES256-GCM-SHA384'");
+        let denial = self.why(&Client::NoCertificate);
+        let kinds = [0, 1].map(|at| denial["causes"][at]["kind"].clone());
+        assert_eq!(kinds, ["cipher", "certificate-missing"], "{denial:#}");
+        if !self.mysql() {
+            return;
+        }
+        alter("SUBJECT '/O=mytls sandbox/CN=apq'");
+        let heard = self.why(&Client::Right);
+        assert!(heard["log"].to_string().contains("mismatch"), "{heard:#}");
+        self.server.sql("SET GLOBAL log_error_suppression_list = 'MY-010291'").unwrap();
+        let denial = self.why(&Client::Right);
+        assert_eq!(denial["causes"][0]["kind"], "subject", "{denial:#}");
+        assert!(denial["open"].to_string().contains("log_error_suppression_list"), "{denial:#}");
+        self.server.sql("SET GLOBAL log_error_suppression_list = ''").unwrap();
+
+        // a certificate of a stranger counts as an error of the host
+        let stranger =
+            Authority::create(&AuthoritySpec::named(&"Stranger".parse().unwrap())).unwrap();
+        let denial = self.why(&self.make("counted", &stranger, [-1, 30], false));
+        assert_eq!(denial["causes"][0]["kind"], "certificate-untrusted", "{denial:#}");
+        if self.server.sql("INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'").is_ok() {
+            let password = &self.password;
+            self.server
+                .sql(&format!(
+                    "DROP USER 'app'@'%'; CREATE USER 'app'@'%' IDENTIFIED BY '{password}' \
+                     AND IDENTIFIED WITH auth_socket"
+                ))
+                .unwrap();
+            let denial = self.why(&Client::Right);
+            assert_eq!(denial["causes"][0]["kind"], "plugin", "{denial:#}");
+            println!("a second factor was tried");
+        }
+    }
+
+    /// The log stays as loud as it is while somebody else listens to it; the last sets it back.
+    fn beside_others_who_listen(&self) {
+        if !self.mysql() {
+            return;
+        }
+        self.reset();
+        let verbosity = || self.server.sql("SELECT @@GLOBAL.log_error_verbosity").unwrap();
+        self.server.sql("SET GLOBAL log_error_verbosity = 2").unwrap();
+        self.why(&Client::Right);
+        assert_eq!(verbosity(), "2");
+        let state = self.server.base().join(".local/state/mytls");
+        let lock = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        let lock = lock.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock"));
+        let file = fs::File::open(lock.expect("there is a lock")).unwrap();
+        let other = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockShared).unwrap();
+        self.why(&Client::Right);
+        assert_eq!(verbosity(), "3", "the other one hears no more");
+        drop(other);
+        self.why(&Client::Right);
+        assert_eq!(verbosity(), "2");
     }
 
     /// What gets a host blocked.

@@ -1,7 +1,7 @@
 //! What was changed, kept on disk, so that it can be taken back after the program has ended.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,9 @@ pub struct Entry {
     pub at: i64,
     /// The server it was made on, as the target was displayed.
     pub target: String,
+    /// The same server, whichever way it is reached; empty where that was not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
     pub applied: Applied,
     /// What accounts required before and after. Such an entry is written before the change, and
     /// what became of it is [marked](mark) later.
@@ -92,19 +95,34 @@ fn add(file: &Path, line: &impl Serialize) -> Result<(), DiskError> {
     line.push(b'\n');
     let mut out = std::fs::OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .mode(0o600)
         .open(file)
         .map_err(failed)?;
+    // what a power cut tore off would swallow this one
+    if !ends_a_line(&out).map_err(failed)? {
+        line.insert(0, b'\n');
+    }
     out.write_all(&line).and_then(|()| out.sync_data()).map_err(failed)
+}
+
+fn ends_a_line(file: &std::fs::File) -> std::io::Result<bool> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    Ok(last == *b"\n")
 }
 
 /// All entries, oldest first; a line that cannot be read (a crash cut it off) is passed over.
 pub fn read(file: &Path) -> Result<Vec<Entry>, DiskError> {
-    let text = match std::fs::read_to_string(file) {
+    let bytes = match std::fs::read(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(|error| DiskError::new(file, error))?,
     };
+    let text = String::from_utf8_lossy(&bytes);
     let mut entries: Vec<Entry> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if let Ok(mut entry) = serde_json::from_str::<Entry>(line) {
@@ -140,7 +158,7 @@ mod tests {
             .append(true)
             .open(&file)
             .unwrap()
-            .write_all(b"{\"at\":\n")
+            .write_all(b"\xff\n{\"at\":")
             .unwrap();
         append(&file, &entry).unwrap();
         assert_eq!(read(&file).unwrap(), [entry.clone(), entry.clone()]);
@@ -151,7 +169,7 @@ mod tests {
         mark(&file, &entry.id, State::Undone).unwrap();
         let found = read(&file).unwrap();
         entry.state = Some(State::Undone);
-        assert_eq!((&found[1], found[2].id.as_str()), (&entry, "#4"));
+        assert_eq!((&found[1], found[2].id.as_str()), (&entry, "#5"));
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -32,7 +32,8 @@ use crate::wire::ClientIdentity;
     after_help = "Examples:\n  mytls prove --user app@% --cert app.pem --key app.key -h db1 --ssl-ca ca.pem\n  \
     mytls prove --user app@% --user web@% --ca-dir ~/db-ca -h db1 --ssl-ca ca.pem\n\n\
     -u, -p and --defaults-file are an administrator's, who may read accounts and the log. Without\n\
-    the account's password, what the server decides in the handshake is tried all the same.\n\
+    the account's password, what the server decides in the handshake is tried all the same; a wrong\n\
+    one counts as one failed login (FAILED_LOGIN_ATTEMPTS; MariaDB: max_password_errors).\n\
     With --ca-dir the certificates of its clients are taken, and the cases that take its key.\n\
     Exit status: 0 proven, 1 not, 2 bad usage, 3 could not be tried."
 )]

@@ -10,14 +10,14 @@ use super::accounts::{list, outcome, preview, refused as failed};
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, print, tell};
 use crate::apply::Plan;
-use crate::apply::accounts::{self, Danger};
+use crate::apply::accounts::{self, Danger, TakeBack};
 use crate::apply::back::{self, NotBack};
 use crate::apply::journal::{self, Entry, State};
-use crate::facts::Target;
 use crate::facts::gather::{Cancel, gather};
+use crate::facts::{Facts, ServerFacts, Target};
 use crate::printable::{printable, printable_lines};
 
-/// Take back the last change, or one of those before
+/// Take back the last change of a server, or one of those before
 ///
 /// Accounts are taken back to the very bytes they had; those that somebody has changed since are
 /// not touched, and then nothing is, unless --others. A change that was cut off is recognised: what
@@ -64,17 +64,94 @@ pub fn run(args: &UndoArgs) -> Result<ExitCode, Failure> {
         print(&listed(&entries))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let entry = chosen(args, &entries)?;
     if !args.dry_run && !args.yes {
+        let what = match &args.id {
+            Some(id) => format!("the change is {}", line(named(id, &entries)?)),
+            None => "the last change of that server is meant".to_owned(),
+        };
         return Err(Failure::usage(format!(
-            "the change is {}: say --dry-run to see what taking it back would do, or --yes to do it",
-            line(entry)
+            "{what}: say --dry-run to see what taking it back would do, or --yes to do it"
         )));
     }
-    if entry.accounts.is_empty() {
-        return steps_back(args, entry, &file);
+    if let Some(id) = &args.id {
+        let entry = named(id, &entries)?;
+        if entry.accounts.is_empty() {
+            return steps_back(args, entry, &file);
+        }
+        let target = args.target.resolve()?;
+        let facts = gather(&target, &Cancel::default(), &mut |_| ());
+        only_of(entry, &target, &facts)?;
+        return accounts_back(args, &take_back(&facts, entry)?, &file);
     }
-    accounts_back(args, entry, &file)
+    last_back(args, &entries, &file)
+}
+
+/// The last change of this server that has something left to be taken back.
+fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode, Failure> {
+    let nothing = || Failure::usage("the journal has nothing that could be taken back");
+    let open = |entry: &&Entry| {
+        let something = !(entry.accounts.is_empty() && entry.applied.undo.is_empty());
+        something && entry.state != Some(State::Undone)
+    };
+    if !entries.iter().any(|entry| open(&entry)) {
+        return Err(nothing());
+    }
+    let target = args.target.resolve()?;
+    let facts = gather(&target, &Cancel::default(), &mut |_| ());
+    for entry in entries.iter().rev().filter(open) {
+        if !is_of(entry, &target, &facts) {
+            continue;
+        }
+        if entry.accounts.is_empty() {
+            return steps_back(args, entry, file);
+        }
+        let back = take_back(&facts, entry)?;
+        // the rest of it somebody else has changed: it is not in the way of what is older
+        let is_rest = entry.state == Some(State::Partly) && back.plan.changes.is_empty();
+        if !is_rest {
+            return accounts_back(args, &back, file);
+        }
+    }
+    if facts.server.read().is_none() {
+        super::accounts::server(&facts)?;
+    }
+    Err(nothing())
+}
+
+/// Whether it was made on this server, whichever way that is reached now.
+fn is_of(entry: &Entry, target: &Target, facts: &Facts) -> bool {
+    let here = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
+    if entry.server.is_empty() || here.is_empty() {
+        return entry.target == target.display();
+    }
+    entry.server == here
+}
+
+/// Refuses what was made on another server.
+fn only_of(entry: &Entry, target: &Target, facts: &Facts) -> Result<(), Failure> {
+    if is_of(entry, target, facts) {
+        return Ok(());
+    }
+    super::accounts::server(facts)?;
+    Err(Failure::usage(format!(
+        "that change was made on {}, and this is {}: name that server",
+        printable(&entry.target),
+        target.display()
+    )))
+}
+
+fn named<'a>(id: &str, entries: &'a [Entry]) -> Result<&'a Entry, Failure> {
+    entries.iter().find(|entry| entry.id == id).ok_or_else(|| {
+        Failure::usage(format!(
+            "the journal has no change {}; mytls undo --list shows those it has",
+            printable(id)
+        ))
+    })
+}
+
+fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, Failure> {
+    super::accounts::server(facts)?;
+    accounts::take_back(facts, entry).map_err(|error| failed(&error))
 }
 
 /// A change to files, commands and statements: taken back where everything is as it was left.
@@ -102,7 +179,11 @@ fn steps_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     let session = if back.has_statements() && !args.without_server {
-        let facts = gather(&same_target(args, entry)?, &Cancel::default(), &mut |_| ());
+        let target = args.target.resolve()?;
+        let facts = gather(&target, &Cancel::default(), &mut |_| ());
+        if facts.server.read().is_some() {
+            only_of(entry, &target, &facts)?;
+        }
         let there = super::accounts::server(&facts).map(|_| Plan::session_of(&facts));
         let there = there.map_err(|failure| Failure {
             message: format!(
@@ -150,24 +231,7 @@ fn by_hand(entry: &Entry) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(FINDINGS))
 }
 
-/// The server that the change was made on, as long as the arguments name that one.
-fn same_target(args: &UndoArgs, entry: &Entry) -> Result<Target, Failure> {
-    let target = args.target.resolve()?;
-    if target.display() == entry.target {
-        return Ok(target);
-    }
-    Err(Failure::usage(format!(
-        "that change was made on {}, and this is {}: name that server, in the same way",
-        printable(&entry.target),
-        target.display()
-    )))
-}
-
-fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitCode, Failure> {
-    let target = same_target(args, entry)?;
-    let facts = gather(&target, &Cancel::default(), &mut |_| ());
-    super::accounts::server(&facts)?;
-    let back = accounts::take_back(&facts, entry).map_err(|error| failed(&error))?;
+fn accounts_back(args: &UndoArgs, back: &TakeBack, journal: &Path) -> Result<ExitCode, Failure> {
     for warning in &back.plan.warnings {
         tell(format_args!("warning: {}\n", printable_lines(warning)));
     }
@@ -197,23 +261,6 @@ fn accounts_back(args: &UndoArgs, entry: &Entry, journal: &Path) -> Result<ExitC
     print(&outcome(&done, "taken back"))?;
     let well = done.error.is_none() && back.changed.is_empty();
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
-}
-
-fn chosen<'a>(args: &UndoArgs, entries: &'a [Entry]) -> Result<&'a Entry, Failure> {
-    let found = match &args.id {
-        Some(id) => entries.iter().find(|entry| entry.id == *id),
-        None => entries.iter().rev().find(|entry| {
-            let something = !(entry.accounts.is_empty() && entry.applied.undo.is_empty());
-            something && entry.state != Some(State::Undone)
-        }),
-    };
-    found.ok_or_else(|| match &args.id {
-        Some(id) => Failure::usage(format!(
-            "the journal has no change {}; mytls undo --list shows those it has",
-            printable(id)
-        )),
-        None => Failure::usage("the journal has nothing that could be taken back"),
-    })
 }
 
 fn listed(entries: &[Entry]) -> String {

@@ -135,6 +135,9 @@ pub struct More {
     /// MariaDB's `IDENTIFIED VIA a OR b`: the plugins after the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub or_plugins: Vec<String>,
+    /// MySQL's second and third factor: the plugins that are asked after the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<String>,
     /// The password has to be changed before anything else.
     #[serde(default)]
     pub password_expired: bool,
@@ -202,7 +205,11 @@ impl Require {
             Self::Specified { subject, issuer, cipher } => {
                 let parts = [("SUBJECT", subject), ("ISSUER", issuer), ("CIPHER", cipher)];
                 let asked = parts.iter().filter(|(_, value)| !value.is_empty());
-                asked.map(|(name, _)| *name).collect::<Vec<_>>().join(" + ")
+                match asked.map(|(name, _)| *name).collect::<Vec<_>>().join(" + ") {
+                    // an empty name: to MariaDB any TLS, to MySQL nobody
+                    none if none.is_empty() => "SUBJECT ''".to_owned(),
+                    parts => parts,
+                }
             }
         }
     }

@@ -49,7 +49,8 @@ impl FromStr for AccountName {
                 None => host.to_owned(),
             },
         };
-        Ok(Self { user, host })
+        // as servers store it: hosts have no capitals
+        Ok(Self { user, host: host.to_lowercase() })
     }
 }
 

@@ -73,7 +73,7 @@ fn read_accounts(
     let column = |name: &'static str| {
         if columns.iter().any(|column| column == name) { name } else { "''" }
     };
-    let mut hidden = hidden_in_mariadb(conn, flavor)?;
+    let mut hidden = hidden(conn, flavor, &columns)?;
     let mut roles = Roles::read(conn, flavor, unseen);
     let statement = format!(
         "SELECT user, host, {} FROM mysql.user",
@@ -125,6 +125,7 @@ fn account(row: &Row, hidden: &mut HashMap<AccountName, Hidden>, roles: &mut Rol
     let hidden = hidden.remove(&name).unwrap_or_default();
     let mut more = More {
         or_plugins: hidden.or_plugins,
+        factors: hidden.factors,
         password_expired: cell(row, 9) == "Y" || hidden.password_expired,
         password_lifetime: cell(row, 10).parse().ok().or(hidden.password_lifetime),
         is_role: roles.granted.contains(&name),
@@ -141,18 +142,21 @@ fn account(row: &Row, hidden: &mut HashMap<AccountName, Hidden>, roles: &mut Rol
     Account { name, require, plugin: cell(row, 6), locked, more }
 }
 
-/// What MariaDB (10.4 and later) keeps in a JSON column and its view `mysql.user` does not show.
+/// What MariaDB (10.4 and later) keeps in a JSON column and its view `mysql.user` does not show; and
+/// what MySQL keeps in one beside.
 #[derive(Default)]
 struct Hidden {
     locked: bool,
     password_expired: bool,
     password_lifetime: Option<u32>,
     or_plugins: Vec<String>,
+    factors: Vec<String>,
 }
 
-fn hidden_in_mariadb(
+fn hidden(
     conn: &mut Conn,
     flavor: Flavor,
+    columns: &[String],
 ) -> Result<HashMap<AccountName, Hidden>, mysql::Error> {
     const HIDDEN: &str = "SELECT user, host, JSON_VALUE(Priv, '$.account_locked'), \
         JSON_VALUE(Priv, '$.password_last_changed'), JSON_VALUE(Priv, '$.password_lifetime'), \
@@ -162,6 +166,18 @@ fn hidden_in_mariadb(
         OR JSON_EXISTS(Priv, '$.password_lifetime') OR JSON_EXISTS(Priv, '$.auth_or')";
     let mut found = HashMap::new();
     if flavor != Flavor::MariaDb {
+        // MySQL up to 5.7 has neither the column nor factors
+        const FACTORS: &str = "SELECT user, host, \
+            JSON_EXTRACT(User_attributes, '$.multi_factor_authentication[*].plugin') FROM mysql.user \
+            WHERE JSON_EXTRACT(User_attributes, '$.multi_factor_authentication') IS NOT NULL";
+        if columns.iter().any(|column| column == "user_attributes") {
+            for row in conn.query_iter(FACTORS)? {
+                let row = row?;
+                let factors = serde_json::from_str(&cell(&row, 2)).unwrap_or_default();
+                let hidden = Hidden { factors, ..Hidden::default() };
+                found.insert(AccountName::new(cell(&row, 0), cell(&row, 1)), hidden);
+            }
+        }
         return Ok(found);
     }
     let rows = match conn.query_iter(HIDDEN) {
@@ -181,6 +197,7 @@ fn hidden_in_mariadb(
                 .filter(|days: &i64| *days >= 0)
                 .and_then(|days| days.try_into().ok()),
             or_plugins: serde_json::from_str(&cell(&row, 5)).unwrap_or_default(),
+            factors: Vec::new(),
         };
         found.insert(AccountName::new(cell(&row, 0), cell(&row, 1)), hidden);
     }

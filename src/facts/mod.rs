@@ -29,6 +29,7 @@ pub mod network;
 #[cfg(test)]
 pub mod noise;
 mod own_account;
+mod rank;
 pub mod server;
 pub mod session;
 pub mod target;
@@ -40,6 +41,7 @@ pub use confinement::Confinement;
 pub use exposure::{Client, Listener, Port};
 pub use host::HostNames;
 pub use log_place::LogPlace;
+pub use rank::Rank;
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -532,6 +534,18 @@ impl ServerFacts {
     /// A variable that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// What tells this server from others, whichever way it is reached; empty where it does not say.
+    pub fn identity(&self) -> String {
+        if let Some(own) = self.variable("server_uuid") {
+            return own.to_owned();
+        }
+        let parts = ["hostname", "port", "datadir"].map(|name| self.variable(name));
+        match parts {
+            [Some(host), Some(port), Some(folder)] => format!("{host}:{port}:{folder}"),
+            _ => String::new(),
+        }
     }
 
     /// The first MySQL that Oracle built with OpenSSL alone.

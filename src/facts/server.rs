@@ -9,7 +9,7 @@ use super::{Flavor, ServerFacts, Session, Transport, Version};
 use crate::printable::printable;
 
 /// What is asked of `SHOW GLOBAL VARIABLES`. A server lacks some of them, each version others.
-const VARIABLES: [&str; 43] = [
+const VARIABLES: [&str; 45] = [
     "version",
     "version_comment",
     "version_ssl_library",
@@ -26,6 +26,7 @@ const VARIABLES: [&str; 43] = [
     "require_secure_transport",
     "auto_generate_certs",
     "datadir",
+    "server_uuid",
     "pid_file",
     "socket",
     "port",
@@ -37,6 +38,7 @@ const VARIABLES: [&str; 43] = [
     "log_bin",
     "log_error_verbosity",
     "log_error_services",
+    "log_error_suppression_list",
     "log_syslog",
     "log_warnings",
     "skip_name_resolve",

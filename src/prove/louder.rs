@@ -3,9 +3,12 @@
 //! MySQL 8.0 and later log which name did not fit only with `log_error_verbosity` 3 (default 2);
 //! MariaDB with `log_warnings` 1 or more, and which login it was with 2 (its default).
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mysql::prelude::Queryable as _;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
@@ -18,6 +21,8 @@ pub struct Louder {
     /// A session of its own for the way back: the other may be in the middle of something.
     session: Session,
     note: Option<PathBuf>,
+    /// Shared by all that listen; whoever is the last to leave sets it back.
+    listening: Option<Flock<File>>,
 }
 
 /// What was changed; kept in a file for as long as it is, since nobody puts back what a process
@@ -41,6 +46,7 @@ impl Louder {
     ) -> Result<Option<Self>, String> {
         let (variable, enough) = wanted(server);
         let target = way.0.display();
+        let listening = listen(&target);
         let left = left_behind(&target).filter(|left| left.variable == variable);
         let now: Option<i64> = session
             .query_first(format!("SELECT @@GLOBAL.{variable}"))
@@ -54,19 +60,22 @@ impl Louder {
             Change { target, variable: variable.to_owned(), before, pid: std::process::id() };
         let back = session::open(&way.0, &way.1).map_err(|error| error.to_string())?;
         let note = note_file(&change.target);
+        let is_new = note.as_ref().is_some_and(|note| !note.exists());
         if let Some(note) = &note {
             change.keep(note);
         }
         if let Err(error) = session.query_drop(format!("SET GLOBAL {variable} = {enough}")) {
-            // nothing was changed
-            let _ = note.as_ref().map(std::fs::remove_file);
+            if is_new {
+                // nothing was changed
+                let _ = note.as_ref().map(std::fs::remove_file);
+            }
             return Err(format!(
                 "the server keeps the reason to itself ({variable} is {now}), and raising it was \
                  refused: {}",
                 session::words(&error)
             ));
         }
-        Ok(Some(Self { change, session: back, note }))
+        Ok(Some(Self { change, session: back, note, listening }))
     }
 
     /// For people.
@@ -79,6 +88,13 @@ impl Louder {
 impl Drop for Louder {
     fn drop(&mut self) {
         let Change { variable, before, .. } = &self.change;
+        let others = self
+            .listening
+            .as_ref()
+            .is_some_and(|lock| lock.relock(FlockArg::LockExclusiveNonblock).is_err());
+        if others {
+            return; // the note tells them what it was
+        }
         // both are numbers and names of our own
         let back = self.session.query_drop(format!("SET GLOBAL {variable} = {before}"));
         if let (Ok(()), Some(note)) = (back, &self.note) {
@@ -107,13 +123,23 @@ fn wanted(server: &ServerFacts) -> (&'static str, i64) {
     }
 }
 
-/// What a process that is no more has left of this server.
+/// Says that somebody listens to this server, for as long as the lock is held; it ends with the
+/// process. Without a home there is none.
+fn listen(target: &str) -> Option<Flock<File>> {
+    let path = note_file(target)?.with_extension("lock");
+    disk::create_private_dir(path.parent()?).ok()?;
+    let mut options = File::options();
+    let file = options.create(true).write(true).truncate(false).mode(0o600).open(path).ok()?;
+    // whoever sets it back holds it for one statement
+    Flock::lock(file, FlockArg::LockShared).ok()
+}
+
+/// What others that listen to this server have raised, or one that was killed has left.
 fn left_behind(target: &str) -> Option<Change> {
     let text = crate::bounded::read(&note_file(target)?, 4_096).ok()?;
     let change: Change = serde_json::from_slice(&text).ok()?;
-    let lives = Path::new("/proc").join(change.pid.to_string()).exists();
     let sound = change.target == target && change.before.parse::<u32>().is_ok();
-    (!lives && sound).then_some(change)
+    sound.then_some(change)
 }
 
 /// One file a server, beside the journal of changes.

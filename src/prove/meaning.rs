@@ -7,6 +7,7 @@
 use super::log::{Line, Mismatch};
 use super::{ACCESS_DENIED, Case, Happened, INSECURE_TRANSPORT, Reason, Subject, Witness};
 use crate::facts::Require;
+use crate::printable::printable;
 use crate::wire::Trace;
 
 /// Listens to what the server has to say about a login that was refused.
@@ -30,6 +31,15 @@ pub(super) fn reason(
     };
     let meaning = match happened {
         Happened::HandshakeRefused { reason } => in_the_handshake(reason, &lines),
+        Happened::Refused { code: ACCESS_DENIED, message }
+            if elsewhere(subject, message, trace).is_some() =>
+        {
+            let from = elsewhere(subject, message, trace).unwrap_or_default();
+            format!(
+                "{} may not come from {from}, so another account answered, or none",
+                subject.account
+            )
+        }
         Happened::Refused { code: ACCESS_DENIED, .. } => {
             blame(Shown::of(case), subject.require, heard)
         }
@@ -39,6 +49,15 @@ pub(super) fn reason(
         _ => String::new(),
     };
     Some(Reason { lines: lines.iter().map(Line::message).collect(), mismatch, meaning })
+}
+
+/// Where the login came from, when that is no host of this account.
+fn elsewhere(subject: &Subject<'_>, message: &str, trace: &Trace) -> Option<String> {
+    let named = super::why::host(message, &subject.account.user);
+    let from = named.or_else(|| Some(trace.from?.to_string()))?;
+    let admits = super::why::answering::admits(&subject.account, Some(&from))
+        || trace.from.is_some_and(|ip| subject.account.admits(&ip.to_string()));
+    (!admits).then(|| printable(&from).into_owned())
 }
 
 fn in_the_handshake(alert: &str, lines: &[Line]) -> String {
@@ -133,7 +152,19 @@ fn blame(shown: Shown, require: &Require, heard: Heard<'_>) -> String {
                     mismatch.part.word()
                 )
             }
-            None => format!("the password is right; the account asks for {lacks}"),
+            None if is_short(shown, require) => {
+                format!("the password is right; the account asks for {lacks}")
+            }
+            None if names_are_compared(require) => {
+                "the password is right; something that the account REQUIREs does not fit, and the \
+                 server did not say what"
+                    .to_owned()
+            }
+            None => {
+                "the password is right, and the account asks for more than it REQUIREs: a second \
+                     factor, perhaps"
+                    .to_owned()
+            }
         },
         Blame::RequirementAtLeast => format!("the account asks for {lacks}"),
         Blame::Either => {
@@ -182,6 +213,9 @@ mod tests {
         assert_eq!(whom(Shown::Nothing, &Require::Ssl, QUIET), Blame::RequirementAtLeast);
         assert_eq!(whom(Shown::Tls, &specified(), QUIET), Blame::RequirementAtLeast);
         let fits = Heard { password_fits: true, ..QUIET };
+        // a certificate was shown
+        let said = blame(Shown::Certificate, &specified(), Heard { complete: false, ..fits });
+        assert!(said.contains("does not fit") && !said.contains("asks for"), "{said}");
         assert_eq!(whom(Shown::Tls, &specified(), fits), Blame::Requirement);
         assert_eq!(
             blame(Shown::Tls, &specified(), fits),

@@ -288,6 +288,8 @@ pub fn matrix(
             // only for its effect on the server's count
             let _ = attempt(subject, Case::RightCertificate, &mut Trace::default());
             connections += 1;
+        } else if counted && witness.set_back(&subject.endpoint, from) {
+            connections += 1;
         }
     }
     Matrix {

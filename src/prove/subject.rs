@@ -25,6 +25,13 @@ impl<'a> Subject<'a> {
             let why = facts.wire.reason().map_or("", |unread| unread.why.as_str());
             format!("the server cannot be reached over the network from here: {why}")
         })?;
+        if !account.more.factors.is_empty() {
+            return Err(format!(
+                "{} asks for more than one factor ({}), and mytls logs in with a password alone",
+                account.name,
+                crate::printable::printable(&account.more.factors.join(", "))
+            ));
+        }
         let lists = facts.files.read().and_then(|files| files.crl.as_ref());
         let lists = lists.and_then(|file| file.content.as_ref().ok());
         Ok(Self {

@@ -12,9 +12,10 @@ use mysql::prelude::Queryable as _;
 
 use super::log::Line;
 use super::louder::Louder;
-use crate::facts::session::{self, Route, Session};
-use crate::facts::{Facts, Flavor, LogPlace, ServerFacts, Target, Version};
-use crate::wire::Trace;
+use crate::facts::session::{self, Route, Session, trust};
+use crate::facts::{AccountName, Facts, Flavor, LogPlace, ServerFacts, Target, Version};
+use crate::secret::Secret;
+use crate::wire::{self, Endpoint, Limits, Login, Outcome, Tls, Trace, Trust};
 
 /// Where a system writes what its programs say to syslog.
 const SYSLOGS: [&str; 3] = ["/var/log/syslog", "/var/log/messages", "/var/log/daemon.log"];
@@ -27,6 +28,8 @@ pub struct Witness {
     louder: Option<Louder>,
     /// As an administrator.
     session: Option<Session>,
+    /// The same, to log in from where others did.
+    admin: Option<Administrator>,
     /// Why nothing, or less, is heard.
     why_not: Option<String>,
 }
@@ -65,6 +68,7 @@ impl Witness {
             Ok(louder) => (louder, None),
             Err(why) => (None, Some(why)),
         };
+        let too_quiet = too_quiet.or_else(|| filtered(server));
         let asked = session.as_mut().map_or(Err(None), |session| table(session, server));
         let (ear, deaf) = match asked {
             Ok(since) => (Ear::Table { since }, None),
@@ -73,12 +77,13 @@ impl Witness {
                 (ear, _) => (ear, None),
             },
         };
-        Self { ear, louder, session, why_not: deaf.or(too_quiet) }
+        let admin = Administrator::of(facts);
+        Self { ear, louder, session, admin, why_not: deaf.or(too_quiet) }
     }
 
     /// Hears nothing, for this reason.
     pub fn deaf(why: impl Into<String>) -> Self {
-        Self { ear: Ear::Deaf, louder: None, session: None, why_not: Some(why.into()) }
+        Self { ear: Ear::Deaf, louder: None, session: None, admin: None, why_not: Some(why.into()) }
     }
 
     /// Where it listens; `None` where it hears nothing.
@@ -120,6 +125,12 @@ impl Witness {
         }
         // an address holds no quotes
         session.query_first(format!("{SUM} '{from}'")).ok()?
+    }
+
+    /// Logs in as the administrator from where a certificate was refused, which sets the server's
+    /// count of errors for that address back to zero. Whether it did.
+    pub fn set_back(&self, endpoint: &Endpoint, from: Option<IpAddr>) -> bool {
+        self.admin.as_ref().zip(from).is_some_and(|(admin, from)| admin.log_in(endpoint, from))
     }
 
     /// From here on: what was written before is no longer of interest.
@@ -165,6 +176,77 @@ impl Witness {
         };
         lines.into_iter().filter(|line| line.is_about_login() && of_login(line)).collect()
     }
+}
+
+/// Who may log in for the sake of the server's counts.
+struct Administrator {
+    user: String,
+    password: Secret,
+    trust: Trust,
+    old_tls: bool,
+    /// The account that answers this login, and all of the same user, in the server's order: from
+    /// elsewhere another may answer, which has another password.
+    own: String,
+    accounts: Vec<AccountName>,
+}
+
+impl Administrator {
+    fn of(facts: &Facts) -> Option<Self> {
+        let target = &facts.target;
+        let server = facts.server.read()?;
+        let user = target.user.clone()?;
+        let known = server.accounts.read()?.iter().map(|account| &account.name);
+        let mut accounts: Vec<AccountName> =
+            known.filter(|name| name.user == user || name.user.is_empty()).cloned().collect();
+        accounts.sort_by_key(|name| std::cmp::Reverse(server.rank(name)));
+        Some(Self {
+            own: server.current_user.clone(),
+            accounts,
+            user,
+            password: target.password.clone()?,
+            trust: trust(target, facts.files.read()).ok()?,
+            old_tls: facts.is_yassl(),
+        })
+    }
+
+    fn log_in(&self, endpoint: &Endpoint, from: IpAddr) -> bool {
+        let from = from.to_string();
+        let answers = self.accounts.iter().find(|name| name.admits(&from));
+        if answers.is_none_or(|name| name.to_string() != self.own) {
+            return false;
+        }
+        let tls = Tls {
+            check_host: self.trust.is_public(),
+            old_tls: self.old_tls,
+            ..Tls::new(&self.trust)
+        };
+        let login = Login { user: &self.user, password: &self.password, tls: Some(tls) };
+        let outcome =
+            wire::traced_login(endpoint, &login, Limits::default(), &mut Trace::default());
+        matches!(outcome, Ok(Outcome::LetIn { .. }))
+    }
+}
+
+/// What keeps the reasons out of a log that is loud enough (MySQL 8.0 and later).
+fn filtered(server: &ServerFacts) -> Option<String> {
+    /// Ciphers, issuer, subject: `MY-010289` and the two that follow.
+    const MISMATCHES: std::ops::RangeInclusive<u32> = 10_289..=10_291;
+    let list = server.variable("log_error_suppression_list").unwrap_or_default();
+    let is_one = |entry: &str| {
+        let digits = entry.trim().trim_start_matches(|c: char| !c.is_ascii_digit());
+        entry.contains("X509") || digits.parse().is_ok_and(|code| MISMATCHES.contains(&code))
+    };
+    if list.to_ascii_uppercase().split(',').any(is_one) {
+        return Some(format!(
+            "the server keeps the reason out of its log (log_error_suppression_list = {list})"
+        ));
+    }
+    let services = server.variable("log_error_services")?;
+    if services.contains("dragnet") {
+        return Some("what the server logs is filtered by rules (log_filter_dragnet)".to_owned());
+    }
+    (!services.contains("log_sink_"))
+        .then(|| format!("the server's log goes nowhere (log_error_services = {services})"))
 }
 
 /// The moment from which on the table is read; why there is none, where there could be.
@@ -305,7 +387,7 @@ mod tests {
         let path = folder.path().join("error.log");
         std::fs::write(&path, b"2026-01-05 09:00:00 7 [Warning] Access denied long ago\n").unwrap();
         let ear = Ear::File { path: path.clone(), from: 0, numbered: true, of_system: false };
-        let mut witness = Witness { ear, louder: None, session: None, why_not: None };
+        let mut witness = Witness { ear, louder: None, session: None, admin: None, why_not: None };
         witness.begin();
         let mut file = File::options().append(true).open(&path).unwrap();
         std::io::Write::write_all(&mut file, log).unwrap();
@@ -320,6 +402,22 @@ mod tests {
         assert_eq!(of_server.len(), 1);
         assert_eq!(of_server[0].connection, None);
         assert!(super::super::log::Mismatch::read(&of_server[0].text, None).is_some());
+    }
+
+    #[test]
+    fn a_log_that_leaves_the_reasons_out_is_not_taken_for_silence() {
+        let with = |name: &str, value: &str| {
+            let facts = crate::rules::testing::with_server(|server| {
+                server.variables.insert(name.to_owned(), value.to_owned());
+            });
+            filtered(facts.server.read().unwrap()).is_some()
+        };
+        let list = "log_error_suppression_list";
+        assert!(with(list, "MY-010055,MY-010291") && with(list, "10289"));
+        assert!(!with(list, "MY-010055") && !with(list, ""));
+        let services = "log_error_services";
+        assert!(!with(services, "log_filter_internal; log_sink_internal"));
+        assert!(with(services, "log_filter_dragnet; log_sink_internal") && with(services, "none"));
     }
 
     #[test]

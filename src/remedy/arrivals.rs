@@ -1,8 +1,8 @@
 //! How the sessions of now come in, account by account.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::lockout::rank;
+use super::lockout::Accounts;
 use crate::facts::{AccountName, Carrier, ServerFacts};
 
 /// How many sessions of each account come in how; nothing of those without any.
@@ -11,21 +11,12 @@ pub struct Arrivals(HashMap<AccountName, BTreeMap<Carrier, usize>>);
 
 impl Arrivals {
     pub fn of(server: &ServerFacts) -> Self {
+        let accounts = Accounts::of(server);
         let all = server.sessions.read().map_or(server.processes.as_slice(), Vec::as_slice);
-        let here: HashSet<&str> = all.iter().map(|session| session.user.as_str()).collect();
-        let mut by_user: HashMap<&str, Vec<&AccountName>> = HashMap::new();
-        for account in server.accounts.read().into_iter().flatten() {
-            if here.contains(account.name.user.as_str()) {
-                by_user.entry(&account.name.user).or_default().push(&account.name);
-            }
-        }
         let mut counts: HashMap<AccountName, BTreeMap<Carrier, usize>> = HashMap::new();
         for session in all {
-            // as the server does: where several fit, the most precise host answers
-            let fitting = by_user.get(session.user.as_str()).into_iter().flatten();
-            let fitting = fitting.filter(|name| session.is_of(name));
-            if let Some(name) = fitting.max_by_key(|name| rank(name)) {
-                let counts = counts.entry((*name).clone()).or_default();
+            if let Some(account) = accounts.answering(session).first() {
+                let counts = counts.entry(account.name.clone()).or_default();
                 *counts.entry(session.carrier()).or_default() += 1;
             }
         }

@@ -13,6 +13,8 @@ use crate::facts::{
     Account, AccountName, Carrier, Facts, Flavor, OtherSession, Require, ServerFacts, Transport,
 };
 use crate::printable::printable;
+use crate::remedy::statement::Dialect;
+use crate::x509::{Certificate, pem};
 
 /// What is to be changed.
 #[derive(Clone, Copy, Debug)]
@@ -137,18 +139,19 @@ pub fn forecast(facts: &Facts, proposal: Proposal) -> Forecast {
     forecast
 }
 
-/// The accounts by user, each user's in the order in which the server looks at them.
-struct Accounts<'a> {
+/// The accounts by user.
+pub struct Accounts<'a> {
+    server: &'a ServerFacts,
     by_user: HashMap<&'a str, Vec<&'a Account>>,
 }
 
 impl<'a> Accounts<'a> {
-    fn of(server: &'a ServerFacts) -> Self {
+    pub fn of(server: &'a ServerFacts) -> Self {
         let mut by_user: HashMap<&str, Vec<&Account>> = HashMap::new();
         for account in server.accounts.read().into_iter().flatten() {
             by_user.entry(&account.name.user).or_default().push(account);
         }
-        Self { by_user }
+        Self { server, by_user }
     }
 
     fn find(&self, name: &AccountName) -> Option<&'a Account> {
@@ -160,7 +163,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// The account that answers this session, or all that may have.
-    fn answering(&self, session: &OtherSession) -> Vec<&'a Account> {
+    pub fn answering(&self, session: &OtherSession) -> Vec<&'a Account> {
         let from = session.from();
         // of a client with a name, the server does not tell the address, and compares it too
         let over_tcp = session.carrier() != Carrier::Local;
@@ -175,6 +178,7 @@ impl<'a> Accounts<'a> {
         let anonymous = self.by_user.get("").into_iter().flatten();
         let mut fitting: Vec<&Account> =
             named.chain(anonymous).copied().filter(|account| fits(account)).collect();
+        let rank = |name: &AccountName| self.server.rank(name);
         let Some(best) = fitting.iter().map(|account| rank(&account.name)).max() else {
             return fitting;
         };
@@ -193,27 +197,6 @@ impl<'a> Accounts<'a> {
         fitting.retain(|account| rank(&account.name) == best);
         fitting
     }
-}
-
-/// The order in which a server looks through its accounts: hosts without wildcards first, then by
-/// where the first wildcard stands; any host last; of the same host, a named user first.
-///
-/// Source: `get_sort` of both families' servers, the manual's "Access Control, Stage 1".
-pub fn rank(name: &AccountName) -> (usize, u8, bool) {
-    let wild = name.host.bytes().position(|byte| matches!(byte, b'%' | b'_'));
-    let host = match wild {
-        _ if name.host.is_empty() => 0,
-        Some(at) => at.min(126) + 1,
-        None => 128,
-    };
-    // an address goes before a network
-    let precise = match name.host.split_once('/') {
-        _ if host < 128 => 0,
-        Some((_, mask)) if mask.contains('.') => 0,
-        Some(_) => 1,
-        None => 2,
-    };
-    (host, precise, !name.user.is_empty())
 }
 
 fn is_of_addresses(host: &str) -> bool {
@@ -357,6 +340,14 @@ fn fulfils(then: &Require, now: &Require, carrier: Carrier) -> Outcome {
         {
             Outcome::In
         }
+        (Require::Specified { subject, issuer, .. }, _)
+            if subject.is_empty() && issuer.is_empty() =>
+        {
+            Outcome::Unclear(
+                "its account would require one cipher (MySQL: and a certificate), and which a session \
+                 uses was not looked at",
+            )
+        }
         (Require::X509, _) => Outcome::Unclear(
             "its account would require a certificate, and no server tells whether a session has shown one",
         ),
@@ -398,6 +389,7 @@ fn own(
         )),
         // what mytls itself shows is known
         Outcome::Unclear(_) if **then == Require::X509 && facts.target.ssl_cert.is_some() => None,
+        Outcome::Unclear(_) if shows(facts, server, then) => None,
         Outcome::Unclear(_) if facts.target.ssl_cert.is_none() => Some(format!(
             "this very session is of {name} and shows no certificate: it could not come back"
         )),
@@ -406,6 +398,26 @@ fn own(
              looked at: it might not come back"
         )),
     }
+}
+
+/// Whether the certificate of mytls' own login is the one that this asks for.
+fn shows(facts: &Facts, server: &ServerFacts, then: &Require) -> bool {
+    const LARGEST: u64 = 1 << 20;
+    let Require::Specified { subject, issuer, cipher } = then else { return false };
+    let dialect = Dialect::of(server);
+    let leaf = facts.target.ssl_cert.as_ref().and_then(|path| {
+        let bytes = crate::bounded::read(path, LARGEST).ok()?;
+        pem::certificates(&bytes).ok()?.into_iter().next()
+    });
+    let Some(leaf) = leaf.map(|x509| Certificate::from_openssl(&x509)) else { return false };
+    let is = |asked: &str, name| {
+        asked.is_empty() || dialect.written(name).is_ok_and(|written| written == asked)
+    };
+    dialect.names_known
+        && !(subject.is_empty() && issuer.is_empty())
+        && is(subject, &leaf.subject)
+        && is(issuer, &leaf.issuer)
+        && (cipher.is_empty() || *cipher == server.session.cipher)
 }
 
 /// Words in the names of accounts whose clients come from time to time. A guess, and told as one.
@@ -504,7 +516,11 @@ mod tests {
             session(3, "app", "192.168.0.1", "TCP/IP"),
             session(4, "app", "10.0.9.9", "SSL/TLS"),
         ];
-        let facts = facts(vec![wide.clone(), narrow.clone(), nobody.clone()], sessions);
+        let facts = testing::with_server(|server| {
+            (server.flavor, server.version) = (Flavor::MySql, crate::facts::Version(9, 7, 4));
+            server.accounts = Source::Read(vec![wide.clone(), narrow.clone(), nobody.clone()]);
+            server.sessions = Source::Read(sessions);
+        });
         let refused = |name: &AccountName| {
             let orders = [(name.clone(), Require::Ssl)];
             ids(&forecast(&facts, Proposal::Require(&orders)).refused)

@@ -13,6 +13,7 @@ use mysql::prelude::Queryable as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod lock;
 pub mod raw;
 mod undo;
 
@@ -50,6 +51,8 @@ pub struct AccountPlan {
     pub warnings: Vec<String>,
     pub forecast: Forecast,
     pub session: (Target, Route),
+    /// The server, whichever way it is reached; empty where it does not tell.
+    pub server: String,
 }
 
 /// What somebody has to say yes to in so many words, apart from the change itself.
@@ -90,6 +93,10 @@ pub enum AccountsError {
     ByHand(Vec<AccountName>),
     #[error("{} changed since this was shown; nothing was changed: look again", names(.0))]
     Changed(Vec<AccountName>),
+    #[error(
+        "another mytls is changing accounts of this server at this moment; nothing was changed: wait until it has ended"
+    )]
+    Busy,
     #[error("not done, because {0}")]
     OwnSession(String),
     #[error(
@@ -128,7 +135,8 @@ pub fn plan_as(
     let stored = stored(&mut conn, orders.iter().map(|(name, _)| name))?;
     let (mut missing, mut by_hand, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
     let mut changes = Vec::new();
-    for (name, require) in orders {
+    let mut seen = BTreeSet::new();
+    for (name, require) in orders.iter().filter(|(name, _)| seen.insert(name)) {
         let Some(before) = stored.get(name) else {
             missing.push(name.clone());
             continue;
@@ -149,9 +157,17 @@ pub fn plan_as(
         return Err(AccountsError::ByHand(by_hand));
     }
     let dialect = Dialect::of(server);
-    let (statements, warnings) = statements(dialect, &mut changes, form);
+    let (statements, mut warnings) = statements(dialect, &mut changes, form);
     let mut back: Vec<Change> = changes.iter().map(Change::reversed).collect();
     let (undo, _) = self::statements(dialect, &mut back, form);
+    let opened: Vec<AccountName> = changes
+        .iter()
+        .filter(|change| strength(&change.after) < strength(&change.before))
+        .map(|change| change.name.clone())
+        .collect();
+    if !opened.is_empty() {
+        warnings.push(format!("asks for less than before: {}", names(&opened)));
+    }
     let orders: Vec<(AccountName, Require)> = changes
         .iter()
         .filter_map(|change| Some((change.name.clone(), change.after.require()?)))
@@ -169,6 +185,7 @@ pub fn plan_as(
         warnings,
         forecast: lockout::forecast(facts, Proposal::Require(&orders)),
         session: (target, route),
+        server: server.identity(),
     })
 }
 
@@ -202,6 +219,8 @@ fn statements(dialect: Dialect, changes: &mut [Change], form: Form) -> (Vec<Stri
 
 fn strength(raw: &Raw) -> u8 {
     match raw.kind.as_str() {
+        // to MariaDB an empty name is any TLS
+        _ if raw.is_hollow() => 1,
         "" => 0,
         "ANY" => 1,
         "X509" => 2,
@@ -213,6 +232,11 @@ impl AccountPlan {
     /// What has to be acknowledged besides the change itself.
     pub fn danger(&self) -> Option<Danger> {
         self.forecast.own.as_ref().map(|_| Danger::OwnSession)
+    }
+
+    /// What a lock of this server's accounts is named after.
+    fn place(&self) -> String {
+        if self.server.is_empty() { self.session.0.display() } else { self.server.clone() }
     }
 
     /// The clauses before and after, as a diff.
@@ -271,6 +295,7 @@ pub fn apply(
     }
     let journal = journal.ok_or(AccountsError::NoJournal)?;
     let (target, route) = &plan.session;
+    let _lock = lock::take(journal, &plan.place())?;
     let mut conn = session::open(target, route)?;
     let now = stored(&mut conn, plan.changes.iter().map(|change| &change.name))?;
     let moved: Vec<AccountName> = plan
@@ -285,8 +310,9 @@ pub fn apply(
     let mut entry =
         Entry::new(target.display(), Applied { title: plan.title.clone(), ..Applied::default() });
     entry.accounts.clone_from(&plan.changes);
+    entry.server.clone_from(&plan.server);
     journal::append(journal, &entry)?;
-    let sent = send(conn, &plan.statements, told);
+    let sent = send(conn, plan, told);
     let mut outcome = verify(sent, plan, &entry);
     outcome.id.clone_from(&entry.id);
     let state = match (outcome.applied.is_empty(), &outcome.error) {
@@ -307,8 +333,22 @@ pub fn apply(
 /// The session if it still stands, and why it ended early.
 type Sent = (Option<Session>, Option<String>);
 
-fn send(mut conn: Session, statements: &[String], told: &mut dyn FnMut(usize)) -> Sent {
-    for (at, statement) in statements.iter().enumerate() {
+fn send(mut conn: Session, plan: &AccountPlan, told: &mut dyn FnMut(usize)) -> Sent {
+    let mut changes = plan.changes.iter().peekable();
+    for (at, statement) in plan.statements.iter().enumerate() {
+        // many take seconds: what somebody else has changed meanwhile is not run over
+        let its_own =
+            |change: &&Change| statement.contains(&crate::remedy::statement::account(&change.name));
+        if let Some(change) = changes.next_if(its_own)
+            && let Ok(now) = raw::one(&mut conn, &change.name)
+            && now.as_ref() != Some(&change.before)
+        {
+            let why = format!(
+                "{} was changed by somebody else in the meantime: it and what follows it was left alone",
+                change.name
+            );
+            return (Some(conn), Some(why));
+        }
         if let Err(error) = conn.query_drop(statement) {
             let why = refusal(statement, &error);
             let stands = matches!(error, mysql::Error::MySqlError(_));
@@ -333,6 +373,10 @@ fn refusal(statement: &str, error: &mysql::Error) -> String {
         1227 | 1044 | 1045 | 1142 | 1410 => {
             ": log in as an account with CREATE USER (MySQL up to 5.6: GRANT OPTION and SELECT and \
              UPDATE on mysql.*)"
+        }
+        1133 => {
+            ": MySQL does not find an account whose host holds an escaped wildcard (\\_ or \\%) to alter \
+             it: give it another host first (RENAME USER), or make it anew (DROP USER, CREATE USER)"
         }
         1396 => ": it may have been dropped in the meantime, or it is a role",
         0 => ": the connection broke",

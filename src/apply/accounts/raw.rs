@@ -61,6 +61,27 @@ impl Raw {
     }
 }
 
+/// What is stored for this account now; `None` for one that is not there, or whose columns are no
+/// UTF-8.
+pub fn one(conn: &mut Conn, name: &AccountName) -> Result<Option<Raw>, mysql::Error> {
+    let row: Option<Row> = conn.exec_first(
+        "SELECT ssl_type, x509_subject, x509_issuer, ssl_cipher FROM mysql.user \
+         WHERE user = ? AND host = ?",
+        (&name.user, &name.host),
+    )?;
+    Ok(row.and_then(|row| {
+        let [kind, subject, issuer, cipher] = [0, 1, 2, 3].map(|at| text(&row, at));
+        Some(Raw { kind: kind?, subject: subject?, issuer: issuer?, cipher: cipher? })
+    }))
+}
+
+fn text(row: &Row, at: usize) -> Option<String> {
+    match row.as_ref(at) {
+        Some(Value::Bytes(bytes)) => String::from_utf8(bytes.clone()).ok(),
+        _ => Some(String::new()),
+    }
+}
+
 /// What is stored for these accounts now; an account that is not there is not in it, and neither is
 /// one whose columns hold bytes that are no UTF-8.
 pub fn read(
@@ -73,10 +94,7 @@ pub fn read(
     )?;
     for row in rows {
         let row: Row = row?;
-        let text = |at: usize| match row.as_ref(at) {
-            Some(Value::Bytes(bytes)) => String::from_utf8(bytes.clone()).ok(),
-            _ => Some(String::new()),
-        };
+        let text = |at: usize| text(&row, at);
         let (Some(user), Some(host)) = (text(0), text(1)) else { continue };
         let name = AccountName::new(user, host);
         if !names.contains(&name) {

@@ -1,5 +1,6 @@
 //! Taking back what the journal says of accounts, whatever became of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{AccountPlan, AccountsError, Change, Danger, Outcome, Raw};
@@ -30,6 +31,8 @@ pub struct TakeBack {
     pub before: Vec<AccountName>,
     pub changed: Vec<AccountName>,
     pub gone: Vec<AccountName>,
+    /// All that the entry is about.
+    all: Vec<Change>,
 }
 
 /// Looks at how the entry's accounts stand, and writes the way back for those that stand as the
@@ -68,8 +71,10 @@ pub fn take_back(facts: &Facts, entry: &Entry) -> Result<TakeBack, AccountsError
         warnings,
         forecast: forecast(facts, Proposal::Require(&orders)),
         session: (target, route),
+        server: server.identity(),
     };
-    Ok(TakeBack { id: entry.id.clone(), plan, before, changed, gone })
+    let all = entry.accounts.clone();
+    Ok(TakeBack { id: entry.id.clone(), plan, before, changed, gone, all })
 }
 
 fn standing(change: &Change, now: Option<&Raw>) -> Standing {
@@ -95,8 +100,23 @@ impl TakeBack {
             return Err(AccountsError::OwnSession(why.clone()));
         }
         let (target, route) = &self.plan.session;
-        let conn = session::open(target, route)?;
-        let sent = super::send(conn, &self.plan.statements, told);
+        let _lock = super::lock::take(journal, &self.plan.place())?;
+        let mut conn = session::open(target, route)?;
+        // since it was looked at, another program may have gone on with the change itself
+        let now = super::stored(&mut conn, self.all.iter().map(|change| &change.name))?;
+        let stands = |change: &&Change| standing(change, now.get(&change.name));
+        let seen: BTreeSet<&AccountName> =
+            self.plan.changes.iter().map(|change| &change.name).collect();
+        let moved: Vec<AccountName> = self
+            .all
+            .iter()
+            .filter(|change| (stands(change) == Standing::Applied) != seen.contains(&change.name))
+            .map(|change| change.name.clone())
+            .collect();
+        if !moved.is_empty() {
+            return Err(AccountsError::Changed(moved));
+        }
+        let sent = super::send(conn, &self.plan, told);
         let entry = Entry { id: self.id.clone(), ..Entry::default() };
         let mut outcome = super::verify(sent, &self.plan, &entry);
         outcome.id.clone_from(&self.id);

@@ -138,7 +138,9 @@ fn state(account: &Account) -> String {
 fn plugins(account: &Account) -> String {
     let mut all = vec![account.plugin.as_str()];
     all.extend(account.more.or_plugins.iter().map(String::as_str));
-    printable(&all.join(" or ")).into_owned()
+    let factors = account.more.factors.iter().map(|plugin| format!(" and {plugin}"));
+    let text = all.join(" or ") + &factors.collect::<String>();
+    printable(&text).into_owned()
 }
 
 fn text(accounts: &[&Account], sessions: &Arrivals) -> String {

@@ -161,7 +161,7 @@ pub(in crate::cli) fn failed(error: &AccountsError) -> Failure {
             ),
         },
         AccountsError::Missing(_) => Failure::usage(error.to_string()),
-        AccountsError::Changed(_) | AccountsError::ByHand(_) => {
+        AccountsError::Changed(_) | AccountsError::ByHand(_) | AccountsError::Busy => {
             Failure { code: FINDINGS, message: error.to_string() }
         }
         _ => Failure::not_examined(error.to_string()),
@@ -217,7 +217,8 @@ pub(in crate::cli) fn outcome(done: &Outcome, verb: &str) -> String {
     if let Some(error) = &done.error {
         let _ = writeln!(out, "not to the end: {}", printable_lines(error));
     }
-    if verb == "changed" {
+    let untouched = done.applied.is_empty() && done.odd.is_empty() && !done.left.is_empty();
+    if verb == "changed" && !untouched {
         let _ = writeln!(out, "to take it back: mytls undo {}", done.id);
     }
     out

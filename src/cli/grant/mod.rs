@@ -173,10 +173,10 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
 /// What [`run`] would print a statement for, of a server that is asked and of accounts that are
 /// there: for those who go on and send it.
 pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
-    if args.dialect.is_some() || args.form == Some(FormArg::Create) {
+    if args.dialect.is_some() || args.form.is_some() || args.format == Format::Json {
         return Err(Failure::usage(
-            "accounts that are there are changed, on the server that is asked: --dialect and --form \
-             create are for mytls grant",
+            "accounts that are there are changed, on the server that is asked, and shown as text: \
+             --dialect, --form and --format json are for mytls grant",
         ));
     }
     let usage = |error: &dyn std::error::Error| Failure::usage(error.to_string());

@@ -49,7 +49,10 @@ impl Case<'_> {
         let names = self.accounts.into_iter().flatten().map(|account| &account.name);
         let known: Vec<&AccountName> = names.filter(meant).collect();
         let here = from.map_or_else(|| "this host".to_owned(), |from| printable(from).into_owned());
-        let what = format!("no account of {user} may come from {here}");
+        let what = match user.as_str() {
+            "" => format!("no anonymous account may come from {here}"),
+            user => format!("no account of {user} may come from {here}"),
+        };
         let mut cause = Cause::new(Kind::HostPattern, what);
         for name in known.iter().take(5) {
             cause = cause.saw("there is", name.to_string());
@@ -105,11 +108,7 @@ impl Case<'_> {
     }
 
     pub(super) fn password(&self, account: &Account, candidates: &[&Account]) -> Cause {
-        let what = if self.attempt.password_given {
-            "the password is wrong: what the account REQUIREs was there"
-        } else {
-            "no password was given, and the account has one"
-        };
+        let what = "the password is wrong: what the account REQUIREs was there";
         let mut cause = Cause::new(Kind::Password, what)
             .saw("account", account.name.to_string())
             .saw("plugin", &account.plugin);
@@ -121,7 +120,10 @@ impl Case<'_> {
         if !others.is_empty() {
             cause = cause.saw("does not answer", others.join(", "));
         }
-        cause.advise("mytls changes no passwords: ALTER USER … IDENTIFIED BY … sets a new one")
+        cause.advise(
+            "mytls changes no passwords: ALTER USER … IDENTIFIED BY … sets a new one. Each try with a \
+             wrong one counts (FAILED_LOGIN_ATTEMPTS, MariaDB: max_password_errors), this one, too",
+        )
     }
 
     pub(super) fn tls_not_used(account: &Account) -> Cause {

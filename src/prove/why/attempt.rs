@@ -4,6 +4,7 @@ use super::{Attempt, Ended};
 use crate::facts::session::trust;
 use crate::facts::{AccountName, Facts, Target};
 use crate::printable::printable;
+use crate::prove::NOBODY;
 use crate::prove::log::{Line, Mismatch};
 use crate::prove::witness::Witness;
 use crate::secret::Secret;
@@ -54,6 +55,7 @@ pub fn try_login(
         heard_in: witness.place(),
         unheard: witness.why_not().map(str::to_owned),
         would_hear: witness.would_hear(),
+        connect_errors: None,
     };
     if without_key {
         return Ok(attempt);
@@ -66,8 +68,11 @@ pub fn try_login(
         old_tls: facts.is_yassl(),
         ..Tls::new(&trust)
     };
+    // An empty password counts as a wrong one, and some accounts lock themselves after a few: without
+    // a password nobody logs in as the account.
+    let as_nobody = who.password.is_none();
     let login = Login {
-        user: &who.user,
+        user: if as_nobody { NOBODY } else { &who.user },
         password: who.password.unwrap_or(&nothing),
         tls: who.tls.then_some(tls),
     };
@@ -80,7 +85,7 @@ pub fn try_login(
     } else {
         witness.heard(&trace, refused_late)
     };
-    attempt.mismatch = lines.iter().find_map(|line| Mismatch::read(&line.text, None));
+    attempt.mismatch = lines.iter().find_map(|line| mismatch(facts, who, &line.text));
     attempt.lines = lines.iter().map(Line::message).collect();
     attempt.password_fits = trace.password_fits || attempt.mismatch.is_some();
     attempt.cipher = trace.cipher;
@@ -95,17 +100,46 @@ pub fn try_login(
         Err(error) => Ended::Failed { why: error.why(), advice: error.advice() },
     };
     if let Ended::Refused { message, .. } = &attempt.ended {
-        attempt.from = host(message, &who.user);
+        attempt.from = host(message, login.user);
     }
     let local = trace.from.or(endpoint.bind).map(|ip| ip.to_string());
     if matches!(attempt.ended, Ended::Refused { .. } | Ended::LetIn { .. }) {
         attempt.from = attempt.from.or(local);
     }
+    let counts = matches!(attempt.ended, Ended::HandshakeRefused { .. });
+    if counts && !witness.set_back(endpoint, trace.from) {
+        let counted = trace.from.and_then(|from| witness.connect_errors(from)).filter(|n| *n > 0);
+        attempt.connect_errors = counted;
+    }
+    let account_decided = match &attempt.ended {
+        Ended::LetIn { .. } | Ended::Failed { .. } => true,
+        Ended::Refused { code, .. } => matches!(code, 1045 | 1698 | 1862 | 1820),
+        _ => false,
+    };
+    if as_nobody && account_decided {
+        attempt.ended = Ended::NotTried;
+        attempt.lines.clear();
+    }
     Ok(attempt)
 }
 
+/// A name may hold the words that stand between two names: what the accounts are known to ask for
+/// tells where the first ends.
+fn mismatch(facts: &Facts, who: &Who<'_>, line: &[u8]) -> Option<Mismatch> {
+    let accounts = facts.server.read().and_then(|server| server.accounts.read());
+    let own = accounts
+        .into_iter()
+        .flatten()
+        .filter(|account| account.name.user == who.user || account.name.user.is_empty());
+    let read = own.filter_map(|account| {
+        let read = Mismatch::read(line, Some(&account.require))?;
+        (read.account_says == read.part.of(&account.require)).then_some(read)
+    });
+    read.max_by_key(|read| read.account_says.len()).or_else(|| Mismatch::read(line, None))
+}
+
 /// `… for user 'app'@'10.0.3.7' …`, `Host '10.0.3.7' is not allowed …`: as the server names it.
-fn host(message: &str, user: &str) -> Option<String> {
+pub fn host(message: &str, user: &str) -> Option<String> {
     let after = [format!("'{}'@'", printable(user)), "Host '".to_owned()];
     let rest = after.iter().find_map(|start| Some(message.split_once(start.as_str())?.1))?;
     Some(rest.split('\'').next()?.to_owned()).filter(|host| !host.is_empty())

@@ -19,7 +19,7 @@ use crate::remedy::statement::Dialect;
 use crate::x509::Certificate;
 
 mod account;
-mod answering;
+pub mod answering;
 mod attempt;
 mod certificate;
 mod cure;
@@ -27,6 +27,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub(super) use attempt::host;
 pub use attempt::{Who, endpoint, try_login};
 
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that was or was not so")]
@@ -59,6 +60,9 @@ pub struct Attempt {
     pub unheard: Option<String>,
     /// A name that did not fit would have been heard.
     pub would_hear: bool,
+    /// What the server has counted towards `max_connect_errors` for this address, where it could
+    /// not be set back.
+    pub connect_errors: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +185,8 @@ pub struct Denial {
 pub fn examine(facts: &Facts, attempt: &Attempt) -> Denial {
     let accounts = facts.server.read().and_then(|server| server.accounts.read());
     let from = attempt.from.as_deref();
-    let answering = accounts.map(|all| answering::candidates(all, &attempt.user, from));
+    let server = facts.server.read().filter(|_| accounts.is_some());
+    let answering = server.map(|server| answering::candidates(server, &attempt.user, from));
     let answers = answering.as_ref().and_then(|candidates| candidates.first().copied());
     let case = Case { facts, attempt, accounts: accounts.map(Vec::as_slice), answering, answers };
     let mut causes = case.causes();
@@ -266,14 +271,34 @@ impl Case<'_> {
             1040 => one(self.full()),
             1130 => one(self.host_pattern()),
             1226 | 1203 => one(self.limit(code, message)),
-            3118 | 4151 => one(self.locked(Kind::Locked)),
+            3118 | 4151 => {
+                let unmet = self.answers.map_or_else(Vec::new, |account| self.unmet(account));
+                self.and_later(one(self.locked(Kind::Locked)).into_iter().chain(unmet).collect())
+            }
             3955 | 4150 => one(self.locked(Kind::LockedByFailures)),
             3159 => one(Self::transport()),
             1862 | 1820 => one(self.password_expired()),
             1524 => one(self.plugin("its authentication plugin is not loaded in the server")),
-            1045 | 1698 => self.access_denied(code, message),
+            1045 | 1698 => self.and_later(self.access_denied(code, message)),
             _ => Vec::new(),
         }
+    }
+
+    /// What the server would come to next: where the account that answers is the one at fault.
+    fn and_later(&self, mut causes: Vec<Cause>) -> Vec<Cause> {
+        const OTHERS: [Kind; 4] =
+            [Kind::HostPattern, Kind::NoSuchAccount, Kind::OtherAccount, Kind::AnonymousAccount];
+        let Some(account) = self.answers else { return causes };
+        if causes.is_empty() || causes.iter().any(|cause| OTHERS.contains(&cause.kind)) {
+            return causes;
+        }
+        if account.locked && causes.iter().all(|cause| cause.kind != Kind::Locked) {
+            causes.push(self.locked(Kind::Locked));
+        }
+        if account.more.password_expired {
+            causes.push(self.password_expired());
+        }
+        causes
     }
 
     /// Error 1045, behind which is the account that answers, its password or its REQUIRE.
@@ -322,6 +347,16 @@ impl Case<'_> {
             complete: attempt.would_hear,
         };
         if unmet.is_empty() {
+            let factors = &account.more.factors;
+            if !factors.is_empty() {
+                let what = format!(
+                    "it asks for another factor after the password ({}), and mytls logs in with a password alone",
+                    printable(&factors.join(", "))
+                );
+                return vec![
+                    Cause::new(Kind::Plugin, what).saw("account", account.name.to_string()),
+                ];
+            }
             return vec![self.password(account, candidates)];
         }
         // another of this user's accounts would have taken it
@@ -358,7 +393,9 @@ impl Case<'_> {
             return vec![Self::tls_not_used(account)];
         }
         if needs_certificate && shown != Shown::Certificate {
-            return vec![self.certificate_missing(account)];
+            // the server looks at the cipher first
+            let cipher = self.part(account, Part::Cipher);
+            return cipher.into_iter().chain([self.certificate_missing(account)]).collect();
         }
         let Require::Specified { subject, issuer, cipher } = require else { return Vec::new() };
         if names_nothing(subject, issuer) && cipher.is_empty() && !mariadb {
@@ -380,6 +417,7 @@ impl Case<'_> {
         let told = self.attempt.mismatch.as_ref().filter(|mismatch| mismatch.part == part);
         let (saw, whose) = match told {
             Some(mismatch) => (mismatch.server_saw.clone(), "the server saw"),
+            None if part == Part::Cipher => (self.expected(part)?, "the connection has"),
             None => (self.expected(part)?, "the certificate says"),
         };
         if saw == asked {
@@ -402,7 +440,17 @@ impl Case<'_> {
         };
         let mut cause = Cause::new(kind, what).saw(whose, &saw).saw("the account says", asked);
         cause.difference = super::difference(asked.as_bytes(), saw.as_bytes());
-        Some(cause.cured(cure::require(self, account, told)))
+        let guessed = told.is_none() && part != Part::Cipher;
+        if guessed && self.facts.server.read().is_some_and(|s| !Dialect::of(s).names_known) {
+            cause = cause.advise(
+                "the server did not say what it saw, and how its TLS library writes names is a guess",
+            );
+        }
+        let cure = cure::require(self, account, told);
+        Some(cause.cured(cure.map(|cure| match part {
+            Part::Cipher => Remedy { title: "ask the account for this cipher".to_owned(), ..cure },
+            Part::Issuer | Part::Subject => cure,
+        })))
     }
 
     /// What a server of this kind makes of what was shown.
@@ -419,8 +467,24 @@ impl Case<'_> {
     /// Without a login: the certificate, and what the account says of it.
     fn looked_at(&self) -> Vec<Cause> {
         let mut causes = certificate::faults(self.facts, self.attempt);
+        let came = self.attempt.from.is_some() && self.accounts.is_some();
+        if came && self.answers.is_none() {
+            let known = self.accounts.into_iter().flatten();
+            let known = known.into_iter().any(|account| account.name.user == self.attempt.user);
+            causes.push(if known { self.host_pattern() } else { self.no_such_account() });
+        }
         if let Some(account) = self.answers.or_else(|| self.only_one()) {
+            if account.name.user.is_empty() && !self.attempt.user.is_empty() {
+                causes.push(self.anonymous(account));
+                return causes;
+            }
             causes.extend(self.unmet(account));
+            if account.locked {
+                causes.push(self.locked(Kind::Locked));
+            }
+            if account.more.password_expired {
+                causes.push(self.password_expired());
+            }
         }
         causes
     }
@@ -462,6 +526,14 @@ impl Case<'_> {
             return None;
         }
         let kind = if is_anonymous { Kind::AnonymousAccount } else { Kind::OtherAccount };
+        let there = |meant: &AccountName| self.accounts?.iter().find(|known| known.name == *meant);
+        if let Some(missing) =
+            meant.filter(|meant| self.accounts.is_some() && there(meant).is_none())
+        {
+            let what =
+                format!("there is no account {missing}: the login is let in as {current_user}");
+            return Some(Cause::new(Kind::NoSuchAccount, what));
+        }
         let what = format!("another account answers: the login is let in as {current_user}");
         let answers = self.answers.filter(|_| is_anonymous);
         Some(Cause::new(kind, what).cured(answers.and_then(|account| cure::drop(self, account))))
@@ -499,10 +571,21 @@ impl Case<'_> {
                 "whether the password is right shows once what is missing is there".to_owned(),
             );
         }
-        if !attempt.password_given && is_1045 {
+        if !attempt.password_given && !attempt.without_key && attempt.ended == Ended::NotTried {
             open.push(
-                "no password was given: an account that has one says 1045 to that alone".to_owned(),
+                "no password was given, so the certificate was shown to the server and nobody logged in \
+                 as the account: an empty password would count as a wrong one, and may lock it \
+                 (MYTLS_ACCOUNT_PASSWORD, --account-file)"
+                    .to_owned(),
             );
+        }
+        if let Some(count) = attempt.connect_errors {
+            let most = self.facts.server.read().and_then(|s| s.variable("max_connect_errors"));
+            open.push(format!(
+                "the server now counts {count} connections from here that ended before a login, and shuts \
+                 this host out at {} (max_connect_errors); a login that succeeds sets that back",
+                most.unwrap_or("its limit")
+            ));
         }
         open
     }

@@ -39,10 +39,15 @@ impl Cause {
         let wide = self.evidence.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
         match &self.difference {
             Some(difference) => {
-                difference
-                    .lines(COLUMNS)
-                    .iter()
-                    .for_each(|text| line(out, format_args!("  {text}")));
+                // whose word it is: the server's own, or what was reckoned here
+                let whose = self.evidence.first().map_or("", |(label, _)| label.as_str());
+                for text in difference.lines(COLUMNS) {
+                    let text = match text.strip_prefix("the server saw    ") {
+                        Some(rest) if whose != "the server saw" => format!("{whose:<18}{rest}"),
+                        _ => text,
+                    };
+                    line(out, format_args!("  {text}"));
+                }
             }
             None => {
                 for (label, value) in &self.evidence {

@@ -14,6 +14,7 @@ fn denied(require: Require) -> (Facts, Attempt) {
     let Source::Read(files) = &mut facts.files else { panic!() };
     files.ca.as_mut().unwrap().content = Ok(vec![Certificate::from_openssl(&root.certificate)]);
     let attempt = Attempt {
+        connect_errors: None,
         user: "app".into(),
         account: None,
         tls: true,

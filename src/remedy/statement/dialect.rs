@@ -39,6 +39,10 @@ pub enum BadAccount {
         "the name of {account} holds {what}, which does not get through the mysql client: rename the account (RENAME USER) over another client first"
     )]
     Unsendable { account: String, what: &'static str },
+    #[error(
+        "the name of {account} holds {character}, and accounts have no characters past U+FFFF: the server would make another of it, with a ? there"
+    )]
+    NotStored { account: String, character: char },
 }
 
 impl Dialect {
@@ -154,6 +158,9 @@ impl Dialect {
             if length > most {
                 let (account, server) = (account.to_string(), self.describe());
                 return Err(BadAccount::TooLong { account, what, length, most, server });
+            }
+            if let Some(character) = text.chars().find(|c| u32::from(*c) > 0xffff) {
+                return Err(BadAccount::NotStored { account: account.to_string(), character });
             }
             let what = if text.contains('\0') {
                 "a NUL"
@@ -302,6 +309,8 @@ mod tests {
             assert!(said.to_string().contains("RENAME USER"), "{said}");
         }
         assert_eq!(dialect("mysql-9.7").check(&AccountName::new("a\nb`'\"\\", "%")), Ok(()));
+        let said = dialect("mariadb-10.11").check(&AccountName::new("\u{1f600}", "%"));
+        assert!(matches!(said, Err(BadAccount::NotStored { .. })), "{said:?}");
     }
 
     #[test]
