@@ -9,7 +9,9 @@ use std::path::Path;
 use openssl::x509::X509;
 
 use super::rotate::State;
-use super::{Authority, CaError, Catalog, Entry, Issued, Kind, KeyKind, PlainName, Store, Validity};
+use super::{
+    Authority, CaError, Catalog, Entry, Issued, KeyKind, Kind, PlainName, Store, Validity,
+};
 use crate::x509::{Certificate, OneLine};
 
 impl Authority {

@@ -11,7 +11,7 @@ use crate::apply::{self, Applied, Plan, Restart, Statement, authority, journal};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Target, files, session};
+use crate::facts::{AccountName, Facts, Target, files, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Effect, Remedy, offer, statement};
@@ -148,11 +148,18 @@ impl Engine for Live {
         let facts = &exam.facts;
         let path = client_file(&facts.target, account, "client-cert.pem");
         let certificate = path.as_deref().and_then(certificate);
+        let revoked = certificate.as_ref().and_then(|certificate| revoked(facts, certificate));
+        let certificate = certificate.filter(|_| revoked.is_none());
         let form = match form {
             StatementForm::Alter => statement::Form::Alter,
             StatementForm::Grant => statement::Form::Grant,
         };
-        let offer = offer::offer(facts, account, level, form, certificate.as_ref())?;
+        let offer = offer::offer(facts, account, level, form, certificate.as_ref());
+        let mut offer = offer.map_err(|why| match &revoked {
+            Some(revoked) => format!("{revoked}; {why}"),
+            None => why,
+        })?;
+        offer.warnings.extend(revoked);
         let (subject, issuer) = match &offer.require {
             crate::facts::Require::Specified { subject, issuer, .. } => {
                 (subject.clone(), issuer.clone())
@@ -237,6 +244,10 @@ impl Engine for Live {
         };
         let identity = ClientIdentity::load(&file("client-cert.pem")?, &file("client-key.pem")?)
             .map_err(|error| error.to_string())?;
+        let shown = identity.chain.first().map(|x509| Certificate::from_openssl(x509));
+        if let Some(revoked) = shown.and_then(|shown| revoked(facts, &shown)) {
+            return Err(revoked);
+        }
         let ca = signing_ca(&facts.target, &identity);
         let subject = Subject::of(facts, known, Some(password), identity, ca)?;
         let mut witness = Witness::open(facts, Plan::session_of(facts).as_ref());
@@ -314,6 +325,21 @@ fn client_file(target: &Target, account: &AccountName, name: &str) -> Option<Pat
 fn certificate(path: &Path) -> Option<Certificate> {
     let found = files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok()?;
     found.first().map(|x509| Certificate::from_openssl(x509))
+}
+
+/// Why a client certificate is not to be offered: the private CA that issued it has revoked it. A
+/// server without `ssl_crl` lets it in all the same.
+fn revoked(facts: &Facts, certificate: &Certificate) -> Option<String> {
+    let catalog = Catalog::read(facts.target.ca_dir.as_ref()?).ok()?;
+    let entry = catalog.entries.iter().find(|entry| entry.sha256 == certificate.sha256)?;
+    let on = ca::day(entry.revoked?.at);
+    let reads_list = facts.files.read().is_some_and(|files| files.crl.is_some());
+    let rest =
+        if reads_list { "" } else { "; this server reads no list (ssl_crl) and takes it still" };
+    Some(format!(
+        "the certificate of {} was revoked on {on} and is not used; c makes another{rest}",
+        entry.names.join(", ")
+    ))
 }
 
 /// The private CA with its key, where it is the one that issued this certificate.

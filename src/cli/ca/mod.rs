@@ -147,6 +147,11 @@ pub(super) fn authority(dir: &Path) -> Result<crate::ca::Authority, Failure> {
     Ok(store.authority().clone())
 }
 
+/// Whether a passphrase can be had: from the environment, or somebody who types it.
+pub(super) fn can_be_opened() -> bool {
+    can_ask() || std::env::var(PASSPHRASE).is_ok_and(|text| !text.is_empty())
+}
+
 /// From standard input or the environment.
 fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
     if stdin {
