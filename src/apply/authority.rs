@@ -115,8 +115,8 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, NotPlanned> {
     }
     if !wishes.client.trim().is_empty() {
         let name: PlainName = wishes.client.trim().parse().map_err(said)?;
-        let spec = authority.client_spec(&name, wishes.key, Validity::LEAF).map_err(said)?;
-        let issued = authority.issue_client(&spec).map_err(said)?;
+        let issued = authority.issue_client_in(&dir, &name, wishes.key, Validity::LEAF);
+        let issued = issued.map_err(said)?;
         let trusted = if wishes.server_names.is_empty() {
             trust_beside(facts, &authority, &mut plan)
         } else {

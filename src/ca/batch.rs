@@ -7,6 +7,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 use super::authority::pem;
 use super::key::Certified;
 use super::protect::pem_block;
+use super::same_name;
 use super::store::{Draft, Entry, Kind};
 use super::{Authority, CaError, KeyKind, PlainName, Store, Validity};
 use crate::secret::Secret;
@@ -120,6 +121,12 @@ fn row(line: usize, columns: &[String], fields: &[String]) -> Result<Row, String
         other => other,
     };
     let user = of("user").ok_or("the user is missing")?;
+    if let Some(mark) = [';', '\t'].into_iter().find(|mark| user.contains(*mark)) {
+        let mark = if mark == ';' { "semicolons" } else { "tabs" };
+        return Err(format!(
+            "{mark} stand where commas are to part the columns: save the table with commas"
+        ));
+    }
     let name = PlainName::of_account(user, host.unwrap_or("%"));
     let name = name.map_err(|error| error.to_string())?;
     let wrong = || "days is a number from 1 to 36500".to_owned();
@@ -157,7 +164,27 @@ impl Store {
         let (had, wanted): (Vec<&Row>, Vec<&Row>) =
             rows.iter().partition(|row| good.contains_key(row.name.as_str()));
         batch.had = had.iter().map(|row| (row.name.clone(), good[row.name.as_str()])).collect();
-        let drafts = self.authority().prepare_clients(&wanted, key, days, now)?;
+        let old = same_name::replaced(self.dir());
+        let mut known = same_name::Known::new();
+        same_name::collect(&mut known, self.dir(), &work.index.entries);
+        if let Some(old) = &old {
+            same_name::collect(&mut known, &old.dir, &old.entries);
+        }
+        let (mut usual, mut again) = (Vec::new(), Vec::new());
+        for row in wanted {
+            match self.authority().other_subject(&known, &row.name)? {
+                Some(before) => {
+                    let validity = Validity::From { now, days: row.days.unwrap_or(days) };
+                    let issued =
+                        self.authority().issue_again(&before, key.generate()?, validity)?;
+                    let names = vec![row.name.to_string()];
+                    again.push(Draft::new(&issued, Kind::Client, names, true)?);
+                }
+                None => usual.push(row),
+            }
+        }
+        let mut drafts = self.authority().prepare_clients(&usual, key, days, now)?;
+        drafts.append(&mut again);
         batch.issued = drafts.iter().map(|draft| draft.entry.clone()).collect();
         if !drafts.is_empty() {
             work.commit(drafts)?;
@@ -260,6 +287,10 @@ mod tests {
         assert!(bad.iter().all(|bad| !bad.why.contains('\x1b')));
         let bad = parse("user,password\napp,x\n").unwrap_err();
         assert!(bad[0].why.contains("no column `password`"), "{bad:?}");
+        for table in ["web;10.1.%;30\n", "user;host;days\n", "web\t10.1.%\n"] {
+            let bad = parse(table).unwrap_err();
+            assert!(bad[0].why.contains("save the table with commas"), "{bad:?}");
+        }
     }
 
     #[test]

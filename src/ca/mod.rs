@@ -21,6 +21,7 @@ mod protect;
 pub mod renew;
 pub mod request;
 pub mod rotate;
+mod same_name;
 mod sign;
 pub mod store;
 pub mod tree;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::error::day;
-use super::store::{Catalog, Entry};
+use super::store::{Catalog, Entry, RevocationList};
 use crate::printable::printable;
 
 const DAY: i64 = 86_400;
@@ -97,11 +97,9 @@ pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
     let current = catalog.entries.iter().filter(|entry| entry.is_current());
     due.extend(current.filter(|entry| entry.not_after < now + within).map(certificate));
     for list in &catalog.lists {
-        let name = catalog.chain.get(list.of).map_or(String::new(), |ca| ca.subject.short());
         let life = list.next_update.saturating_sub(list.this_update);
         if list.next_update < now + within.min(life / 3) {
-            let remedy = Some("mytls ca crl".to_owned());
-            due.push(Due { what: What::Crl, name, serial: None, on: list.next_update, remedy });
+            due.push(list_of(catalog, list));
         }
     }
     // some are there, so servers read them, and they want one of every CA
@@ -133,7 +131,16 @@ pub fn due(catalog: &Catalog, now: i64, within: i64) -> Vec<Due> {
 /// What expires first of all that is in use, the CAs and lists among it.
 pub fn next(catalog: &Catalog, now: i64) -> Option<Due> {
     const EVER: i64 = i64::MAX / 4;
-    due(catalog, now, EVER).into_iter().find(|due| due.on >= now)
+    let mut all = due(catalog, now, EVER);
+    // however short its life: servers refuse everybody after it
+    all.extend(catalog.lists.iter().map(|list| list_of(catalog, list)));
+    all.into_iter().filter(|due| due.on >= now).min_by_key(|due| due.on)
+}
+
+fn list_of(catalog: &Catalog, list: &RevocationList) -> Due {
+    let name = catalog.chain.get(list.of).map_or(String::new(), |ca| ca.subject.short());
+    let remedy = Some("mytls ca crl".to_owned());
+    Due { what: What::Crl, name, serial: None, on: list.next_update, remedy }
 }
 
 fn certificate(entry: &Entry) -> Due {
@@ -186,6 +193,9 @@ mod tests {
         let soon = named(What::Client, "soon");
         let list = named(What::Crl, "Example CA");
         assert_eq!(due_at(now + 21 * DAY, 30), [soon.clone(), list.clone()]);
+        let catalog = Catalog::read(store.dir()).unwrap();
+        let after_soon = next(&catalog, now + 21 * DAY).unwrap();
+        assert_eq!(after_soon.what, What::Crl, "though a list is due in its last third alone");
         let all = due_at(now + 3640 * DAY, 30);
         assert_eq!(all.last(), Some(&named(What::Ca, "Example CA")));
 

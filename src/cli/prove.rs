@@ -12,7 +12,7 @@ use super::check::Format;
 use super::target::TargetArgs;
 use super::{FINDINGS, Failure, NOT_EXAMINED, print};
 use crate::apply::Plan;
-use crate::ca::Store;
+use crate::ca::{CaError, Store};
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::{AccountName, Facts};
 use crate::printable::printable_json;
@@ -124,8 +124,15 @@ fn identity(args: &ProveArgs, account: &AccountName) -> Result<WithCa, Failure> 
             ));
         }
     };
-    let ca = folder.and_then(|folder| Store::open(folder).ok()).and_then(|store| {
-        let authority = store.authority();
+    let authority = match folder.map(|folder| (folder, Store::open(folder))) {
+        // two of the logins take the key; without it they are shown as not tried
+        Some((folder, Err(CaError::KeyEncrypted { .. }))) if super::ca::can_be_opened() => {
+            Some(super::ca::authority(folder)?)
+        }
+        Some((_, Ok(store))) => Some(store.authority().clone()),
+        _ => None,
+    };
+    let ca = authority.and_then(|authority| {
         let issued = identity.chain.first()?.verify(&authority.key).unwrap_or(false);
         issued.then(|| (authority.certificate.clone(), authority.key.clone()))
     });

@@ -385,6 +385,9 @@ fn attempt(subject: &Subject<'_>, case: Case, trace: &mut Trace) -> Happened {
     }
 }
 
+/// Why a login was not tried that needs a certificate made for it.
+pub const TAKES_CA_KEY: &str = "it takes the key of the CA";
+
 /// What is shown in this case; or why it cannot be tried.
 fn identity(subject: &Subject<'_>, case: Case) -> Result<Option<ClientIdentity>, Happened> {
     let right = &subject.identity;
@@ -394,8 +397,7 @@ fn identity(subject: &Subject<'_>, case: Case) -> Result<Option<ClientIdentity>,
         Case::RightCertificate => return Ok(Some(right.clone())),
         Case::OtherCa => forge::other_ca(right),
         Case::OtherSubject | Case::Expired | Case::Revoked => {
-            let (ca, key) =
-                subject.ca.as_ref().ok_or_else(|| not_tried("it takes the key of the CA"))?;
+            let (ca, key) = subject.ca.as_ref().ok_or_else(|| not_tried(TAKES_CA_KEY))?;
             match case {
                 Case::Expired => forge::expired(right, ca, key),
                 Case::Revoked => {

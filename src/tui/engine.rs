@@ -227,6 +227,29 @@ impl Proof {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.holds == Some(true))
     }
 
+    /// Everything went as it must that could be tried without the key of the CA, which lies under a
+    /// passphrase or elsewhere: nothing is known against the account.
+    pub fn holds_but_for_key(&self) -> bool {
+        let as_it_must = |row: &ProofRow| match row.holds {
+            Some(holds) => holds,
+            None => row.detail == crate::prove::TAKES_CA_KEY,
+        };
+        self.rows.iter().any(|row| row.holds == Some(true)) && self.rows.iter().all(as_it_must)
+    }
+
+    /// `4 of 6 logins went as they must`, and why the others were not tried.
+    pub fn words(&self) -> String {
+        let kept = self.rows.iter().filter(|row| row.holds == Some(true)).count();
+        let all = self.rows.len();
+        let left = all - kept;
+        let rest = if self.holds_but_for_key() && left > 0 {
+            format!("; the other {left} need the CA's key: mytls prove asks for its passphrase")
+        } else {
+            String::new()
+        };
+        format!("{kept} of {all} logins went as they must{rest}")
+    }
+
     /// What went otherwise than it must, in a sentence:
     /// `app@% does not get in with its certificate`.
     pub fn broken(&self) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::apply::{self, Applied, Plan, Restart, authority, journal};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Require, Target, files, session};
+use crate::facts::{AccountName, Facts, Require, Target, files, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
@@ -154,15 +154,25 @@ impl Engine for Live {
         let target = &exam.facts.target;
         let file = |name: &AccountName| client_file(target, name, "client-cert.pem");
         let made = |name: &AccountName| file(name).as_deref().and_then(certificate);
+        let revoked: Vec<String> =
+            accounts.iter().filter_map(|name| revoked(&exam.facts, &made(name)?)).collect();
+        let valid = |name: &AccountName| {
+            made(name).filter(|certificate| self::revoked(&exam.facts, certificate).is_none())
+        };
         let cipher = cipher.map(Cipher::parse).transpose().map_err(|why| why.to_string())?;
         let wish = offer::Wish { level, cipher: cipher.as_ref(), form: written_as(form) };
-        let offer = offer::offer(&exam.facts, accounts, wish, &made)?;
+        let offer = offer::offer(&exam.facts, accounts, wish, &valid);
+        let mut offer = offer.map_err(|why| match revoked.first() {
+            Some(revoked) => format!("{revoked}; {why}"),
+            None => why,
+        })?;
+        offer.warnings.extend(revoked);
         let (subject, issuer) = match offer.orders.as_slice() {
             [(_, Require::Specified { subject, issuer, .. })] => (subject.clone(), issuer.clone()),
             _ => Default::default(),
         };
         let certificate = match accounts {
-            [one] => file(one).filter(|_| made(one).is_some()),
+            [one] => file(one).filter(|_| valid(one).is_some()),
             _ => None,
         };
         Ok(Offer {
@@ -259,6 +269,10 @@ impl Engine for Live {
         };
         let identity = ClientIdentity::load(&file("client-cert.pem")?, &file("client-key.pem")?)
             .map_err(|error| error.to_string())?;
+        let shown = identity.chain.first().map(|x509| Certificate::from_openssl(x509));
+        if let Some(revoked) = shown.and_then(|shown| revoked(facts, &shown)) {
+            return Err(revoked);
+        }
         let ca = signing_ca(&facts.target, &identity);
         let subject = Subject::of(facts, known, Some(password), identity, ca)?;
         let mut witness = Witness::open(facts, Plan::session_of(facts).as_ref());
@@ -361,6 +375,21 @@ fn client_file(target: &Target, account: &AccountName, name: &str) -> Option<Pat
 fn certificate(path: &Path) -> Option<Certificate> {
     let found = files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok()?;
     found.first().map(|x509| Certificate::from_openssl(x509))
+}
+
+/// Why a client certificate is not to be offered: the private CA that issued it has revoked it. A
+/// server without `ssl_crl` lets it in all the same.
+fn revoked(facts: &Facts, certificate: &Certificate) -> Option<String> {
+    let catalog = Catalog::read(facts.target.ca_dir.as_ref()?).ok()?;
+    let entry = catalog.entries.iter().find(|entry| entry.sha256 == certificate.sha256)?;
+    let on = ca::day(entry.revoked?.at);
+    let reads_list = facts.files.read().is_some_and(|files| files.crl.is_some());
+    let rest =
+        if reads_list { "" } else { "; this server reads no list (ssl_crl) and takes it still" };
+    Some(format!(
+        "the certificate of {} was revoked on {on} and is not used; c makes another{rest}",
+        entry.names.join(", ")
+    ))
 }
 
 /// The private CA with its key, where it is the one that issued this certificate.

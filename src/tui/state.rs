@@ -557,7 +557,7 @@ impl State {
     /// What the proofs that still speak of this server say of its accounts.
     fn proven(&self) -> Verdict {
         let current = self.proofs.iter().filter(|(_, current)| *current).map(|(proof, _)| proof);
-        let verdict = |proof: &Proof| match (proof.broken().is_some(), proof.holds()) {
+        let verdict = |proof: &Proof| match (proof.broken().is_some(), proof.holds_but_for_key()) {
             (true, _) => Verdict::Error,
             (false, false) => Verdict::Unknown,
             (false, true) => Verdict::NotApplicable,

@@ -337,6 +337,7 @@ impl Engine for Fake {
             undo: sql(&|_, _| "NONE".to_owned()),
             warnings: Vec::new(),
             forecast: Forecast { own: own.clone(), ..Forecast::default() },
+            server: String::new(),
             session: (target(), Route::Socket("/run/mysqld.sock".into())),
         };
         let title = match orders {
@@ -483,6 +484,7 @@ impl Engine for Fake {
                 heard_in: Some("/var/log/mysql/error.log".into()),
                 unheard: None,
                 would_hear: true,
+                connect_errors: None,
             },
         ))
     }

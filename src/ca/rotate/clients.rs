@@ -91,6 +91,8 @@ fn key(certificate: &X509) -> Result<openssl::pkey::PKey<openssl::pkey::Private>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ca::batch::parse;
+    use crate::ca::crl::{Reason, Update};
     use crate::ca::renew::Renewal;
     use crate::ca::{AuthoritySpec, KeyKind};
 
@@ -120,6 +122,16 @@ mod tests {
         assert!(new.client_dir(&"app".parse().unwrap()).join("client-key.pem").exists());
         let found = clients(&read(&old), &read(&new), now);
         assert!(found.iter().all(|client| client.has_new));
+        // issued once more, by name and by table, they fit what REQUIRE SUBJECT asks for
+        for name in ["app", "new"] {
+            new.issue_client(&name.parse().unwrap(), KeyKind::P256, Validity::LEAF).unwrap();
+        }
+        let web = new.list().unwrap()[0].serial.clone();
+        new.revoke(&[web], Reason::Unspecified, &Update::default()).unwrap();
+        new.issue_clients(&parse("web\n").unwrap(), KeyKind::P256, 397, now).unwrap();
+        let subjects = new.list().unwrap().split_off(2);
+        let subjects: Vec<&str> = subjects.iter().map(|entry| entry.subject.as_str()).collect();
+        assert_eq!(subjects, ["/O=Old CA/CN=app", "/O=New CA/CN=new", "/O=Old CA/CN=web"]);
         assert!(clients(&read(&old), &read(&new), now + 500 * 86_400).is_empty(), "all expired");
     }
 

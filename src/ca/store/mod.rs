@@ -229,7 +229,8 @@ impl Store {
         key: KeyKind,
         validity: Validity,
     ) -> Result<Issued, CaError> {
-        self.issue_client_as(account, &self.authority.client_spec(account, key, validity)?)
+        let issued = self.authority.issue_client_in(&self.dir, account, key, validity)?;
+        self.enter_client(account, issued)
     }
 
     /// [`Self::issue_client`] with every detail given.
@@ -238,7 +239,10 @@ impl Store {
         account: &PlainName,
         spec: &ClientSpec,
     ) -> Result<Issued, CaError> {
-        let issued = self.authority.issue_client(spec)?;
+        self.enter_client(account, self.authority.issue_client(spec)?)
+    }
+
+    fn enter_client(&self, account: &PlainName, issued: Issued) -> Result<Issued, CaError> {
         let draft = Draft::new(&issued, Kind::Client, vec![account.to_string()], true)?;
         self.begin()?.commit(vec![draft])?;
         Ok(issued)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Done, shown, waiting};
-use crate::ca::backup;
+use crate::ca::{Catalog, Store, backup};
 use crate::cli::Failure;
 
 /// Write the CA and all it issued into one archive, and read it back
@@ -41,8 +41,19 @@ pub struct RestoreArgs {
 
 pub fn run(args: &BackupArgs) -> Result<Done, Failure> {
     let made = backup::back_up(&args.ca_dir, &args.out, waiting)?;
+    let key = |folder: &std::path::Path| std::fs::read_to_string(folder.join(Store::KEY_FILE)).ok();
+    let mut notes = String::new();
+    let has_root = Catalog::read(&args.ca_dir)?.chain.len() > 1;
+    if has_root && key(&args.ca_dir.join(Store::ROOT)).is_none() {
+        notes.push_str(
+            "! the root's key is not in it: it is not in this folder; back it up where it is\n",
+        );
+    }
+    if key(&args.ca_dir).is_some_and(|key| !key.contains("ENCRYPTED")) {
+        notes.push_str("! the CA's key is in it in the clear: whoever reads the archive can log in as anybody\n");
+    }
     Ok(format!(
-        "wrote {} files with {} certificates into {} and read them back\n",
+        "wrote {} files with {} certificates into {} and read them back\n{notes}",
         made.files,
         made.certificates,
         shown(&args.out)

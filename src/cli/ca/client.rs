@@ -70,7 +70,12 @@ fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure>
         summary.subject.oneline(OneLine::OpenSsl3),
         summary.issuer.oneline(OneLine::OpenSsl3)
     );
-    Ok((text + &still_valid(&store, &before)).into())
+    let kept = if store.authority().kept_subject(user, &issued) {
+        "  the subject is the one that its certificate had before, for REQUIRE SUBJECT\n"
+    } else {
+        ""
+    };
+    Ok((text + kept + &still_valid(&store, &before)).into())
 }
 
 /// Whether servers let this account in with it.

@@ -55,5 +55,10 @@ pub fn run(args: &ImportArgs) -> Result<Done, Failure> {
     for note in store.notes() {
         let _ = writeln!(text, "! {note}"); // writing to a String cannot fail
     }
+    text.push_str(
+        "! what it issued before is not known here: mytls ca list does not show it, and mytls ca\n  \
+         revoke cannot revoke it. A crl.pem signed here does not repeat its earlier list either:\n  \
+         keep revoking those with the tool that issued them, or replace the CA (mytls ca rotate)\n",
+    );
     Ok(text.into())
 }

@@ -165,6 +165,11 @@ fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whether a passphrase can be had: from the environment, or somebody who types it.
+pub(super) fn can_be_opened() -> bool {
+    can_ask() || std::env::var(PASSPHRASE).is_ok_and(|text| !text.is_empty())
+}
+
 /// From standard input or the environment.
 fn given_passphrase(stdin: bool) -> Result<Option<Secret>, Failure> {
     if stdin {

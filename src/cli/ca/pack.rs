@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Done, now, shown, stdin_secret};
 use crate::ca::pack::{Account, Client, Form, Pack, PackError, PackSpec, Password};
-use crate::ca::{Catalog, PlainName, San};
+use crate::ca::{Catalog, Kind, PlainName, San};
 use crate::cli::Failure;
 use crate::facts::Target;
 
@@ -121,6 +121,21 @@ fn pack(args: &PackArgs, password: Password) -> Result<Zeroizing<String>, PackEr
     if args.host.to_string() == STAND_IN {
         let _ =
             writeln!(said, "README.txt names the server {STAND_IN}; --host puts its own name in");
+    }
+    let own =
+        catalog.entries.iter().filter(|entry| entry.kind == Kind::Server && entry.is_current());
+    let own: Vec<&String> = own.flat_map(|entry| &entry.names).collect();
+    let host = args.host.to_string();
+    let covers = |name: &&String| {
+        let wild = || Some(name.strip_prefix('*')? == &host[host.find('.')?..]);
+        **name == host || wild().unwrap_or(false)
+    };
+    if host != STAND_IN && !own.is_empty() && !own.iter().any(covers) {
+        let _ = writeln!(
+            said,
+            "! no server certificate of this CA names {host}: drivers that check the name refuse it;\n  \
+             --host puts another name in, mytls ca server --san {host} issues one"
+        );
     }
     if let Some(password) = pack.password() {
         let _ = writeln!(said, "password of client.p12 and truststore.p12: {}", password.expose());

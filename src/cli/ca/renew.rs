@@ -1,10 +1,11 @@
 //! `mytls ca renew`
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Done, FINDINGS, StoreArgs, days, now, report, tell, validity};
+use super::{Done, FINDINGS, StoreArgs, day, days, now, report, shown, tell, validity};
 use crate::ca::renew::Renewal;
 use crate::ca::{CaError, Entry, Kind, Store};
 use crate::cli::Failure;
@@ -80,6 +81,22 @@ fn renew(store: &Store, entry: &Entry, args: &RenewArgs) -> Result<String, CaErr
     if entry.deployed && args.out.is_none() {
         text.push_str("  the server takes it with ALTER INSTANCE RELOAD TLS or FLUSH SSL\n");
     }
+    let serial = &entry.serial;
+    let dir = shown(store.dir());
+    if entry.kind == Kind::Server && !entry.deployed {
+        text.push_str("  carry the files to the server, and have it reload\n");
+    }
+    if entry.kind == Kind::Client {
+        text.push_str(
+            "  the client takes it when its files are replaced: carry them there (mytls ca pack)\n",
+        );
+    }
+    let _ = write!(
+        text,
+        "  the old one stays valid until {}, unless you revoke it when the new one is in use:\n    \
+         mytls ca revoke --ca-dir {dir} --serial {serial}\n",
+        day(entry.not_after)
+    );
     Ok(text)
 }
 

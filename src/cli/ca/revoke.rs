@@ -182,8 +182,10 @@ fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {
 fn chosen(store: &Store, args: &RevokeArgs) -> Result<Vec<Entry>, Failure> {
     let sought = args.name.as_ref().or(args.serial.as_ref()).cloned().unwrap_or_default();
     let mut entries = store.list()?;
+    let serial = args.serial.as_deref().map(|text| whole_serial(text, &entries)).transpose()?;
+    let serial = serial.unwrap_or_default();
     entries.retain(|entry| match &args.serial {
-        Some(serial) => entry.serial.eq_ignore_ascii_case(serial.trim_start_matches("0x")),
+        Some(_) => entry.serial == serial,
         None => entry.names.contains(&sought),
     });
     if entries.is_empty() {
@@ -195,4 +197,52 @@ fn chosen(store: &Store, args: &RevokeArgs) -> Result<Vec<Entry>, Failure> {
         return Err(Failure::usage(format!("{sought} is revoked or expired already")));
     }
     Ok(entries)
+}
+
+/// A serial number as OpenSSL, a browser or the wizard shows it: with colons, spaces or `0x`, in any
+/// case; the beginning of one is enough where no other begins so.
+fn whole_serial(text: &str, entries: &[Entry]) -> Result<String, Failure> {
+    const ENOUGH: usize = 6;
+    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    let digits = digits.to_ascii_uppercase();
+    let digits = digits.strip_prefix("0X").unwrap_or(&digits).to_owned();
+    let bare = |serial: &str| serial.trim_start_matches('0').to_owned();
+    if let Some(entry) = entries.iter().find(|entry| bare(&entry.serial) == bare(&digits)) {
+        return Ok(entry.serial.clone());
+    }
+    let mut alike = entries.iter().filter(|entry| entry.serial.starts_with(&digits));
+    match (alike.next(), alike.next()) {
+        (Some(entry), None) if digits.len() >= ENOUGH => Ok(entry.serial.clone()),
+        (Some(_), _) => {
+            let text = printable(text);
+            Err(Failure::usage(format!(
+                "{text} is only the beginning of a serial number, and not enough of it; mytls ca \
+                 list shows the whole"
+            )))
+        }
+        (None, _) => Ok(digits),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_numbers_are_taken_as_everybody_writes_them() {
+        let entry = |serial: &str| -> Entry {
+            let json = format!(
+                r#"{{"serial":"{serial}","kind":"client","subject":"","names":[],"not_before":0,"not_after":0,"sha256":""}}"#
+            );
+            serde_json::from_str(&json).unwrap()
+        };
+        let known = [entry("76C335BB01"), entry("76C335AA02"), entry("0AB1")];
+        let whole = |text| whole_serial(text, &known).ok();
+        for text in ["76C335BB01", "0x76c335bb01", "76:c3:35:bb:01", "76C335BB"] {
+            assert_eq!(whole(text).as_deref(), Some("76C335BB01"), "{text}");
+        }
+        assert_eq!(whole("ab1").as_deref(), Some("0AB1"));
+        assert_eq!((whole("76C335"), whole("0A"), whole("")), (None, None, None));
+        assert_eq!(whole("FF").as_deref(), Some("FF"), "which is said to be unknown later");
+    }
 }

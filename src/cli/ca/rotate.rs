@@ -263,6 +263,7 @@ fn next(args: &NextArgs) -> Result<Done, Failure> {
     let clients = at.clients()?;
     text.push_str(&show::step(step, &at.to, &prepared, &clients));
     text.push_str(&show::others(step, &at.old, &facts));
+    text.push_str(&show::accounts_not_listed(step, &at.to, &clients, &facts));
     let said = if step.is_by_people() { args.clients_ready } else { args.yes };
     if !said {
         text.push_str(&show::how_to_do(step, &at.to));

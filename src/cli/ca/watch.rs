@@ -1,6 +1,7 @@
 //! `mytls ca watch`
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -28,6 +29,9 @@ pub struct WatchArgs {
     /// How long before it expires something is due
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = days)]
     within: u32,
+    /// Print nothing when nothing is due, as where standard output is no terminal
+    #[arg(long)]
+    quiet: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -67,7 +71,8 @@ pub fn run(args: &WatchArgs) -> Result<Done, Failure> {
             None => text.push('\n'),
         }
     }
-    if due.is_empty() {
+    // cron mails whatever is printed
+    if due.is_empty() && !args.quiet && std::io::stdout().is_terminal() {
         let _ = write!(text, "nothing is due within {} days", args.within);
         match watch::next(&catalog, now) {
             Some(next) => drop(writeln!(text, "; next: {}", next.sentence(now))),

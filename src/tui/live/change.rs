@@ -10,6 +10,7 @@ use crate::facts::AccountName;
 impl Live {
     /// What accounts require: journal, statements, read back. The second question, where there was
     /// one, has been answered by whoever hands the plan on.
+    #[allow(clippy::result_large_err)] // once for each change
     pub(super) fn apply_to_accounts(
         &self,
         plan: &Plan,

@@ -127,7 +127,7 @@ pub fn panel(state: &State, names: &[AccountName], columns: usize) -> Vec<Line<'
     if let Some((proof, current)) = one.and_then(|name| state.proof(name)) {
         out.push(Line::default());
         out.push(Line::from(vec![
-            theme::holds(if *current { Some(proof.holds()) } else { None }),
+            theme::holds(if *current { Some(proof.holds_but_for_key()) } else { None }),
             Span::raw(format!(" {}", proof_words(proof, *current))),
         ]));
     }
@@ -315,11 +315,11 @@ fn sessions(state: &State, names: &[AccountName]) -> String {
 }
 
 pub fn proof_words(proof: &crate::tui::engine::Proof, current: bool) -> String {
-    let kept = proof.rows.iter().filter(|row| row.holds == Some(true)).count();
-    let all = proof.rows.len();
-    match (current, proof.holds()) {
-        (false, _) => "tried before the last change; p tries again".to_owned(),
-        (true, true) => format!("proved: {kept} of {all} logins went as they must"),
-        (true, false) => format!("not proved: {kept} of {all} logins went as they must"),
+    let words = proof.words();
+    match (current, proof.holds(), proof.holds_but_for_key()) {
+        (false, ..) => "tried before the last change; p tries again".to_owned(),
+        (true, true, _) => format!("proved: {words}"),
+        (true, false, true) => words,
+        (true, false, false) => format!("not proved: {words}"),
     }
 }

@@ -45,14 +45,25 @@ pub fn lines(state: &State, view: &ProofView, columns: usize) -> Vec<Line<'stati
             out.extend(warned(&format!("not proved: {why}"), columns));
         }
         Some(Ok(proof)) => {
-            let held = rows.iter().filter(|row| row.holds == Some(true)).count();
-            let verdict =
-                if proof.holds() { "Proved. ".to_owned() } else { "Not proved. ".to_owned() };
-            out.push(Line::from(vec![
-                theme::holds(Some(proof.holds())),
-                Span::styled(format!(" {verdict}"), theme::strong()),
-                Span::raw(format!("{held} of {} logins went as they must.", rows.len())),
-            ]));
+            let verdict = match (proof.holds(), proof.holds_but_for_key()) {
+                (true, _) => "Proved. ",
+                (false, true) => "As far as tried, proved. ",
+                (false, false) => "Not proved. ",
+            };
+            let (mark, words) = (theme::holds(Some(proof.holds_but_for_key())), proof.words());
+            if proof.holds() == proof.holds_but_for_key() {
+                out.push(Line::from(vec![
+                    mark,
+                    Span::styled(format!(" {verdict}"), theme::strong()),
+                    Span::raw(format!("{words}.")),
+                ]));
+            } else {
+                out.push(Line::from(vec![
+                    mark,
+                    Span::styled(format!(" {}", verdict.trim_end()), theme::strong()),
+                ]));
+                out.extend(paragraph(&format!("{words}."), columns, 2, Style::new()));
+            }
             out.extend(reasons(proof, columns));
         }
     }

@@ -41,7 +41,7 @@ pub fn lines(state: &State, columns: usize) -> Vec<Line<'static>> {
         out.push(Line::default());
         out.push(heading("proved on the live server"));
         for (proof, current) in &state.proofs {
-            let holds = if *current { Some(proof.holds()) } else { None };
+            let holds = if *current { Some(proof.holds_but_for_key()) } else { None };
             out.push(Line::from(vec![
                 Span::raw("  "),
                 theme::holds(holds),

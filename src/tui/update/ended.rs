@@ -239,6 +239,9 @@ fn proved(state: &mut State, result: Result<Proof, String>) {
         None => {
             state.toast = Some(match result {
                 Ok(proof) if proof.holds() => format!("proved: {}", proof.account),
+                Ok(proof) if proof.holds_but_for_key() => {
+                    format!("{}: {}", proof.account, proof.words())
+                }
                 Ok(proof) => format!("not proved: {}", proof.account),
                 Err(why) => why,
             });

@@ -10,7 +10,7 @@ use crate::apply::rotate::Prepared;
 use crate::apply::{Content, DiffKind, Plan, describe};
 use crate::ca::rotate::{Client, Position, Seen, State, Step, Tried, both_file};
 use crate::ca::{Catalog, Entry, Kind, PlainName, Store};
-use crate::facts::Facts;
+use crate::facts::{Account, Facts, Require};
 use crate::printable::{printable, printable_lines};
 use crate::remedy::{Effect, shell};
 use crate::x509::Certificate;
@@ -276,6 +276,43 @@ pub fn others(step: Step, old: &Catalog, facts: &Facts) -> String {
     format!("  other servers have certificates of the old CA: {names}; {advice}\n")
 }
 
+/// Accounts whose clients show certificates of which the old CA's list says nothing: nothing was
+/// issued for them, and they would be locked out without a word.
+pub fn accounts_not_listed(step: Step, to: &Path, clients: &[Client], facts: &Facts) -> String {
+    if !matches!(step, Step::ClientsSwitched | Step::AccountsBound | Step::ServerDropsOld) {
+        return String::new();
+    }
+    let server = facts.server.read();
+    let accounts = server.and_then(|server| server.accounts.read()).map_or(&[][..], Vec::as_slice);
+    let listed = |account: &&Account| {
+        let (user, whole) = (&account.name.user, account.name.to_string());
+        clients
+            .iter()
+            .flat_map(|client| &client.entry.names)
+            .any(|name| *name == *user || *name == whole)
+    };
+    let wants_certificate = |account: &&Account| match &account.require {
+        Require::X509 => true,
+        Require::Specified { subject, issuer, .. } => !(subject.is_empty() && issuer.is_empty()),
+        Require::None | Require::Ssl => false,
+    };
+    let mut text = String::new();
+    let found = accounts.iter().filter(|account| !account.locked);
+    for account in found.filter(wants_certificate).filter(|account| !listed(account)) {
+        let name = printable(&account.name.to_string()).into_owned();
+        let require = account.require.describe();
+        let _ = writeln!(
+            text,
+            "  ! {name} (REQUIRE {require}) is in no list of the old CA: if its client shows a \
+             certificate of\n    that, perhaps another account's, it is locked out in stage 5. See to it \
+             first:\n    mytls ca client --ca-dir {} --user {} --out DIR",
+            shell::path(to),
+            shell::word(&account.name.user)
+        );
+    }
+    text
+}
+
 pub fn how_to_do(step: Step, to: &Path) -> String {
     let command = command(to);
     if step.is_by_people() {
@@ -298,4 +335,36 @@ fn steps(text: &mut String, word: impl Fn(Step) -> &'static str) {
 /// By what was noted; whether it still holds only the server can say.
 fn first_open(state: &State) -> Option<Step> {
     Step::ALL.into_iter().find(|step| !state.is_done(*step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing::{account, with_server};
+
+    #[test]
+    fn accounts_that_no_list_knows_are_named_before_they_are_locked_out() {
+        let facts = with_server(|server| {
+            let subject = |subject: &str| Require::Specified {
+                subject: subject.to_owned(),
+                issuer: String::new(),
+                cipher: String::new(),
+            };
+            let accounts = vec![
+                account("web", "%", Require::X509),
+                account("old", "%", subject("/CN=old")),
+                account("tls", "%", Require::Ssl),
+                account("any", "%", Require::None),
+            ];
+            server.accounts = crate::facts::Source::Read(accounts);
+        });
+        let said = |step| accounts_not_listed(step, Path::new("/to"), &[], &facts);
+        for step in [Step::ClientsSwitched, Step::AccountsBound, Step::ServerDropsOld] {
+            let said = said(step);
+            assert!(said.contains("! web@% (REQUIRE X509)"), "{said}");
+            assert!(said.contains("! old@%") && said.contains("--user web"), "{said}");
+            assert!(!said.contains("tls@%") && !said.contains("any@%"), "{said}");
+        }
+        assert_eq!(said(Step::NewCa), "");
+    }
 }
