@@ -28,7 +28,10 @@ fn files(folder: &Path, into: &mut BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>) 
     }
 }
 
-fn state(server: &Server) -> (BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>, String) {
+/// Mode, owner, group and bytes by path.
+type Files = BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>;
+
+fn state(server: &Server) -> (Files, String) {
     let mut all = BTreeMap::new();
     files(server.dir(), &mut all);
     let columns = "user, host, ssl_type, HEX(x509_issuer), HEX(x509_subject), HEX(ssl_cipher)";
