@@ -12,10 +12,11 @@ mod accounts;
 mod ca;
 mod check;
 mod explain;
-mod listen;
 mod grant;
+mod listen;
 mod prove;
 mod sandbox;
+mod scan;
 mod target;
 mod undo;
 mod why_denied;
@@ -74,6 +75,8 @@ enum Command {
     Ca(ca::CaArgs),
     /// Whether an application verifies whom it talks to: a server that plays the wrong ones
     Listen(listen::ListenArgs),
+    /// What servers offer of TLS, seen from outside, without getting this host blocked
+    Scan(Box<scan::ScanArgs>),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -128,6 +131,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),
+        Some(Command::Scan(args)) => scan::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

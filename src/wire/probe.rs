@@ -33,6 +33,7 @@ pub fn probe(
             min_version: None,
             max_version: None,
             lenient: true,
+            exactly: None,
         };
         let request = auth::header(auth::capabilities(&hello) | capability::SSL);
         match tls::start(connection, &request, endpoint, &how) {
@@ -53,7 +54,7 @@ pub fn probe(
     Ok(WireFacts { host: endpoint.host.clone(), port: endpoint.port, greeting, tls })
 }
 
-fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Handshake {
+pub(super) fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Handshake {
     let Channel::Tls(stream) = &connection.channel else {
         // tls::start returns no other
         return Handshake::default();
@@ -74,7 +75,7 @@ fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Hands
 }
 
 /// Logs in as nobody. Whatever comes of it, everything worth knowing is known already.
-fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
+pub(super) fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
     if greeting::too_old(hello).is_some() {
         return;
     }
@@ -97,7 +98,7 @@ fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) {
     }
 }
 
-fn reason(broken: &Broken) -> String {
+pub(super) fn reason(broken: &Broken) -> String {
     match broken {
         Broken::TimedOut => {
             "the server did not finish it in time; is it overloaded, or a proxy?".to_owned()
