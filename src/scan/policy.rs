@@ -81,6 +81,9 @@ impl Policy {
         if self.post_quantum && !scan.post_quantum {
             faults.push("no key exchange group withstands a quantum computer".to_owned());
         }
+        if faults.is_empty() && !scan.versions.iter().all(|version| version.complete) {
+            faults.push("not everything could be asked about".to_owned());
+        }
         let (policy, title) = (self.name.clone(), self.title.clone());
         Verdict { policy, title, fits: faults.is_empty(), faults }
     }

@@ -49,7 +49,7 @@ pub struct Prober<'a> {
 pub struct Count {
     pub cost: Cost,
     /// Since the last login that succeeded.
-    since_reset: u32,
+    pub since_reset: u32,
     /// The first thing that makes all further probes pointless.
     stopped: Option<Stop>,
 }

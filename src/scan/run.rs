@@ -59,7 +59,14 @@ pub fn scan(endpoint: &Endpoint, how: &How<'_>, cancel: &AtomicBool) -> Result<S
         cancel,
         count: Mutex::new(Count::default()),
     };
-    prober.count.lock().unwrap_or_else(PoisonError::into_inner).cost.connections = 1;
+    {
+        let mut count = prober.count.lock().unwrap_or_else(PoisonError::into_inner);
+        count.cost.connections = 1;
+        // nobody knows what was left behind here before: the first thing is a login
+        if let Budget::Reset { most, .. } = &prober.budget {
+            count.since_reset = *most;
+        }
+    }
     let mut left_out = Vec::new();
     let tls = match first.tls {
         CarriedTls::NotOffered => None,
@@ -114,8 +121,11 @@ fn look(
     first: Result<Shaken, String>,
     left_out: &mut Vec<String>,
 ) -> TlsScan {
+    const AT_ONCE: u32 = 8;
     const NEAR: Duration = Duration::from_millis(3);
-    let near = round_trip < NEAR;
+    // what is under way during a login is counted after it
+    let tight = matches!(&prober.budget, Budget::Reset { most, .. } if *most < 2 * AT_ONCE);
+    let near = round_trip < NEAR || tight;
     let workers = if how.polite || near { 1 } else { how.at_a_time.max(1) };
     let mut seen = Seen::default();
     let shaken = match first {
@@ -403,9 +413,13 @@ impl Look<'_> {
     fn version(&self, protocol: Protocol, found: Vec<Elimination>, complete: bool) -> VersionScan {
         // the last of them is the one whose rounds tell about the order
         let order = found.last().map_or(Preference::Unknown, Elimination::preference);
-        let suites: Vec<SuiteSeen> = found
-            .first()
-            .map_or_else(Vec::new, Elimination::found)
+        let mut numbers = found.first().map_or_else(Vec::new, Elimination::found);
+        if order == Preference::Client {
+            // in what order they were met says nothing
+            let place = |one: &u16| names::suites().iter().position(|suite| suite.number == *one);
+            numbers.sort_by_key(place);
+        }
+        let suites: Vec<SuiteSeen> = numbers
             .into_iter()
             .map(|number| SuiteSeen {
                 number,
