@@ -65,7 +65,7 @@ fn by_hand(port: u16, protocol: Protocol, names: Vec<String>) -> BTreeSet<String
         Protocol::Tls10 => "-tls1",
         Protocol::Ssl3 => panic!("no OpenSSL of today speaks it"),
     };
-    let takes = |name: &String| {
+    let agrees = |name: &String| {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-starttls", "mysql", version, "-legacy_server_connect"]);
         command.args(["-connect", &format!("127.0.0.1:{port}")]);
@@ -80,7 +80,7 @@ fn by_hand(port: u16, protocol: Protocol, names: Vec<String>) -> BTreeSet<String
             chosen.is_some_and(|chosen| name.split(':').any(|one| one == chosen))
         })
     };
-    let taken = lab::side_by_side(&names, takes);
+    let taken = lab::side_by_side(&names, agrees);
     names.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(name, _)| name).collect()
 }
 

@@ -65,6 +65,7 @@ pub struct Offer<'a> {
 
 /// The choice of a server, and what came with it in the clear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a bit of the answer")]
 pub struct Answer {
     pub protocol: Option<Protocol>,
     pub suite: u16,

@@ -18,6 +18,9 @@ use crate::printable::printable;
 use crate::wire::{self, CarriedTls, Endpoint, Greeting, Limits, Shaken, Trust, WireError};
 use crate::x509::KeyAlgorithm;
 
+/// A login; the error says why it did not work.
+pub type LogIn<'a> = &'a (dyn Fn() -> Result<(), String> + Sync);
+
 /// How to scan.
 pub struct How<'a> {
     pub trust: &'a Trust,
@@ -30,7 +33,7 @@ pub struct How<'a> {
     /// keeps count over several scans, with the server's address and limit.
     pub give_up: &'a (dyn Fn(&str, u32) -> u32 + Sync),
     /// Sets the server's count back, and the number after which it has to.
-    pub login: Option<(u32, &'a (dyn Fn() -> Result<(), String> + Sync))>,
+    pub login: Option<(u32, LogIn<'a>)>,
 }
 
 /// Scans one server. An error means that nothing was found out; what is missing in a scan is said in it.
@@ -208,7 +211,7 @@ impl Look<'_> {
         }
         if suites.found().is_empty() {
             // refused with everything in it: there is no TLS 1.3
-            return vec![self.version(Protocol::Tls13, vec![suites], true)];
+            return vec![Self::version(Protocol::Tls13, &[suites], true)];
         }
         let found = suites.found();
         let (done, known) = thread::scope(|scope| {
@@ -225,11 +228,11 @@ impl Look<'_> {
             (done, others.join().unwrap_or(false))
         });
         self.note_groups(&groups.found());
-        vec![self.version(Protocol::Tls13, vec![suites], done && known)]
+        vec![Self::version(Protocol::Tls13, &[suites], done && known)]
     }
 
     fn tls13_carefully(&self, mut suites: Elimination, groups: Elimination) -> Vec<VersionScan> {
-        let (mut mine, mut others) = split(&suites, self.library(Protocol::Tls13));
+        let (mut mine, mut others) = split(&suites, &self.library(Protocol::Tls13));
         let all = names::groups();
         let mut done = self.carry(Protocol::Tls13, &mut mine);
         done &= self.eliminate(&mut others, |some| {
@@ -237,10 +240,10 @@ impl Look<'_> {
         });
         suites = joined(suites, &mine, &others);
         if suites.found().is_empty() {
-            return vec![self.version(Protocol::Tls13, vec![suites], done)];
+            return vec![Self::version(Protocol::Tls13, &[suites], done)];
         }
         let found = suites.found();
-        let (mut mine, mut others) = split(&groups, LIBRARY_GROUPS.to_vec());
+        let (mut mine, mut others) = split(&groups, &LIBRARY_GROUPS);
         done &= self.eliminate(&mut mine, |these| {
             match self.prober.carried(Protocol::Tls13, &found, these)? {
                 Ok(Some(shaken)) => Ok(shaken.group.as_deref().and_then(of_openssl)),
@@ -254,7 +257,7 @@ impl Look<'_> {
             Ok(self.ask(Protocol::Tls13, &found, these)?.and_then(|answer| answer.group))
         });
         self.note_groups(&joined(groups, &mine, &others).found());
-        vec![self.version(Protocol::Tls13, vec![suites], done)]
+        vec![Self::version(Protocol::Tls13, &[suites], done)]
     }
 
     /// All versions before TLS 1.2: a hello with the highest of them tells which, if any.
@@ -263,13 +266,10 @@ impl Look<'_> {
         let mut top = Protocol::Tls11;
         loop {
             let offers = self.old_suites.clone();
-            let answer = match self.ask(top, &offers, &names::groups()) {
-                Ok(answer) => answer,
-                Err(_) => return found,
-            };
+            let Ok(answer) = self.ask(top, &offers, &names::groups()) else { return found };
             let chosen = answer.and_then(|answer| Some((answer.protocol?, answer.suite)));
             let Some((protocol, suite)) = chosen.filter(|(protocol, _)| *protocol <= top) else {
-                found.extend(down_from(top).map(|protocol| VersionScan::none(protocol)));
+                found.extend(down_from(top).map(VersionScan::none));
                 return found;
             };
             found.extend(down_from(top).filter(|one| *one > protocol).map(VersionScan::none));
@@ -298,15 +298,15 @@ impl Look<'_> {
             Ok(chosen.map(|answer| answer.suite))
         };
         if self.prober.is_careful() {
-            let (mut mine, mut others) = split(&elimination, self.library(protocol));
+            let (mut mine, mut others) = split(&elimination, &self.library(protocol));
             let mut done = self.carry(protocol, &mut mine);
             done &= self.eliminate(&mut others, bare);
             let order = vec![joined(elimination, &mine, &others), mine];
-            return vec![self.version(protocol, order, done)];
+            return vec![Self::version(protocol, &order, done)];
         }
         elimination.likely(self.likely(protocol));
         let done = self.eliminate(&mut elimination, bare);
-        vec![self.version(protocol, vec![elimination], done)]
+        vec![Self::version(protocol, &[elimination], done)]
     }
 
     /// The groups of a server without TLS 1.3, from its part of the key exchange.
@@ -410,7 +410,7 @@ impl Look<'_> {
         stopped.is_none()
     }
 
-    fn version(&self, protocol: Protocol, found: Vec<Elimination>, complete: bool) -> VersionScan {
+    fn version(protocol: Protocol, found: &[Elimination], complete: bool) -> VersionScan {
         // the last of them is the one whose rounds tell about the order
         let order = found.last().map_or(Preference::Unknown, Elimination::preference);
         let mut numbers = found.first().map_or_else(Vec::new, Elimination::found);
@@ -526,7 +526,7 @@ fn down_from(top: Protocol) -> impl Iterator<Item = Protocol> {
 }
 
 /// Two eliminations of what is open: what the library can offer, and the rest.
-fn split(whole: &Elimination, library: Vec<u16>) -> (Elimination, Elimination) {
+fn split(whole: &Elimination, library: &[u16]) -> (Elimination, Elimination) {
     let open = whole.open();
     let mine = library.iter().copied().filter(|one| open.contains(one)).collect();
     let others = open.iter().copied().filter(|one| !library.contains(one)).collect();

@@ -15,7 +15,7 @@ pub fn text(scan: &Scan) -> String {
     line("server", scan.greeting.describe());
     match &scan.tls {
         None => {
-            line("TLS", "not offered: every session, password exchange and row can be read".into())
+            line("TLS", "not offered: every session, password exchange and row can be read".into());
         }
         Some(tls) => tls_lines(tls, &mut line),
     }
