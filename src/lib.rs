@@ -18,6 +18,7 @@ pub mod remedy;
 pub mod report;
 pub mod rules;
 pub mod sandbox;
+pub mod scan;
 pub mod secret;
 pub mod tui;
 pub mod wire;

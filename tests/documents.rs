@@ -157,7 +157,7 @@ fn imports_run_downwards() {
         &["x509"],
         &["disk"],
         &["wire", "ca", "facts"],
-        &["remedy", "listen"],
+        &["remedy", "listen", "scan"],
         &["prove", "apply", "rules"],
         &["checklist"],
         &["sandbox", "report"],

@@ -282,7 +282,7 @@ fn answered(series: Series) {
             })
             .map(|name| format!("{}@{}", name.user, name.host))
             .collect();
-        assert_eq!(refused, std::slice::from_ref(answers), "{series}: {names:?}");
+        assert_eq!(refused, std::slice::from_ref(&answers), "{series}: {names:?}");
         let known = facts.server.read().unwrap();
         let first = why::answering::candidates(known, "rk", Some("127.0.0.1"))[0];
         assert_eq!(format!("{}@{}", first.name.user, first.name.host), answers);

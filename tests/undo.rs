@@ -155,7 +155,7 @@ fn by_server(server: &Server) {
     // a change of another server, later than those
     let journal = server.base().join("state/mytls/journal.jsonl");
     let text = std::fs::read_to_string(&journal).unwrap();
-    let entries = text.lines().filter(|line| line.contains("\"accounts\""));
+    let mut entries = text.lines().filter(|line| line.contains("\"accounts\""));
     let mut last: serde_json::Value = serde_json::from_str(entries.next_back().unwrap()).unwrap();
     last["id"] = "elsewhere".into();
     last["server"] = "another".into();

@@ -18,6 +18,7 @@ mod listen;
 mod prove;
 mod reach;
 mod sandbox;
+mod scan;
 mod target;
 mod undo;
 mod why_denied;
@@ -80,6 +81,8 @@ enum Command {
     Firewall(firewall::FirewallArgs),
     /// From another machine: does the port answer, with TLS, and whom does it see?
     Reach(reach::ReachArgs),
+    /// What servers offer of TLS, seen from outside, without getting this host blocked
+    Scan(Box<scan::ScanArgs>),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
 }
@@ -136,6 +139,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Listen(args)) => listen::run(&args),
         Some(Command::Firewall(args)) => firewall::run(&args),
         Some(Command::Reach(args)) => reach::run(&args),
+        Some(Command::Scan(args)) => scan::run(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

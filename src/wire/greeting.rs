@@ -68,7 +68,13 @@ pub fn open(
     Ok((connection, hello))
 }
 
-fn read(connection: &mut Connection, at: &str) -> Result<Hello, WireError> {
+/// Connects, and reads nothing yet.
+pub fn connect(endpoint: &Endpoint, until: Until) -> Result<Connection, WireError> {
+    let tcp = endpoint.connect(until.connect, &mut |_| ())?;
+    Ok(Connection::new(Channel::Plain(Timed::new(tcp, until.total))))
+}
+
+pub fn read(connection: &mut Connection, at: &str) -> Result<Hello, WireError> {
     let broken = |broken| WireError::broken(broken, at.to_owned(), Stage::Greeting);
     let header = connection.read_header().map_err(broken)?;
     if header.sequence != 0 || header.length > GREETING_LIMIT || header.length == 0 {

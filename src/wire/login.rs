@@ -231,6 +231,7 @@ pub fn start_tls(
         min_version: tls.min_version,
         max_version: tls.max_version,
         lenient: tls.old_tls,
+        exactly: None,
     };
     let (connection, verified) =
         tls::start(connection, request, endpoint, &how).map_err(TlsFault::Broken)?;

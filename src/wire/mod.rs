@@ -22,6 +22,7 @@ mod identity;
 mod login;
 pub(crate) mod packet;
 mod probe;
+mod raw;
 pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -36,6 +37,8 @@ pub(crate) use error::alert_name;
 pub use identity::{ClientIdentity, IdentityError};
 pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
 pub use probe::{Contact, contact, probe};
+pub(crate) use raw::{CarriedTls, Opening, Shaken, carried, hello};
+pub(crate) use tls::Exactly;
 pub use tls::Trust;
 
 /// How long one exchange may take, whatever the other end does.

@@ -57,6 +57,7 @@ pub fn contact(
             min_version: None,
             max_version: None,
             lenient: true,
+            exactly: None,
         };
         let request = auth::header(auth::capabilities(&hello) | capability::SSL);
         match tls::start(connection, &request, endpoint, &how) {
@@ -78,7 +79,7 @@ pub fn contact(
     Ok(Contact { facts, addresses, refusal })
 }
 
-fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Handshake {
+pub(super) fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Handshake {
     let Channel::Tls(stream) = &connection.channel else {
         // tls::start returns no other
         return Handshake::default();
@@ -100,7 +101,11 @@ fn describe(connection: &Connection, verified: Verified, trust: &Trust) -> Hands
 
 /// Logs in as nobody. Whatever comes of it, everything worth knowing is known already, but for the
 /// words of the refusal.
-fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) -> Option<String> {
+pub(super) fn be_refused(
+    mut connection: Connection,
+    hello: &Hello,
+    inside_tls: bool,
+) -> Option<String> {
     if greeting::too_old(hello).is_some() {
         return None;
     }
@@ -126,7 +131,7 @@ fn be_refused(mut connection: Connection, hello: &Hello, inside_tls: bool) -> Op
     }
 }
 
-fn reason(broken: &Broken) -> String {
+pub(super) fn reason(broken: &Broken) -> String {
     match broken {
         Broken::TimedOut => {
             "the server did not finish it in time; is it overloaded, or a proxy?".to_owned()

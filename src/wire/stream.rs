@@ -47,6 +47,10 @@ impl Timed {
         Self { tcp, deadline: Some(deadline) }
     }
 
+    pub fn peer(&self) -> Option<std::net::IpAddr> {
+        self.tcp.peer_addr().ok().map(|address| address.ip())
+    }
+
     /// From now on the deadline is forgotten, and nothing waits: whoever reads and writes polls.
     pub fn never_wait(&mut self) -> io::Result<()> {
         self.tcp.set_nonblocking(true)?;

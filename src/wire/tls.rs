@@ -59,6 +59,17 @@ pub struct Handshaking<'a> {
     /// Takes everything that OpenSSL still speaks, however old and weak: for looking, never for a
     /// login that matters.
     pub lenient: bool,
+    /// Nothing but these versions and suites, which a scan names.
+    pub exactly: Option<&'a Exactly>,
+}
+
+/// One version, and the suites of it that are offered, in OpenSSL's names.
+#[derive(Clone, Debug)]
+pub struct Exactly {
+    pub version: SslVersion,
+    pub suites: Vec<&'static str>,
+    /// None: as the library likes.
+    pub groups: Vec<String>,
 }
 
 /// What was found out about the server's certificate.
@@ -148,6 +159,19 @@ fn context(how: &Handshaking<'_>) -> Result<SslContext, ErrorStack> {
     }
     if how.lenient {
         be_lenient(&mut builder)?;
+    }
+    if let Some(exactly) = how.exactly {
+        let names = exactly.suites.join(":");
+        if exactly.version == SslVersion::TLS1_3 {
+            builder.set_ciphersuites(&names)?;
+        } else {
+            builder.set_cipher_list(&format!("{names}:@SECLEVEL=0"))?;
+        }
+        if !exactly.groups.is_empty() {
+            builder.set_groups_list(&exactly.groups.join(":"))?;
+        }
+        builder.set_min_proto_version(Some(exactly.version))?;
+        builder.set_max_proto_version(Some(exactly.version))?;
     }
     if how.min_version.is_some() {
         builder.set_min_proto_version(how.min_version)?;

@@ -1,0 +1,189 @@
+//! A scan as text, and as metrics.
+
+use std::fmt::Write as _;
+
+use super::result::{Scan, TlsScan};
+use crate::printable::printable;
+
+/// One server, from the greeting to the policies.
+pub fn text(scan: &Scan) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, words: String| {
+        // writing to a String cannot fail
+        let _ = writeln!(out, "  {name:<14} {}", printable(&words));
+    };
+    line("server", scan.greeting.describe());
+    match &scan.tls {
+        None => {
+            line("TLS", "not offered: every session, password exchange and row can be read".into());
+        }
+        Some(tls) => tls_lines(tls, &mut line),
+    }
+    let cost = &scan.cost;
+    let resets = if cost.resets > 0 { ", and a login set the count back" } else { "" };
+    line(
+        "cost",
+        format!(
+            "{} connections, {} of them given up before a login{resets}; {} ms",
+            cost.connections, cost.given_up, cost.milliseconds
+        ),
+    );
+    for why in &scan.left_out {
+        line("left out", why.clone());
+    }
+    format!("{}:{}\n{out}", scan.host, scan.port)
+}
+
+fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
+    for version in &tls.versions {
+        let name = version.protocol.name();
+        if !version.offered {
+            let word = if version.complete { "not offered" } else { "not asked about to the end" };
+            line(name, word.to_owned());
+            continue;
+        }
+        let order = match version.order.as_str() {
+            "server" => "in the server's order",
+            "client" => "the client's order counts",
+            _ => "",
+        };
+        let part = if version.complete { "" } else { "; there may be more" };
+        let count = version.suites.len();
+        let plural = if count == 1 { "suite" } else { "suites" };
+        let order = if order.is_empty() { String::new() } else { format!(", {order}") };
+        line(name, format!("{count} {plural}{order}{part}"));
+        for suite in &version.suites {
+            line("", suite.name.clone());
+        }
+    }
+    let missing =
+        |words: &[String]| if words.is_empty() { "?".to_owned() } else { words.join(", ") };
+    line("groups", missing(&tls.groups));
+    if !tls.signs_with.is_empty() {
+        line("signs with", tls.signs_with.join(", "));
+    }
+    if let Some(why) = &tls.handshake_failed {
+        line("handshake", format!("this host's library did not agree with it: {why}"));
+    }
+    if let Some(shaken) = &tls.handshake {
+        for (depth, certificate) in shaken.chain.iter().enumerate() {
+            let key = certificate
+                .public_key
+                .as_ref()
+                .map_or("?".to_owned(), crate::x509::PublicKey::describe);
+            let word = if depth == 0 { "certificate" } else { "chain" };
+            line(
+                word,
+                format!(
+                    "{} ({key}, until {})",
+                    certificate.subject.display(),
+                    day(certificate.not_after)
+                ),
+            );
+        }
+        if let Some(faults) = &shaken.faults {
+            let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
+            line("CA given", if texts.is_empty() { "it holds".into() } else { texts.join("; ") });
+        }
+        let name =
+            if shaken.name_matches { "it is for this host" } else { "it is not for this host" };
+        line("host name", name.to_owned());
+    }
+    if let Some(faults) = &tls.system_faults {
+        line("system's CAs", if faults.is_empty() { "it holds".into() } else { faults.join("; ") });
+    }
+    let yes = |value: Option<bool>| value.map_or("?", |value| if value { "yes" } else { "no" });
+    line("asks client", format!("for a certificate: {}", yes(tls.asks_certificate)));
+    if !tls.client_cas.is_empty() {
+        line("", tls.client_cas.join(", "));
+    }
+    line(
+        "sessions",
+        format!(
+            "by number: {}, tickets: {}, compression: {}, secure renegotiation: {}",
+            yes(tls.session_ids),
+            yes(tls.tickets),
+            yes(tls.compression),
+            yes(tls.secure_renegotiation)
+        ),
+    );
+    if let Some(bits) = tls.dh_bits {
+        line("DH group", format!("{bits} bits"));
+    }
+    for verdict in &tls.policies {
+        let words = if verdict.fits {
+            "fits".to_owned()
+        } else {
+            format!("no: {}", verdict.faults.join("; "))
+        };
+        line("policy", format!("{}: {words}", verdict.title));
+    }
+}
+
+fn day(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| "?".to_owned(), |time| time.date().to_string())
+}
+
+/// Metrics of many servers, in Prometheus' text format.
+pub fn prometheus<'a>(scans: impl Iterator<Item = (&'a str, Option<&'a Scan>)>) -> String {
+    let mut out = String::from(
+        "# HELP mytls_scan_up Whether the server could be scanned.\n# TYPE mytls_scan_up gauge\n\
+         # HELP mytls_scan_tls Whether it offers TLS.\n# TYPE mytls_scan_tls gauge\n\
+         # HELP mytls_scan_version Whether it offers this version.\n# TYPE mytls_scan_version gauge\n\
+         # HELP mytls_scan_not_after_seconds When its certificate ends.\n# TYPE mytls_scan_not_after_seconds gauge\n\
+         # HELP mytls_scan_policy Whether it fits this policy.\n# TYPE mytls_scan_policy gauge\n",
+    );
+    // writing to a String cannot fail
+    for (target, scan) in scans {
+        let target = printable(target).replace('\\', "\\\\").replace('"', "\\\"");
+        let _ = writeln!(out, "mytls_scan_up{{target=\"{target}\"}} {}", u8::from(scan.is_some()));
+        let Some(scan) = scan else { continue };
+        let _ =
+            writeln!(out, "mytls_scan_tls{{target=\"{target}\"}} {}", u8::from(scan.tls.is_some()));
+        let Some(tls) = &scan.tls else { continue };
+        for version in &tls.versions {
+            let (name, offered) = (version.protocol.name(), u8::from(version.offered));
+            let _ = writeln!(
+                out,
+                "mytls_scan_version{{target=\"{target}\",version=\"{name}\"}} {offered}"
+            );
+        }
+        if let Some(leaf) = tls.handshake.as_ref().and_then(|shaken| shaken.chain.first()) {
+            let _ = writeln!(
+                out,
+                "mytls_scan_not_after_seconds{{target=\"{target}\"}} {}",
+                leaf.not_after
+            );
+        }
+        for verdict in &tls.policies {
+            let (name, fits) = (&verdict.policy, u8::from(verdict.fits));
+            let _ =
+                writeln!(out, "mytls_scan_policy{{target=\"{target}\",policy=\"{name}\"}} {fits}");
+        }
+    }
+    out
+}
+
+/// One line of the table of many servers.
+pub fn row(target: &str, scan: Result<&Scan, &str>) -> String {
+    let words = match scan {
+        Err(why) => why.to_owned(),
+        Ok(scan) => match &scan.tls {
+            None => format!("{}  no TLS", scan.greeting.describe()),
+            Some(tls) => {
+                let versions = tls.versions.iter().rev().filter(|version| version.offered);
+                let versions: Vec<&str> = versions.map(|version| version.protocol.name()).collect();
+                let suites: usize = tls.versions.iter().map(|version| version.suites.len()).sum();
+                let leaf = tls.handshake.as_ref().and_then(|shaken| shaken.chain.first());
+                let end = leaf.map_or("?".to_owned(), |leaf| day(leaf.not_after));
+                format!(
+                    "{}  {}  {suites} suites  until {end}",
+                    scan.greeting.describe(),
+                    versions.join(" ")
+                )
+            }
+        },
+    };
+    format!("{:<30}  {}\n", printable(target), printable(&words))
+}

@@ -1,0 +1,321 @@
+//! The scan against real servers in many set-ups, held against `openssl s_client`; that it shuts nobody out;
+//! and servers that mean no good.
+//!
+//! Without a server these tests fail under `CI=true`, and say elsewhere that they were skipped.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use mytls::sandbox::{Fault, Series};
+use mytls::scan::{How, Protocol, Scan, scan};
+use mytls::wire::{Endpoint, Limits, Trust};
+
+#[path = "common/lab.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod lab;
+
+/// A scan of this host's loopback, with the fast probes.
+fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
+    let limits = Limits { connect: Duration::from_secs(2), total: Duration::from_secs(seconds) };
+    let how = How {
+        trust: &Trust::Unverified,
+        limits,
+        polite: false,
+        at_a_time: 4,
+        give_up: &|_, _| 8,
+        login: None,
+    };
+    scan(endpoint, &how, &AtomicBool::new(false)).map_err(|error| error.to_string())
+}
+
+fn found(scan: &Scan, protocol: Protocol) -> BTreeSet<String> {
+    let version = scan.tls.as_ref().and_then(|tls| tls.version(protocol));
+    let version = version.unwrap_or_else(|| panic!("{protocol:?} was not asked about"));
+    assert!(version.complete, "{protocol:?}: {:?}", scan.left_out);
+    version.suites.iter().map(|suite| suite.name.clone()).collect()
+}
+
+/// Every suite that this host's OpenSSL could agree on with some server, in its own names.
+fn of_openssl(tls13: bool) -> Vec<String> {
+    let list = "ALL:@SECLEVEL=0:!aNULL:!PSK:!SRP:!DSS";
+    let output = Command::new("openssl").args(["ciphers", "-v", list]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let is = |line: &&str| line.contains(" TLSv1.3 ") == tls13;
+    let mut names: Vec<String> =
+        text.lines().filter(is).map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    if tls13 {
+        names.extend(["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"].map(str::to_owned));
+    }
+    names
+}
+
+/// What `openssl s_client` finds, one suite at a time.
+fn by_hand(port: u16, protocol: Protocol, names: Vec<String>) -> BTreeSet<String> {
+    let tls13 = protocol == Protocol::Tls13;
+    let version = match protocol {
+        Protocol::Tls13 => "-tls1_3",
+        Protocol::Tls12 => "-tls1_2",
+        Protocol::Tls11 => "-tls1_1",
+        Protocol::Tls10 => "-tls1",
+        Protocol::Ssl3 => panic!("no OpenSSL of today speaks it"),
+    };
+    let agrees = |name: &String| {
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-starttls", "mysql", version, "-legacy_server_connect"]);
+        command.args(["-connect", &format!("127.0.0.1:{port}")]);
+        if tls13 {
+            command.args(["-ciphersuites", name]);
+        } else {
+            command.args(["-cipher", &format!("{name}:@SECLEVEL=0")]);
+        }
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().any(|line| {
+            let chosen = line.split_once("Cipher is ").map(|(_, chosen)| chosen);
+            chosen.is_some_and(|chosen| name.split(':').any(|one| one == chosen))
+        })
+    };
+    let taken = lab::side_by_side(&names, agrees);
+    names.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(name, _)| name).collect()
+}
+
+fn key(kind: &str) -> Fault {
+    let path = format!("{}/assets/healthy/key-{kind}.toml", env!("CARGO_MANIFEST_DIR"));
+    Fault::from_toml(kind, &fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Lines for `[mysqld]`, and what they have to come to where they name it: the versions.
+fn set_ups(series: Series) -> &'static [(&'static str, &'static [Protocol])] {
+    use Protocol::{Tls10, Tls11, Tls12, Tls13};
+    match series {
+        Series::MariaDb1011 | Series::MariaDb118 => &[
+            ("", &[Tls12, Tls13]),
+            ("tls_version=TLSv1.3", &[Tls13]),
+            (
+                "tls_version=TLSv1.2\nssl_cipher=ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:AES256-SHA",
+                &[Tls12],
+            ),
+            (
+                "tls_version=TLSv1.0,TLSv1.1,TLSv1.2,TLSv1.3\nssl_cipher=ALL:@SECLEVEL=0",
+                &[Tls10, Tls11, Tls12, Tls13],
+            ),
+        ],
+        Series::MySql97 => &[
+            ("", &[Tls12, Tls13]),
+            ("tls_version=TLSv1.3", &[Tls13]),
+            (
+                "tls_version=TLSv1.2\nssl_cipher=ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256",
+                &[Tls12],
+            ),
+            ("tls_ciphersuites=TLS_CHACHA20_POLY1305_SHA256", &[Tls12, Tls13]),
+        ],
+        Series::MySql56 => &[
+            ("", &[Tls10]),
+            ("ssl_cipher=AES256-SHA:AES128-SHA", &[Tls10]),
+            ("ssl_cipher=DES-CBC3-SHA", &[Tls10]),
+            ("ssl_cipher=RC4-SHA:AES128-SHA", &[Tls10]),
+        ],
+    }
+}
+
+#[test]
+fn what_is_found_is_what_is_set_and_what_openssl_finds_suite_by_suite() {
+    for program in lab::servers() {
+        let keys: &[&str] = if program.series == Series::MySql56 {
+            &["rsa2048"]
+        } else {
+            &["rsa2048", "p256", "ed25519"]
+        };
+        for kind in keys {
+            let server = program.start(&key(kind)).unwrap();
+            let config = server.dir().join("my.cnf");
+            let whole = fs::read_to_string(&config).unwrap();
+            for (lines, versions) in set_ups(program.series) {
+                let what = format!("{} with {kind}: {lines}", program.series.name());
+                if !lines.is_empty() {
+                    fs::write(&config, format!("{whole}\n[mysqld]\n{lines}\n")).unwrap();
+                    server.sandbox.restart().unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+                matches_by_hand(&server, versions, &what);
+                eprintln!("{what}: the same");
+            }
+        }
+    }
+}
+
+fn matches_by_hand(server: &lab::Server, versions: &[Protocol], what: &str) {
+    let port = server.sandbox.target().port.unwrap();
+    let scan =
+        look(&Endpoint::new("127.0.0.1", port), 10).unwrap_or_else(|why| panic!("{what}: {why}"));
+    assert_eq!(scan.left_out, Vec::<String>::new(), "{what}");
+    let tls = scan.tls.as_ref().unwrap();
+    let mut offered: Vec<Protocol> = tls
+        .versions
+        .iter()
+        .filter(|version| version.offered)
+        .map(|version| version.protocol)
+        .collect();
+    offered.sort();
+    assert_eq!(offered, versions, "{what}");
+    for protocol in Protocol::ALL.into_iter().filter(|protocol| *protocol > Protocol::Ssl3) {
+        let suites = of_openssl(protocol == Protocol::Tls13);
+        // where nothing is offered, one question with everything says so
+        let each: Vec<String> =
+            if versions.contains(&protocol) { suites } else { vec![suites.join(":")] };
+        let (mut found, by_hand) = (found(&scan, protocol), by_hand(port, protocol, each));
+        let named: BTreeSet<String> = of_openssl(protocol == Protocol::Tls13).into_iter().collect();
+        // what OpenSSL does not have, and a prime too short for it, it cannot find
+        let weak = tls.dh_bits.is_some_and(|bits| bits < 1024);
+        found.retain(|name| named.contains(name) && !(weak && name.starts_with("DHE-")));
+        assert_eq!(found, by_hand, "{what}: {protocol:?}");
+    }
+}
+
+/// `SUM_CONNECT_ERRORS` of 127.0.0.2.
+fn counted(server: &lab::Server) -> u64 {
+    let asked = "SELECT SUM_CONNECT_ERRORS FROM performance_schema.host_cache WHERE IP='127.0.0.2'";
+    server.sql(asked).unwrap().parse().unwrap_or(0)
+}
+
+#[test]
+fn ten_scans_in_a_row_shut_nobody_out() {
+    for program in lab::servers().into_iter().filter(|one| one.series != Series::MySql56) {
+        let server = program.start(&key("p256")).unwrap();
+        let config = server.dir().join("my.cnf");
+        let text = fs::read_to_string(&config).unwrap().replace("skip_name_resolve\n", "");
+        fs::write(&config, format!("{text}\n[mysqld]\nperformance_schema=ON\n")).unwrap();
+        server.sandbox.restart().unwrap();
+        server.sql("CREATE USER watch@'127.0.0.2' IDENTIFIED BY 'Wat-ch3r'; CREATE USER watch@'127.0.0.1' IDENTIFIED BY 'Wat-ch3r'; CREATE USER watch@localhost IDENTIFIED BY 'Wat-ch3r'").unwrap();
+        let (target, home) = (server.sandbox.target(), tempfile::tempdir().unwrap());
+        let at = format!("127.0.0.1:{}", target.port.unwrap());
+        let scan = |arguments: &[&str]| -> Scan {
+            let output = lab::mytls()
+                .env("HOME", home.path())
+                .env("XDG_STATE_HOME", home.path())
+                .env("MYSQL_PWD", "Wat-ch3r")
+                .args(["scan", &at, "--bind", "127.0.0.2", "--format", "json", "--ssl-ca"])
+                .arg(target.ssl_ca.as_ref().unwrap())
+                .args(arguments)
+                .output()
+                .unwrap();
+            serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+        };
+        for limit in [100, 10] {
+            server.sql(&format!("SET GLOBAL max_connect_errors={limit}")).unwrap();
+            for login in [&[][..], &["-u", "watch"]] {
+                let (most, over) = (AtomicU64::new(0), AtomicBool::new(false));
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while !over.load(Ordering::Relaxed) {
+                            most.fetch_max(counted(&server), Ordering::Relaxed);
+                            thread::sleep(Duration::from_millis(50));
+                        }
+                    });
+                    for number in 0..10 {
+                        let scan = scan(login);
+                        let whole = scan.left_out.is_empty();
+                        assert!(whole || login.is_empty(), "{:?}", scan.left_out);
+                        assert!(whole || number > 0 || limit == 10, "{:?}", scan.left_out);
+                    }
+                    over.store(true, Ordering::Relaxed);
+                });
+                let (most, what) =
+                    (most.into_inner(), format!("{} {limit} {login:?}", program.series.name()));
+                eprintln!("{what}: at most {most}, {} in the end", counted(&server));
+                assert!(most > 0, "{what}: nothing is counted here, so nothing is shown");
+                assert!(most < limit, "{what}: {most}");
+                if !login.is_empty() {
+                    assert_eq!(counted(&server), 0, "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Plays this to everybody who comes.
+fn hostile(play: impl Fn(TcpStream) + Send + Sync + 'static) -> Endpoint {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let play = std::sync::Arc::new(play);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let play = std::sync::Arc::clone(&play);
+            thread::spawn(move || play(stream));
+        }
+    });
+    Endpoint::new("127.0.0.1", port)
+}
+
+fn greeting() -> Vec<u8> {
+    let mut payload = b"\x0a9.7.4\0\x01\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xdf\x15".to_vec();
+    payload.extend([0; 10]);
+    payload.extend(b"ijklmnopqrst\0mysql_native_password\0");
+    let mut packet = vec![u8::try_from(payload.len()).unwrap(), 0, 0, 0];
+    packet.extend(payload);
+    packet
+}
+
+#[test]
+fn servers_that_mean_no_good_are_left_in_time_with_a_word_about_what_they_did() {
+    type Play = Box<dyn Fn(TcpStream) + Send + Sync>;
+    let greeted = |then: fn(&mut TcpStream)| -> Play {
+        Box::new(move |mut stream| {
+            let _ = stream.write_all(&greeting());
+            let mut read = [0; 4096];
+            let _ = stream.read(&mut read);
+            then(&mut stream);
+        })
+    };
+    let endless = |bytes: &'static [u8]| -> Play {
+        Box::new(move |mut stream| while stream.write_all(bytes).is_ok() {})
+    };
+    let plays: [(&str, Play); 9] = [
+        ("closed", Box::new(drop)),
+        ("something else", endless(&[0xff, 0xff, 0xff, 0, 0x0a])),
+        ("HTTP", endless(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+        (
+            "time",
+            Box::new(|mut stream| {
+                for byte in greeting() {
+                    let _ = stream.write_all(&[byte]);
+                    thread::sleep(Duration::from_secs(1));
+                }
+            }),
+        ),
+        (
+            "time",
+            Box::new(|stream| {
+                thread::sleep(Duration::from_secs(30));
+                drop(stream);
+            }),
+        ),
+        (
+            "blocked",
+            Box::new(|mut stream| {
+                let _ = stream.write_all(b"\x15\0\0\0\xff\x69\x04Host is blocked...");
+            }),
+        ),
+        ("", greeted(|_| ())),
+        ("", greeted(|stream| while stream.write_all(&[0x16, 3, 3, 0, 1, 2]).is_ok() {})),
+        ("", greeted(|stream| while stream.write_all(&[0x55; 4096]).is_ok() {})),
+    ];
+    for (number, (word, play)) in plays.into_iter().enumerate() {
+        let endpoint = hostile(play);
+        let said = match look(&endpoint, 2) {
+            Err(why) => why,
+            Ok(scan) => {
+                let tls = scan.tls.unwrap();
+                assert!(tls.versions.iter().all(|version| !version.offered), "{number}");
+                tls.handshake_failed.expect("it failed")
+            }
+        };
+        eprintln!("{number}: {said}");
+        assert!(!said.is_empty() && said.contains(word), "{number}: {said}");
+    }
+}
