@@ -23,9 +23,7 @@ pub fn read(conn: &mut Conn, flavor: Flavor) -> Option<Account> {
 }
 
 fn account(name: AccountName, text: &str, flavor: Flavor) -> Account {
-    // a name may hold any word
-    let after = "CREATE USER ".len().min("GRANT ".len()) + name.user.len() + name.host.len();
-    let rest = text.get(after..).unwrap_or(text);
+    let rest = after_name(text, flavor);
     let require = rest.find(" REQUIRE ").map(|at| &rest[at + " REQUIRE ".len()..]);
     let identified = ["IDENTIFIED WITH ", "IDENTIFIED VIA "];
     let plugin = identified.iter().find_map(|words| {
@@ -40,6 +38,24 @@ fn account(name: AccountName, text: &str, flavor: Flavor) -> Account {
         locked: false, // it has just logged in
         more: More::default(),
     }
+}
+
+/// What follows the account's name, which may hold any word itself.
+fn after_name(text: &str, flavor: Flavor) -> &str {
+    let start = match text.strip_prefix("CREATE USER ") {
+        Some(rest) => rest,
+        None => text.split_once(" TO ").map_or(text, |(_, rest)| rest),
+    };
+    let mut rest = start;
+    for _ in ["user", "host"] {
+        rest = rest.strip_prefix('@').unwrap_or(rest);
+        let Some(mark) = rest.chars().next().filter(|mark| "'`\"".contains(*mark)) else {
+            return start;
+        };
+        let (_, length) = quoted(&rest[1..], mark, flavor);
+        rest = rest.get(1 + length..).unwrap_or_default();
+    }
+    rest
 }
 
 fn clause_of(text: &str, flavor: Flavor) -> Require {
@@ -60,7 +76,7 @@ fn clause_of(text: &str, flavor: Flavor) -> Require {
             "CIPHER" => &mut cipher,
             _ => break,
         };
-        let (value, length) = quoted(after, flavor);
+        let (value, length) = quoted(after, '\'', flavor);
         *part = value;
         rest = after.get(length..).unwrap_or_default();
     }
@@ -68,17 +84,19 @@ fn clause_of(text: &str, flavor: Flavor) -> Require {
 }
 
 /// The text up to the closing quote, and how long it is with that. MariaDB escapes, MySQL does not.
-fn quoted(text: &str, flavor: Flavor) -> (String, usize) {
+fn quoted(text: &str, mark: char, flavor: Flavor) -> (String, usize) {
     let mut out = String::new();
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         match c {
-            '\\' if flavor == Flavor::MariaDb => out.extend(chars.next().map(|(_, c)| c)),
-            '\'' if chars.peek().is_some_and(|(_, c)| *c == '\'') => {
-                chars.next();
-                out.push('\'');
+            '\\' if flavor == Flavor::MariaDb && mark != '`' => {
+                out.extend(chars.next().map(|(_, c)| c))
             }
-            '\'' => return (out, at + 1),
+            c if c == mark && chars.peek().is_some_and(|(_, c)| *c == mark) => {
+                chars.next();
+                out.push(mark);
+            }
+            c if c == mark => return (out, at + 1),
             c => out.push(c),
         }
     }
