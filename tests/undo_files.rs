@@ -162,9 +162,14 @@ fn an_entry_of_lines_alone_is_shown() {
     let Some(server) = lab::server("none") else { return };
     let folder = server.base().join("state/mytls");
     std::fs::create_dir_all(&folder).unwrap();
-    let old =
-        r#"{"at":1,"target":"db1","applied":{"title":"x","done":[],"undo":["rm /x"],"left":[]}}"#;
-    std::fs::write(folder.join("journal.jsonl"), format!("{old}\n")).unwrap();
+    let applied = r#"{"title":"x","done":[],"undo":["rm /x"],"left":[]}"#;
+    let entry =
+        |target: &str| format!("{{\"at\":1,\"target\":{target:?},\"applied\":{applied}}}\n");
+    std::fs::write(folder.join("journal.jsonl"), entry("db1")).unwrap();
+    let said = undo(&server, &["--yes"], 2);
+    assert!(said.contains("nothing of ") && said.contains("--list"), "{said}");
+    let here = format!("127.0.0.1:{}", server.sandbox.target().port.unwrap());
+    std::fs::write(folder.join("journal.jsonl"), entry(&here)).unwrap();
     let said = undo(&server, &["--yes"], 1);
     assert!(said.starts_with("rm /x\n") && said.contains("does not run them"), "{said}");
 }

@@ -88,13 +88,12 @@ pub fn run(args: &UndoArgs) -> Result<ExitCode, Failure> {
 
 /// The last change of this server that has something left to be taken back.
 fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode, Failure> {
-    let nothing = || Failure::usage("the journal has nothing that could be taken back");
     let open = |entry: &&Entry| {
         let something = !(entry.accounts.is_empty() && entry.applied.undo.is_empty());
         something && entry.state != Some(State::Undone)
     };
     if !entries.iter().any(|entry| open(&entry)) {
-        return Err(nothing());
+        return Err(Failure::usage("the journal has nothing that could be taken back"));
     }
     let target = args.target.resolve()?;
     let facts = gather(&target, &Cancel::default(), &mut |_| ());
@@ -115,7 +114,10 @@ fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode
     if facts.server.read().is_none() {
         super::accounts::server(&facts)?;
     }
-    Err(nothing())
+    Err(Failure::usage(format!(
+        "the journal has nothing of {} that could be taken back; mytls undo --list shows what it has",
+        target.display()
+    )))
 }
 
 /// Whether it was made on this server, whichever way that is reached now.
