@@ -230,7 +230,7 @@ fn nothing_is_overwritten_and_every_refusal_says_what_to_do() {
     };
     assert!(pack("nobody", "ca").contains("mytls ca client"), "{}", pack("nobody", "ca"));
     assert!(pack("app", "none").contains("mytls ca create"));
-    assert!(pack("../app", "ca").contains("cannot be the name"));
+    assert!(pack("../app", "ca").contains("cannot be a name"));
     assert!(!issued.path("x").exists() && !issued.path("old").exists());
 }
 

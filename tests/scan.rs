@@ -135,7 +135,10 @@ fn what_is_found_is_what_is_set_and_what_openssl_finds_suite_by_suite() {
             let server = program.start(&key(kind)).unwrap();
             let config = server.dir().join("my.cnf");
             let whole = fs::read_to_string(&config).unwrap();
-            for (lines, versions) in set_ups(program.series) {
+            // what is set is looked through with one kind of key: the others change the suites alone
+            let all = set_ups(program.series);
+            let some = if *kind == "rsa2048" { all } else { &all[..1] };
+            for (lines, versions) in some {
                 let what = format!("{} with {kind}: {lines}", program.series.name());
                 if !lines.is_empty() {
                     fs::write(&config, format!("{whole}\n[mysqld]\n{lines}\n")).unwrap();

@@ -90,7 +90,7 @@ fn quoted(text: &str, mark: char, flavor: Flavor) -> (String, usize) {
     while let Some((at, c)) = chars.next() {
         match c {
             '\\' if flavor == Flavor::MariaDb && mark != '`' => {
-                out.extend(chars.next().map(|(_, c)| c))
+                out.extend(chars.next().map(|(_, c)| c));
             }
             c if c == mark && chars.peek().is_some_and(|(_, c)| *c == mark) => {
                 chars.next();

@@ -151,16 +151,20 @@ pub(super) fn authority(dir: &Path) -> Result<crate::ca::Authority, Failure> {
     Ok(store.authority().clone())
 }
 
-/// The CA's own files are no place for those of others.
+/// The CA's own files are no place for those of others; what is handed out has a folder beside them.
 fn refuse_own(store: &Store, path: &Path) -> Result<(), Failure> {
     let real = |path: &Path| path.canonicalize().ok();
     let own = real(store.dir());
     let there = real(path).or_else(|| real(path.parent().filter(|p| !p.as_os_str().is_empty())?));
     match (there, own) {
-        (Some(there), Some(own)) if there.starts_with(&own) => Err(Failure::usage(format!(
-            "{} is in the folder of the CA itself, whose files it would replace; name another place",
-            shown(path)
-        ))),
+        (Some(there), Some(own))
+            if there.starts_with(&own) && !there.starts_with(own.join("handed-out")) =>
+        {
+            Err(Failure::usage(format!(
+                "{} is in the folder of the CA itself, whose files it would replace; name another place",
+                shown(path)
+            )))
+        }
         _ => Ok(()),
     }
 }
