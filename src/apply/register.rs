@@ -96,6 +96,9 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, NotP
     let copy = dir.join(format!("issued/{}.pem", new.serial));
     plan.writes.push(kept(&copy, 0o644, "a copy for the CA's list".to_owned()));
     plan.writes.push(list(&dir));
+    if issued.ends_with_ca() {
+        plan.warnings.push(super::authority::no_longer(&until));
+    }
     if entry.kind == Kind::Client {
         plan.warnings.push(
             "the client goes on with its old certificate until it has these files, and the old one \

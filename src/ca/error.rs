@@ -93,8 +93,10 @@ pub enum CaError {
     Clock { now: i64 },
     #[error("this machine's clock says {now}, and the CA is valid from {begins} on; set the clock first", now = day(*now), begins = day(*begins))]
     BeforeItsCa { now: i64, begins: i64 },
-    #[error("the CA expired on {ended}, so nothing that it issues is accepted; make a new one", ended = day(*ended))]
-    Expired { ended: i64 },
+    #[error("the CA {name} expired on {ended}, so nothing that is issued below it is accepted; replace it: mytls ca rotate", name = printable(name), ended = day(*ended))]
+    Expired { name: String, ended: i64 },
+    #[error("the root above it would be called `{name} root`, and a certificate's name has at most {longest} characters; choose a name of at most {most}", longest = super::PlainName::LONGEST, most = super::PlainName::LONGEST - " root".len())]
+    NoNameForRoot { name: super::PlainName },
     #[error("OpenSSL: {0}")]
     OpenSsl(#[from] openssl::error::ErrorStack),
     #[error("the certificate could not be built: {0}")]

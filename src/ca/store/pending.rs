@@ -14,8 +14,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, Index, Kind, client_files};
-use super::{io_fault, sync_folder};
+use super::index::{Index, client_files};
+use super::{Entry, Kind, io_fault, sync_folder};
 use crate::ca::CaError;
 use crate::ca::files::Written;
 use crate::disk::{self, Meta};

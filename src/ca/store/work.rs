@@ -1,9 +1,9 @@
 //! What changes a store, all of it under its lock.
 
-use super::index::{Event, Index, Kind};
+use super::index::{Event, Index};
 use super::lock::Lock;
 use super::pending::{self, Draft};
-use super::{Destination, Entry, Store};
+use super::{Destination, Entry, Kind, Store};
 use crate::ca::authority::pem;
 use crate::ca::files::Written;
 use crate::ca::{CaError, Issued};
@@ -105,6 +105,23 @@ impl<'a> Work<'a> {
                 Err(error)
             }
         }
+    }
+
+    /// The server's certificate whose key and file are replaced by what is laid there. Of a folder that
+    /// is carried to a server, another server's may have lain there before: that is not replaced.
+    pub(super) fn lies_there(&self, names: &[String], to: &Destination) -> Option<String> {
+        const PAIR: std::ops::Range<usize> = 0..2;
+        let pair = to.files.get(PAIR)?;
+        let same_names = |entry: &Entry| {
+            entry.names.len() == names.len() && names.iter().all(|name| entry.names.contains(name))
+        };
+        let before = self.index.entries.iter().rfind(|entry| {
+            entry.kind == Kind::Server
+                && entry.is_current()
+                && entry.files.get(PAIR) == Some(pair)
+                && (to.deployed && entry.deployed || same_names(entry))
+        });
+        before.map(|entry| entry.serial.clone())
     }
 
     /// These were handed to nobody: the list says so before their keys go.
