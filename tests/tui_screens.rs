@@ -647,7 +647,7 @@ fn an_expired_ca_stands_on_top_of_its_screen() {
 fn a_proof_asks_for_the_passphrase_of_the_ca_or_does_without_its_key() {
     let mut w = with_ca();
     w.engine.change(|does| does.passphrase = Some(Secret::new("correct horse")));
-    w.walk("5<enter>p").sees("Passphrase of the private CA").sees("Enter alone leaves them");
+    w.walk("5<down>p").sees("Passphrase of the private CA").sees("Enter alone leaves them");
     w.walk("<esc>").does_not_see("Passphrase of the private CA");
     assert!(w.state.layers.is_empty(), "without an answer there is no proof to look at");
     w.walk("p'wrong'<enter>").sees("this does not open the key").does_not_see("wrong");

@@ -53,6 +53,8 @@ pub enum CaError {
     NoSuchCertificate { sought: String },
     #[error("it is not known where the files of {name} lie, or they are gone; say where to put new ones with --out", name = printable(name))]
     PlaceUnknown { name: String },
+    #[error("{name} was signed for a key that is kept elsewhere: ask its owner for a new request, and sign that with mytls ca sign; or make it a new key here, with --out", name = printable(name))]
+    KeyElsewhere { name: String },
     #[error("{path} is not the key of this certificate any more; renew with a new key: leave --same-key out", path = shown(path))]
     OtherKey { path: PathBuf },
     #[error("the certificate of {name} was revoked or replaced; issue a new one", name = printable(name))]
