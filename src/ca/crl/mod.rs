@@ -119,24 +119,6 @@ impl Store {
         work.revoke(serials, reason, update)
     }
 
-    /// Enters what another tool revoked, and signs lists that say it, too, with a greater number.
-    pub(super) fn take_over_list(&self, list: &X509Crl, now: i64) -> Result<Signed, CaError> {
-        let revoked = list.get_revoked().into_iter().flatten();
-        let event = |one: &openssl::x509::X509RevokedRef| {
-            let serial = hex(&*one.serial_number().to_bn()?);
-            let at = unix_seconds(one.revocation_date());
-            Ok(Event::Revoked { serial, at, reason: reason_of(one) })
-        };
-        let mut events: Vec<Event> = revoked.map(event).collect::<Result<_, CaError>>()?;
-        events.extend(number_of(list).map(|number| Event::Crl { number }));
-        let mut work = self.begin()?;
-        let update = Update { now, ..Update::default() };
-        work.look(&update)?;
-        work.announce_lists()?;
-        work.append(events)?;
-        work.sign_lists(&update)
-    }
-
     /// Revokes serial numbers that the CA gave with another tool, and signs the lists. They are
     /// upper-case hexadecimal, as [`hex`] writes them; what was revoked before stays as it was.
     pub fn revoke_elsewhere(
@@ -309,6 +291,19 @@ fn revoked_before(old: Option<&X509Crl>) -> Result<Vec<RevokedSerial>, CaError> 
         Ok(RevokedSerial { serial, at, reason: reason_of(one) })
     };
     revoked.map(line).collect()
+}
+
+/// What another tool revoked, and the number of its list, for the list of a new store.
+pub(super) fn earlier(list: &X509Crl) -> Result<Vec<Event>, CaError> {
+    let revoked = list.get_revoked().into_iter().flatten();
+    let event = |one: &openssl::x509::X509RevokedRef| {
+        let serial = hex(&*one.serial_number().to_bn()?);
+        let at = unix_seconds(one.revocation_date());
+        Ok(Event::Revoked { serial, at, reason: reason_of(one) })
+    };
+    let mut events: Vec<Event> = revoked.map(event).collect::<Result<_, CaError>>()?;
+    events.extend(number_of(list).map(|number| Event::Crl { number }));
+    Ok(events)
 }
 
 /// Of those that mytls gives; any other is one that is not said.

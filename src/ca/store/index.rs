@@ -161,6 +161,14 @@ impl Index {
         Ok(disk::overwrite(&path, &lines, Meta::mode(0o600))?)
     }
 
+    /// These events as lines.
+    pub(super) fn lines(dir: &Path, events: &[Event]) -> Result<Vec<u8>, CaError> {
+        let mut lines = Vec::new();
+        let written = events.iter().try_for_each(|event| write_line(&mut lines, event));
+        written.map_err(|error| io_fault(&dir.join(Self::FILE), error))?;
+        Ok(lines)
+    }
+
     /// Lengthens the list by these events, which are on the disk when it returns; all of them or
     /// none, unless the process or the machine is stopped.
     pub(in crate::ca) fn append(
@@ -171,8 +179,7 @@ impl Index {
     ) -> Result<(), CaError> {
         let path = dir.join(Self::FILE);
         let failed = |error| io_fault(&path, error);
-        let mut lines = Vec::new();
-        events.iter().try_for_each(|event| write_line(&mut lines, event)).map_err(failed)?;
+        let lines = Self::lines(dir, &events)?;
         let mut file = File::options().append(true).open(&path).map_err(failed)?;
         let before = match self.torn {
             Some(whole) => whole,

@@ -77,7 +77,22 @@ impl Store {
         root: Option<&Authority>,
         passphrase: Option<Secret>,
     ) -> Result<Self, CaError> {
+        Self::install_with(dir, authority, root, passphrase, &[])
+    }
+
+    /// [`Self::install_under`], the list begun with what was revoked before: lists that say so are due.
+    pub(super) fn install_with(
+        dir: &Path,
+        authority: Authority,
+        root: Option<&Authority>,
+        passphrase: Option<Secret>,
+        revoked: &[Event],
+    ) -> Result<Self, CaError> {
         let building = Building::begin(dir)?;
+        if !revoked.is_empty() {
+            building.lay(Index::FILE, &Index::lines(dir, revoked)?, 0o600)?;
+            building.lay(pending::LISTS_DUE_FILE, b"", 0o600)?;
+        }
         if let Some(root) = root {
             let key = protect::to_pem(&root.key, passphrase.as_ref())?;
             building.lay(&format!("{}/{}", Self::ROOT, Self::KEY_FILE), &key, 0o600)?;

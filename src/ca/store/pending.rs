@@ -27,6 +27,8 @@ const FOLDER: &str = "pending";
 const ISSUED: &str = "issued";
 /// A file that is there while the lists of revoked certificates lag behind.
 const LISTS_DUE: &str = "crl";
+/// The same, seen from the store.
+pub(super) const LISTS_DUE_FILE: &str = "pending/crl";
 
 /// A certificate about to be issued.
 pub struct Draft {
