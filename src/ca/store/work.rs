@@ -32,6 +32,7 @@ impl<'a> Work<'a> {
 
     /// With the lock held, whatever is under way was stopped.
     fn settled(store: &'a Store, lock: Lock) -> Result<(Self, Vec<String>), CaError> {
+        sweep(&store.dir);
         let index = Index::read(&store.dir)?;
         index.settle_down(&lock, &store.dir)?;
         let settled = pending::settle(&store.dir, &index)?;
@@ -173,6 +174,20 @@ impl<'a> Work<'a> {
     /// Before a revocation is entered.
     pub(in crate::ca) fn announce_lists(&self) -> Result<(), CaError> {
         pending::announce_lists(&self.store.dir)
+    }
+}
+
+/// What a run left that was stopped while it wrote one of the store's own files anew: with the lock held
+/// nobody is writing them.
+fn sweep(dir: &std::path::Path) {
+    let left = |name: &str| {
+        let own = [Store::CRL_FILE, Store::KEY_FILE];
+        own.iter().any(|own| name.strip_prefix('.').is_some_and(|rest| rest.starts_with(own)))
+    };
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(left) {
+            let _ = std::fs::remove_file(entry.path()); // the next run tries again
+        }
     }
 }
 
