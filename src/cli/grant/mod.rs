@@ -17,6 +17,7 @@ use crate::remedy::statement::{Form, Product, Written};
 use crate::x509::OneLine;
 
 mod orders;
+mod revoked;
 mod server;
 
 use orders::Orders;
@@ -142,6 +143,7 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
     let dialect = server.dialect;
     let form = form(args, &server)?;
     let mut warnings = server.cautions(level)?;
+    warnings.extend(revoked::look(args, level, certificate.as_ref(), &server)?);
     if let Some(cipher) = &cipher {
         let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
         warnings.extend(cipher.cautions(dialect, of_server).map_err(|e| usage(&e))?);
@@ -185,6 +187,7 @@ pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
     let certificate = orders::certificate(args, level)?;
     let server = Server::of(args)?;
     let mut warnings = server.cautions(level)?;
+    warnings.extend(revoked::look(args, level, certificate.as_ref(), &server)?);
     if let Some(cipher) = &cipher {
         let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
         warnings.extend(cipher.cautions(server.dialect, of_server).map_err(|e| usage(&e))?);
