@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::lab::{self, Server};
+use mysql::prelude::Queryable as _;
 use mytls::apply::{self, journal};
 use mytls::checklist::Examination;
 use mytls::facts::gather::{Cancel, gather};
+use mytls::facts::session::{self, Route};
 use mytls::sandbox::{Fault, Series};
 
 /// Every file that is no data of the server's: mode, user, group and content.
@@ -227,7 +229,11 @@ fn transport(series: Series) {
     assert_eq!(server.sql(on).unwrap(), "1", "for the next start, too");
     undo(&server, &["--yes"], 0);
     assert_eq!(server.sql(on).unwrap(), "0");
-    assert_eq!(state(&server), before);
+    let (after, options) = (state(&server), target.server_config.unwrap());
+    assert_eq!(after.1, before.1);
+    assert!(after.0[&options] == before.0[&options], "its options are as they were");
+    server.sandbox.restart().unwrap();
+    assert_eq!(server.sql(on).unwrap(), "0");
 }
 
 #[test]
@@ -251,13 +257,16 @@ fn whoever_would_lock_themselves_out_has_to_say_so() {
     let old = "title = \"\"\ndescription = \"\"\n[[changes]]\ndo = \"set-option\"\nname = \"tls_version\"\n\
                value = \"TLSv1.1\"\n[[changes]]\ndo = \"remove-options\"\nnames = [\"require_secure_transport\"]\n";
     let server = program.start(&Fault::from_toml("old", old).unwrap()).unwrap();
-    server
-        .sql(
-            "CREATE USER 'adm'@'%' IDENTIFIED BY 'correct horse'; \
-             GRANT ALL ON *.* TO 'adm'@'%' WITH GRANT OPTION",
-        )
-        .unwrap();
     let target = server.sandbox.target();
+    // the client of the other tests wants TLS over the socket, too
+    let socket = Route::Socket(target.socket.clone().unwrap());
+    let root = std::cell::RefCell::new(session::open(&target, &socket).unwrap());
+    for statement in [
+        "CREATE USER 'adm'@'%' IDENTIFIED BY 'correct horse'",
+        "GRANT ALL ON *.* TO 'adm'@'%' WITH GRANT OPTION",
+    ] {
+        root.borrow_mut().query_drop(statement).unwrap();
+    }
     let run = |arguments: &[&str]| {
         let output = lab::mytls()
             .args(["accounts", "require-transport", "-h", "127.0.0.1", "-u", "adm", "-P"])
@@ -273,7 +282,10 @@ fn whoever_would_lock_themselves_out_has_to_say_so() {
         let said = [output.stdout.clone(), output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     };
-    let on = || server.sql("SELECT @@GLOBAL.require_secure_transport").unwrap();
+    let on = || -> String {
+        let on = root.borrow_mut().query_first("SELECT @@GLOBAL.require_secure_transport");
+        on.unwrap().unwrap()
+    };
     let (status, said) = run(&["--yes"]);
     assert_eq!((status, on().as_str()), (Some(1), "0"), "{said}");
     assert!(said.contains("YOURSELF") && said.contains("--lock-me-out"), "{said}");

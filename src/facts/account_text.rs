@@ -46,6 +46,11 @@ impl FromStr for AccountName {
                 Some(Err(why)) => return Err(no(why)),
                 Some(Ok((host, ""))) => host,
                 Some(Ok(_)) => return Err(no("something follows the host")),
+                None if host.contains([',', '\'', '"', '`']) => {
+                    return Err(no(
+                        "the host holds a comma or a quote (of several accounts each is an argument of its own)",
+                    ));
+                }
                 None => host.to_owned(),
             },
         };
@@ -93,6 +98,7 @@ mod tests {
             ("joe@example.com@%", "joe@example.com", "%"),
             ("'joe@example.com'", "joe@example.com", "%"),
             ("''@'localhost'", "", "localhost"),
+            ("@localhost", "", "localhost"),
             (r"'a\b'@'%'", r"a\b", "%"),
             ("'a\nb`\"'@'10.0.0.0/255.0.0.0'", "a\nb`\"", "10.0.0.0/255.0.0.0"),
             ("'app'@''", "app", ""),
@@ -108,6 +114,8 @@ mod tests {
             ("", "user is missing"),
             ("@", "user is missing"),
             ("app@", "host is missing"),
+            ("app@%,web@%", "comma or a quote"),
+            ("'app'@10.0.%'", "comma or a quote"),
             ("'app", "not closed"),
             ("'app'@'%", "not closed"),
             ("'app'x@%", "other than @"),

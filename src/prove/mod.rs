@@ -10,8 +10,10 @@ use crate::remedy::statement::Dialect;
 use crate::secret::Secret;
 use crate::wire::{ClientIdentity, Endpoint, Trust};
 
+mod administrator;
 mod budget;
 mod difference;
+mod ear;
 mod expected;
 mod forge;
 mod log;

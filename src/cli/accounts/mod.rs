@@ -12,7 +12,7 @@ use super::check::Format;
 use super::target::TargetArgs;
 use super::{Failure, print, tell};
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{Account, AccountName, Carrier, Facts, ServerFacts};
+use crate::facts::{Account, AccountName, Carrier, Facts, Require, ServerFacts};
 use crate::printable::{printable, printable_json};
 use crate::remedy::arrivals::Arrivals;
 
@@ -75,6 +75,15 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
     match args.format {
         Format::Text => print(&text(&accounts, &sessions, hidden))?,
         Format::Json => print(&json(server, &accounts, &sessions, hidden)?)?,
+    }
+    let open =
+        accounts.iter().filter(|one| one.is_for_the_network() && one.require == Require::None);
+    let open = open.count();
+    if open > 0 && args.format == Format::Text {
+        tell(format_args!(
+            "note: {open} of these may log in from elsewhere and require nothing: mytls check says what each \
+             should, mytls accounts require asks for it\n"
+        ));
     }
     if let (true, Some(text)) = (accounts.is_empty(), &args.filter) {
         tell(format_args!("no account has {} in its line\n", printable(text)));

@@ -1,6 +1,6 @@
 //! Which account is to require what: of one certificate, or of all that a CA has issued.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{GrantArgs, Server, some};
@@ -114,7 +114,18 @@ pub(super) fn make(
     for name in orders.accounts() {
         server.dialect.check(name).map_err(|why| Failure::usage(why.to_string()))?;
     }
-    if form != Form::Create {
+    if form == Form::Create {
+        let known = server.accounts().unwrap_or_default();
+        let is_there =
+            |name: &&AccountName| known.binary_search_by(|one| one.name.cmp(name)).is_ok();
+        let there = some(orders.accounts().filter(is_there));
+        if !there.is_empty() {
+            orders.warnings.push(format!(
+                "the server has {there} already, and CREATE USER fails where an account is there: leave \
+                 --form out to change it"
+            ));
+        }
+    } else {
         there(server, &orders)?;
     }
     // measured on 9.7: it looks the host up as a pattern, and finds no such account (1133)
@@ -188,7 +199,9 @@ fn of_one(
         warnings.extend(level.cautions(dialect, certificate));
         warnings.extend(level.otherwise(dialect, certificate, &require));
     }
-    let list = vec![(args.accounts.clone(), require)];
+    let mut seen = HashSet::new();
+    let once = args.accounts.iter().filter(|name| seen.insert(*name)).cloned().collect();
+    let list = vec![(once, require)];
     Ok(Orders { list, warnings, by_this_ca: None })
 }
 
