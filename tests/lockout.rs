@@ -254,6 +254,7 @@ fn answered(series: Series) {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(seed >> 33).unwrap() % below
     };
+    let mut certain = 0;
     for _ in 0..80 {
         let mut names = BTreeSet::new();
         for _ in 0..2 + random(4) {
@@ -287,14 +288,25 @@ fn answered(series: Series) {
             })
             .map(|name| format!("{}@{}", name.user, name.host))
             .collect();
-        assert_eq!(refused, std::slice::from_ref(&answers), "{series}: {names:?}");
         let known = facts.server.read().unwrap();
-        let first = why::answering::candidates(known, "rk", Some("127.0.0.1"))[0];
-        assert_eq!(format!("{}@{}", first.name.user, first.name.host), answers);
+        let candidates = why::answering::candidates(known, "rk", Some("127.0.0.1"));
+        let first = known.first(&candidates);
+        let name = |account: &Account| format!("{}@{}", account.name.user, account.name.host);
+        if first.len() > 1 {
+            // side by side, as the server made them: then nobody is named
+            assert_eq!(series, Series::MySql56, "{names:?}");
+            assert!(first.iter().any(|account| name(account) == answers), "{answers}: {names:?}");
+            assert_eq!(refused, Vec::<String>::new(), "{series}: {names:?}");
+        } else {
+            certain += 1;
+            assert_eq!(refused, std::slice::from_ref(&answers), "{series}: {names:?}");
+            assert_eq!(name(candidates[0]), answers);
+        }
         for AccountName { user, host } in &names {
             root.query_drop(format!("DROP USER '{user}'@'{host}'")).unwrap();
         }
     }
+    assert!(certain >= 40, "{series}: {certain}");
 }
 
 #[test]

@@ -257,11 +257,13 @@ fn accounts_back(args: &UndoArgs, back: &TakeBack, journal: &Path) -> Result<Exi
     }
     if back.plan.changes.is_empty() {
         print("nothing to do: every account has what it had before\n")?;
-        if !args.dry_run && back.changed.is_empty() {
-            journal::mark(journal, &back.id, State::Undone)
+        let well = back.changed.is_empty();
+        if !args.dry_run {
+            // what somebody else has changed is then not in the way of what is older
+            let state = if well { State::Undone } else { State::Partly };
+            journal::mark(journal, &back.id, state)
                 .map_err(|error| Failure::not_examined(error.to_string()))?;
         }
-        let well = back.changed.is_empty();
         return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) });
     }
     print(&preview(&back.plan))?;

@@ -17,6 +17,9 @@ pub struct NoAccount {
     why: &'static str,
 }
 
+const SEVERAL: &str =
+    "it holds a comma or a quote (of several accounts each is an argument of its own)";
+
 /// As MySQL's statements have it: each part bare or in quotes of any of the three kinds, in which
 /// the quote itself stands twice; no host means `%`. Backslashes are themselves.
 impl FromStr for AccountName {
@@ -35,7 +38,11 @@ impl FromStr for AccountName {
                 if end == 0 && text.len() < 2 {
                     return Err(no("the user is missing (the anonymous account is ''@'host')"));
                 }
-                (text[..end].to_owned(), &text[end..])
+                let user = &text[..end];
+                if user.contains('@') && user.contains(',') {
+                    return Err(no(SEVERAL));
+                }
+                (user.to_owned(), &text[end..])
             }
         };
         let host = match rest.strip_prefix('@') {
@@ -47,9 +54,7 @@ impl FromStr for AccountName {
                 Some(Ok((host, ""))) => host,
                 Some(Ok(_)) => return Err(no("something follows the host")),
                 None if host.contains([',', '\'', '"', '`']) => {
-                    return Err(no(
-                        "the host holds a comma or a quote (of several accounts each is an argument of its own)",
-                    ));
+                    return Err(no(SEVERAL));
                 }
                 None => host.to_owned(),
             },

@@ -198,7 +198,7 @@ struct Listed<'a> {
     user: &'a str,
     host: &'a str,
     require: String,
-    clause: &'a crate::facts::Require,
+    clause: &'a Require,
     plugins: Vec<&'a str>,
     locked: bool,
     #[serde(flatten)]
