@@ -189,7 +189,7 @@ impl Shop {
             dialect: None,
             crls: Vec::new(),
             old_tls: false,
-            around: mytls::prove::Around::default(),
+            around: prove::Around::default(),
             account: self.account.clone(),
             password: Some(&self.password),
             require,
