@@ -78,7 +78,7 @@ fn what_cannot_be_used_is_refused_with_what_to_do() {
         (&["--cert", &text_file, "--user", "app"], "no PEM block"),
         (&["--cert", &key, "--user", "app"], "it holds no certificate"),
         (&["--cert", &root, "--user", "app"], "that of a CA (CN=Own CA); name the client's own"),
-        (&["--cert", cert, "--user", "@x"], "the user is missing"),
+        (&["--cert", cert, "--user", "@"], "the user is missing"),
         (&["--cert", cert, "--user", "'app"], "not closed"),
         (&["--cert", cert, "--user", "app@"], "the host is missing"),
         (&["--cert", cert, "--user", &long], "33 characters, and MySQL 9.7 takes 32"),

@@ -9,7 +9,7 @@ use super::engine::{
     ProofRow, Reason, StatementForm,
 };
 use crate::apply::accounts::{self, Danger};
-use crate::apply::{self, Applied, Plan, Restart, authority, journal};
+use crate::apply::{self, Applied, Noting, Plan, Restart, authority};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
@@ -46,15 +46,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// Enters a change in the journal, where one is kept.
-    fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
-        let Some(file) = &self.journal else { return };
-        let entry = journal::Entry::new(target.display(), applied.clone());
-        if let Err(error) = journal::append(file, &entry) {
-            told(&format!("this change could not be noted in the journal: {error}"));
-        }
-    }
-
     pub fn suggesting(suggested: Target) -> Self {
         Self { suggested, ..Self::default() }
     }
@@ -225,23 +216,21 @@ impl Engine for Live {
         if let Some(accounts) = &plan.accounts {
             return self.apply_to_accounts(plan, accounts, told);
         }
-        // Before anything is done: should this program be killed, the journal says what was under way.
-        let files = plan.writes.iter().map(|write| write.path.display().to_string());
-        let begun = Applied {
-            title: format!("begun: {}", plan.title),
-            left: vec![format!(
-                "if no entry follows, look at {}",
-                files.collect::<Vec<_>>().join(", ")
-            )],
-            ..Applied::default()
-        };
-        self.note(target, &begun, told);
-        let result = apply::run(plan, self.restart.as_deref(), told);
+        // Before anything is done: should this program be killed, what it came to can be taken back.
+        let noting = self.journal.as_ref().and_then(|file| {
+            let begun = Noting::begin(file, plan, target.display(), String::new());
+            let failed =
+                |error| told(&format!("this change cannot be noted in the journal: {error}"));
+            begun.map_err(failed).ok()
+        });
+        let result = apply::run_noted(plan, self.restart.as_deref(), noting.as_ref(), told);
         let applied = match &result {
             Ok(applied) => applied,
             Err(failed) => &failed.0,
         };
-        self.note(target, applied, told);
+        if let Some(Err(error)) = noting.map(|noting| noting.end(applied, result.is_ok())) {
+            told(&format!("how this ended could not be noted in the journal: {error}"));
+        }
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
         }

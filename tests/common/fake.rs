@@ -843,6 +843,7 @@ fn server(does: &Does) -> ServerFacts {
             ("tls_version".to_owned(), "TLSv1.2,TLSv1.3".to_owned()),
         ]),
         status: BTreeMap::new(),
+        roles: Vec::new(),
         accounts: Source::Read(accounts(does)),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
         clients: Source::unread(UnreadKind::NotAsked, "", ""),
