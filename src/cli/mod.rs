@@ -15,8 +15,10 @@ mod explain;
 mod firewall;
 mod grant;
 mod listen;
+mod manual;
 mod prove;
 mod reach;
+mod report;
 mod sandbox;
 mod scan;
 mod target;
@@ -83,8 +85,14 @@ enum Command {
     Reach(reach::ReachArgs),
     /// What servers offer of TLS, seen from outside, without getting this host blocked
     Scan(Box<scan::ScanArgs>),
+    /// Write what was checked, what was changed, and what is still open
+    Report(report::ReportArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
+    /// Print the manual page of mytls, or of one of its commands
+    Man(manual::ManArgs),
+    /// Print what lets a shell complete the commands and options
+    Completions(manual::CompletionsArgs),
 }
 
 /// Why a command did not come to its end, with the exit status that says so.
@@ -140,6 +148,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Firewall(args)) => firewall::run(&args),
         Some(Command::Reach(args)) => reach::run(&args),
         Some(Command::Scan(args)) => scan::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Man(args)) => manual::man(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),

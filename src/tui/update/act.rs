@@ -126,10 +126,10 @@ fn save_form(state: &State) -> super::super::form::Form {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '-' })
         .collect();
-    let name = format!("mytls-report-{host}.md");
+    let name = format!("mytls-report-{host}.html");
     super::super::form::Form::new(vec![Field::text(
         "file",
-        "Markdown; a file that exists is left alone",
+        ".html, .md or .json; a file that exists is left alone",
         name,
     )])
 }
