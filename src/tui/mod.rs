@@ -35,6 +35,7 @@ pub mod form;
 mod guard;
 pub mod keys;
 pub mod live;
+pub mod palette;
 pub mod register;
 pub mod roster;
 pub mod rows;

@@ -27,6 +27,7 @@ mod frame;
 mod info;
 mod list;
 pub mod overlay;
+mod palette;
 mod proof;
 mod register;
 pub mod report;
@@ -126,6 +127,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
             Overlay::AskWhy { account, form } => {
                 View::Form { intro: denied::ask(account, width), form }
+            }
+            Overlay::Palette(palette) => {
+                View::Form { intro: palette::lines(state, palette, body), form: &palette.form }
             }
             Overlay::Cipher(form) => View::Form { intro: overlay::cipher(width), form },
             Overlay::Sure { plan, word, form } => {

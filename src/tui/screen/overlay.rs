@@ -32,6 +32,7 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Password { .. }
         | Overlay::Passphrase { .. }
         | Overlay::Save(_)
+        | Overlay::Palette(_)
         | Overlay::Cipher(_)
         | Overlay::AskWhy { .. }
         | Overlay::Sure { .. } => Vec::new(),
