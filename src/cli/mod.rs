@@ -52,6 +52,9 @@ struct Cli {
     /// Draw with ASCII characters only
     #[arg(long)]
     ascii: bool,
+    /// Ask line by line instead of drawing: for screen readers and serial consoles
+    #[arg(long)]
+    plain: bool,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help, global = true, help_heading = "Options")]
     help: (),
@@ -154,7 +157,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),
-        None => wizard::run(&cli.target, cli.ascii),
+        None => wizard::run(&cli.target, wizard::Look { ascii: cli.ascii, plain: cli.plain }),
     }
 }
 

@@ -36,6 +36,7 @@ mod guard;
 pub mod keys;
 pub mod live;
 pub mod palette;
+pub mod plain;
 pub mod register;
 pub mod roster;
 pub mod rows;
