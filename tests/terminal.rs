@@ -19,7 +19,7 @@ use mytls::remedy::Remedy;
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, StatementForm,
+    ProofRow, Reason, ReportForm, StatementForm,
 };
 use mytls::tui::{Start, run};
 use mytls::x509::Certificate;
@@ -281,8 +281,14 @@ impl Engine for Odd {
         self.fake.known_password(account)
     }
 
-    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
-        self.fake.report(exam, done, proofs)
+    fn report(
+        &self,
+        exam: &Examination,
+        done: &[Applied],
+        proofs: &[Proof],
+        form: ReportForm,
+    ) -> String {
+        self.fake.report(exam, done, proofs, form)
     }
 
     fn suggest_target(&self) -> Target {

@@ -457,7 +457,7 @@ fn the_report_is_written_where_it_is_asked_for_and_over_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.md");
     let mut w = mended();
-    w.walk("6w").sees("mytls-report-db1.example.md");
+    w.walk("6w").sees("mytls-report-db1.example.html");
     w.walk(&format!("<c-u>'{}'<enter>", path.display())).sees("written to");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "# 1 findings, 0 changes, 0 proofs\n");
     w.walk(&format!("w<c-u>'{}'<enter>", path.display())).sees("choose another");

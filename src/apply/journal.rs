@@ -10,6 +10,7 @@ use super::Applied;
 use super::accounts::Change;
 use super::back::Step;
 use crate::disk::{self, DiskError};
+use crate::facts::host;
 use crate::x509::certificate::hex;
 
 /// One change with its undo; a line of the journal.
@@ -26,6 +27,9 @@ pub struct Entry {
     /// The same server, whichever way it is reached; empty where that was not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server: String,
+    /// Who made it, and where: `anna on dba1`; empty in entries that were written before it was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
     pub applied: Applied,
     /// What accounts required before and after. Such an entry is written before the change, and
     /// what became of it is [marked](mark) later.
@@ -76,7 +80,16 @@ impl Entry {
         let _ = openssl::rand::rand_bytes(&mut random);
         let at = now();
         let id = format!("{}{}", at % 1000, hex(&random).to_ascii_lowercase());
-        Self { id, at, target, applied, ..Self::default() }
+        Self { id, at, target, by: host::who(), applied, ..Self::default() }
+    }
+
+    /// Whether it was made on this server, whichever way that is reached now: by its identity, or
+    /// by the target's words where either is not known.
+    pub fn is_of(&self, server: &str, target: &str) -> bool {
+        if self.server.is_empty() || server.is_empty() {
+            return self.target == target;
+        }
+        self.server == server
     }
 
     fn heed(&mut self, mark: Mark) {

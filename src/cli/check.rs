@@ -191,7 +191,7 @@ pub fn show(
 }
 
 /// Progress on stderr, and only for a person who waits.
-fn progress() -> impl FnMut(Progress) {
+pub fn progress() -> impl FnMut(Progress) {
     let shown = std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
     move |progress| {
         if !shown {
@@ -207,7 +207,7 @@ fn progress() -> impl FnMut(Progress) {
 
 const SAVE_FACTS: &str = "save them with: mytls check --format json --with-facts > FILE";
 
-fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
+pub fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
     /// Facts of a server with a hundred thousand accounts fit many times.
     const LARGEST: u64 = 256 << 20;
     let shown = printable(&file.display().to_string()).into_owned();
@@ -235,7 +235,7 @@ fn saved(file: &std::path::Path) -> Result<Facts, Failure> {
     Ok(facts)
 }
 
-fn why_nothing(examination: &Examination) -> String {
+pub fn why_nothing(examination: &Examination) -> String {
     let facts = &examination.facts;
     let mut reasons = [facts.wire.reason(), facts.server.reason(), facts.config.reason()];
     if facts.target.server_config.is_some() {

@@ -91,7 +91,7 @@ pub fn explanation(rule: &Rule) -> String {
     let mut out = format!(
         "{} ({}, {})\n\n{}\n",
         rule.id,
-        severity(rule),
+        rule.severity.word(),
         rule.step.title(),
         rule.doc.lines().next().unwrap_or_default().trim()
     );
@@ -115,7 +115,7 @@ pub fn rules(args: &RulesArgs) -> Result<ExitCode, Failure> {
                 format!(
                     "{:<wide$}  {:<7}  {:<17}  {title}\n",
                     rule.id,
-                    severity(rule),
+                    rule.severity.word(),
                     rule.step.title()
                 )
             });
@@ -138,14 +138,6 @@ pub fn rules(args: &RulesArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn severity(rule: &Rule) -> &'static str {
-    match rule.severity {
-        rules::Severity::Error => "error",
-        rules::Severity::Warning => "warning",
-        rules::Severity::Note => "note",
-    }
 }
 
 /// The rule whose id shares most words with what was typed.

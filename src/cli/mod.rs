@@ -15,8 +15,10 @@ mod explain;
 mod firewall;
 mod grant;
 mod listen;
+mod manual;
 mod prove;
 mod reach;
+mod report;
 mod sandbox;
 mod scan;
 mod target;
@@ -50,6 +52,9 @@ struct Cli {
     /// Draw with ASCII characters only
     #[arg(long)]
     ascii: bool,
+    /// Ask line by line instead of drawing: for screen readers and serial consoles
+    #[arg(long)]
+    plain: bool,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help, global = true, help_heading = "Options")]
     help: (),
@@ -83,8 +88,14 @@ enum Command {
     Reach(reach::ReachArgs),
     /// What servers offer of TLS, seen from outside, without getting this host blocked
     Scan(Box<scan::ScanArgs>),
+    /// Write what was checked, what was changed, and what is still open
+    Report(report::ReportArgs),
     /// A throw-away server with a chosen fault, to try things on
     Sandbox(sandbox::SandboxArgs),
+    /// Print the manual page of mytls, or of one of its commands
+    Man(manual::ManArgs),
+    /// Print what lets a shell complete the commands and options
+    Completions(manual::CompletionsArgs),
 }
 
 /// Why a command did not come to its end, with the exit status that says so.
@@ -140,10 +151,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Firewall(args)) => firewall::run(&args),
         Some(Command::Reach(args)) => reach::run(&args),
         Some(Command::Scan(args)) => scan::run(&args),
+        Some(Command::Report(args)) => report::run(&args),
+        Some(Command::Man(args)) => manual::man(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
         Some(Command::Sandbox(args)) if args.list => sandbox::list(),
         Some(Command::Sandbox(args)) if args.headless => sandbox::run_headless(&args),
         Some(Command::Sandbox(args)) => wizard::on_sandbox(&args),
-        None => wizard::run(&cli.target, cli.ascii),
+        None => wizard::run(&cli.target, wizard::Look { ascii: cli.ascii, plain: cli.plain }),
     }
 }
 

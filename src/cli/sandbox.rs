@@ -19,6 +19,7 @@ use crate::sandbox::{Fault, Sandbox, SandboxError, SandboxOptions, Servers};
     The server is a real one, started as an unprivileged user in a private folder on a free\n\
     port. When the sandbox ends, nothing is left of it."
 )]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
 pub struct SandboxArgs {
     /// What is wrong with the server
     #[arg(long, value_name = "NAME", default_value = "none")]
@@ -32,6 +33,9 @@ pub struct SandboxArgs {
     /// Say how to connect, and wait until Ctrl-C, instead of opening the wizard
     #[arg(long)]
     pub headless: bool,
+    /// Ask line by line instead of drawing: for screen readers and serial consoles
+    #[arg(long, conflicts_with = "headless")]
+    pub plain: bool,
     /// Leave the folder when the sandbox ends
     #[arg(long)]
     pub keep: bool,

@@ -124,10 +124,7 @@ fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode
 /// Whether it was made on this server, whichever way that is reached now.
 fn is_of(entry: &Entry, target: &Target, facts: &Facts) -> bool {
     let here = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
-    if entry.server.is_empty() || here.is_empty() {
-        return entry.target == target.display();
-    }
-    entry.server == here
+    entry.is_of(&here, &target.display())
 }
 
 /// Refuses what was made on another server.

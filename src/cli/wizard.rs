@@ -3,8 +3,10 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use super::check::{self, Format};
@@ -16,18 +18,38 @@ use crate::checklist::Examination;
 use crate::facts::gather::{Cancel, gather};
 use crate::sandbox::Sandbox;
 use crate::tui::live::Live;
+use crate::tui::plain::{self, Plain};
 use crate::tui::{self, Start};
 
+/// How the wizard shows itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    pub ascii: bool,
+    /// As lines; also where the environment says that nothing can be drawn or looked at.
+    pub plain: bool,
+}
+
+impl Look {
+    /// `ACCESSIBLE` is what other programs of this kind look at, too.
+    fn is_plain(self) -> bool {
+        let set =
+            |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+        self.plain
+            || set("ACCESSIBLE")
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+    }
+}
+
 /// The wizard on the server that was named; without a name it asks.
-pub fn run(args: &TargetArgs, ascii: bool) -> Result<ExitCode, Failure> {
-    if !std::io::stdout().is_terminal() {
+pub fn run(args: &TargetArgs, look: Look) -> Result<ExitCode, Failure> {
+    if !look.is_plain() && !std::io::stdout().is_terminal() {
         return Err(Failure::usage(tui::TuiError::NoTerminal.to_string()));
     }
     let target = args.resolve()?;
     let mut engine = Live::suggesting(target.clone());
     engine.journal = journal::default_file();
-    let start = Start { target: args.is_given().then_some(target), ascii, ..Start::default() };
-    open(engine, start)
+    let target = args.is_given().then_some(target);
+    open(engine, Start { target, ascii: look.ascii, ..Start::default() }, look)
 }
 
 /// The wizard on a throwaway server, or its checklist as text where there is no terminal.
@@ -41,8 +63,10 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
         sandbox.stop();
         return Ok(ended_by(signal));
     }
-    let ended = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        wizard_on(&sandbox, !args.keep)
+    let look = Look { ascii: false, plain: args.plain };
+    let can_draw = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let ended = if args.plain || can_draw {
+        wizard_on(&sandbox, !args.keep, look)
     } else {
         checklist_of(&sandbox)
     };
@@ -53,7 +77,7 @@ pub fn on_sandbox(args: &SandboxArgs) -> Result<ExitCode, Failure> {
     ended
 }
 
-fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failure> {
+fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool, look: Look) -> Result<ExitCode, Failure> {
     let mut target = sandbox.target();
     // The CA that made the sandbox's certificates is somebody else's: its key is not at hand.
     target.ca_dir = Some(sandbox.dir().join("own-ca"));
@@ -65,7 +89,7 @@ fn wizard_on(sandbox: &Arc<Sandbox>, throwaway: bool) -> Result<ExitCode, Failur
     let own = sandbox.dir().join("journal.jsonl");
     engine.journal = if throwaway { Some(own) } else { journal::default_file() };
     let title = Some(format!("sandbox: {}", sandbox.fault().name));
-    open(engine, Start { target: Some(target), ascii: false, title, throwaway })
+    open(engine, Start { target: Some(target), ascii: look.ascii, title, throwaway }, look)
 }
 
 fn checklist_of(sandbox: &Sandbox) -> Result<ExitCode, Failure> {
@@ -80,10 +104,37 @@ fn checklist_of(sandbox: &Sandbox) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(engine: Live, start: Start) -> Result<ExitCode, Failure> {
+fn open(engine: Live, start: Start, look: Look) -> Result<ExitCode, Failure> {
+    if look.is_plain() {
+        return in_lines(&engine, start);
+    }
     let ended = tui::run(Arc::new(engine), start);
     let ended = ended.map_err(|error| Failure::not_examined(error.to_string()))?;
     Ok(ended.signal.map_or(ExitCode::SUCCESS, ended_by))
+}
+
+/// The wizard as lines. Ctrl-C stops what is under way, and else the program.
+fn in_lines(engine: &Live, start: Start) -> Result<ExitCode, Failure> {
+    let failed = |error: std::io::Error| Failure::not_examined(format!("signals: {error}"));
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let idle = Arc::new(AtomicBool::new(true));
+    flag::register_conditional_default(SIGINT, Arc::clone(&idle)).map_err(failed)?;
+    flag::register(SIGINT, Arc::clone(&interrupted)).map_err(failed)?;
+    // where nobody sees the screen, nobody sees what is typed either
+    let terminal = std::io::stdin().is_terminal();
+    let mut io = Plain {
+        input: &mut std::io::stdin().lock(),
+        output: &mut std::io::stdout().lock(),
+        secret: terminal.then_some(|question| rpassword::prompt_password(question)),
+        interrupted,
+        idle,
+    };
+    match plain::run(engine, start, &mut io) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::not_examined(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// As a shell reports a program that a signal ended.

@@ -26,6 +26,16 @@ pub fn read() -> HostNames {
     HostNames { names: names(&host, &String::from_utf8_lossy(&hosts)), addresses: addresses() }
 }
 
+/// Who runs this program, and where: `anna on dba1`; behind `sudo` the person, not `root`.
+pub fn who() -> String {
+    let own = || nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|u| u.name);
+    let user = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty()).or_else(own);
+    let user = user.unwrap_or_else(|| format!("uid {}", nix::unistd::geteuid()));
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let who = host.map_or_else(|| user.clone(), |host| format!("{user} on {host}"));
+    crate::printable::printable(&who).into_owned()
+}
+
 /// As `hostname --fqdn` finds it on a host that is set up without DNS: the line of `/etc/hosts` that
 /// has the bare name has the whole one, too.
 fn names(host: &str, hosts: &str) -> Vec<String> {

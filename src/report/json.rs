@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::record::Record;
+use super::words::open;
 use crate::checklist::{Examination, Verdict};
 use crate::facts::Facts;
 use crate::printable::printable_json;
@@ -89,6 +91,24 @@ pub fn json(examination: &Examination, with_facts: bool) -> serde_json::Result<S
         facts: with_facts.then_some(facts),
     };
     Ok(printable_json(&serde_json::to_string_pretty(&report)?))
+}
+
+/// The same with what was changed and what was proven: `mytls report --format json`.
+///
+/// # Errors
+/// Never in practice, as [`json`].
+pub fn json_with(examination: &Examination, record: &Record) -> serde_json::Result<String> {
+    let mut object: serde_json::Value = serde_json::from_str(&json(examination, false)?)?;
+    for (key, value) in [
+        ("by", serde_json::to_value(&record.by)?),
+        ("proofs", serde_json::to_value(&record.proofs)?),
+        ("changes", serde_json::to_value(&record.changes)?),
+        ("left", serde_json::to_value(&record.left)?),
+        ("open", serde_json::to_value(open(examination, record))?),
+    ] {
+        object[key] = value;
+    }
+    Ok(printable_json(&serde_json::to_string_pretty(&object)?))
 }
 
 fn server(facts: &Facts) -> Option<Server<'_>> {

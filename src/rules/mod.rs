@@ -301,6 +301,16 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A rule: what it is about, its explanation, and its judgement.
 #[derive(Debug)]
 pub struct Rule {

@@ -132,8 +132,14 @@ pub trait Engine: Send + Sync {
     /// A password known already (the sandbox's), so that nobody is asked for it.
     fn known_password(&self, account: &AccountName) -> Option<Secret>;
 
-    /// The report, as Markdown.
-    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String;
+    /// The report of the walk, as it is to stand in a file.
+    fn report(
+        &self,
+        exam: &Examination,
+        done: &[Applied],
+        proofs: &[Proof],
+        form: ReportForm,
+    ) -> String;
 
     /// What the form of the first screen starts with (option files, the usual socket).
     fn suggest_target(&self) -> Target;
@@ -209,6 +215,25 @@ pub struct ProofRow {
     pub detail: String,
     /// Why it was refused, in the server's words and ours.
     pub reason: Option<crate::prove::Reason>,
+}
+
+/// What a report is written as; its file's name says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportForm {
+    Markdown,
+    Html,
+    Json,
+}
+
+impl ReportForm {
+    /// `report.html`, `report.json`; any other name is for Markdown.
+    pub fn of(path: &std::path::Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("html" | "htm") => Self::Html,
+            Some("json") => Self::Json,
+            _ => Self::Markdown,
+        }
+    }
 }
 
 /// All logins of one account, tried on the live server.

@@ -6,19 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::kept::{certificate, client_file, revoked, signing_ca};
 use super::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, StatementForm,
+    ProofRow, Reason, ReportForm, StatementForm,
 };
 use crate::apply::accounts::{self, Danger};
 use crate::apply::{self, Applied, Noting, Plan, Restart, authority};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Require, Target, session};
+use crate::facts::{AccountName, Require, Target, host, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Remedy, offer, statement};
-use crate::report::markdown::{Deeds, markdown};
+use crate::report::html::html;
+use crate::report::json::json_with;
+use crate::report::markdown::markdown;
+use crate::report::record::{self, Deed, Record};
 use crate::rules::Step;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
@@ -306,19 +309,27 @@ impl Engine for Live {
         known.map(|(_, password)| password.clone())
     }
 
-    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
-        let mut deeds = Deeds {
-            done: done.iter().flat_map(|applied| applied.done.clone()).collect(),
-            // the last change is the first to be taken back
-            undo: done.iter().rev().flat_map(|applied| applied.undo.clone()).collect(),
-            proofs: proofs.iter().map(proof_text).collect(),
+    fn report(
+        &self,
+        exam: &Examination,
+        done: &[Applied],
+        proofs: &[Proof],
+        form: ReportForm,
+    ) -> String {
+        let by = host::who();
+        let record = Record {
+            changes: done.iter().map(|applied| Deed::of_walk(applied, &by)).collect(),
+            proofs: proofs.iter().map(proof_words).collect(),
+            left: done.iter().flat_map(|applied| applied.left.clone()).collect(),
+            throwaway: self.throwaway,
+            by,
         };
-        if self.throwaway && !deeds.done.is_empty() {
-            let gone = "nothing of it is left: the server was a sandbox, gone with the wizard";
-            deeds.done.push(gone.to_owned());
-            deeds.undo.clear();
+        match form {
+            ReportForm::Markdown => markdown(exam, &record),
+            ReportForm::Html => html(exam, &record),
+            // strings, numbers and lists can always be written
+            ReportForm::Json => json_with(exam, &record).unwrap_or_default() + "\n",
         }
-        markdown(exam, &deeds)
     }
 
     fn suggest_target(&self) -> Target {
@@ -371,27 +382,29 @@ fn proof_row(row: &Row) -> ProofRow {
     }
 }
 
-/// The matrix as text, for the report.
-fn proof_text(proof: &Proof) -> String {
-    let mut lines =
-        vec![format!("{} against {}, {:.1} s", proof.account, proof.against, proof.seconds)];
-    for row in &proof.rows {
-        let must = if row.expected_in { "let in" } else { "refused" };
-        let mark = match row.holds {
-            Some(true) => '✓',
-            Some(false) => '✗',
-            None => '–',
-        };
-        lines.push(format!(
-            "{:<24} must be {must:<8} {mark} {} {}",
-            row.case, row.happened, row.detail
-        ));
+/// The matrix as the report has it.
+fn proof_words(proof: &Proof) -> record::Proof {
+    let login = |row: &ProofRow| record::Login {
+        with: row.case.clone(),
+        must: if row.expected_in { "let in" } else { "refused" }.to_owned(),
+        was: row.happened.clone(),
+        holds: row.holds,
+        note: row.detail.clone(),
+        server_said: row.reason.as_ref().map_or_else(Vec::new, |reason| reason.lines.clone()),
+    };
+    let account = proof.account.to_string();
+    record::Proof {
+        require: String::new(),
+        against: proof.against.clone(),
+        rows: proof.rows.iter().map(login).collect(),
+        summary: match (proof.broken(), proof.holds()) {
+            (Some(broken), _) => broken,
+            (None, true) => format!("Proved: every login to {account} came out as it must."),
+            (None, false) => format!("Not proved: not every login to {account} was tried."),
+        },
+        proved: proof.holds(),
+        account,
     }
-    let reasons = proof.rows.iter().filter_map(|row| Some((row, row.reason.as_ref()?)));
-    for (row, reason) in reasons {
-        lines.extend(reason.lines.iter().map(|line| format!("{}: the server: {line}", row.case)));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -422,9 +435,10 @@ mod tests {
         };
         let exam = Examination::judge(testing::healthy());
         let mut live = Live::default();
-        assert!(live.report(&exam, std::slice::from_ref(&done), &[]).contains("mv /tmp"));
+        let done = [done];
+        assert!(live.report(&exam, &done, &[], ReportForm::Html).contains("mv /tmp"));
         live.throwaway = true;
-        let report = live.report(&exam, &[done], &[]);
+        let report = live.report(&exam, &done, &[], ReportForm::Html);
         assert!(report.contains("the server was a sandbox") && !report.contains("mv /tmp"));
     }
 }

@@ -21,10 +21,11 @@ use ratatui::crossterm::terminal::{Clear, ClearType};
 use signal_hook::consts::SIGCONT;
 use thiserror::Error;
 
+use crate::disk::{self, Meta};
 use crate::facts::Target;
 use crate::facts::gather::Cancel;
 use crate::rules::Severity;
-use engine::Engine;
+use engine::{Engine, ReportForm};
 use state::{Effect, Job, JobId, Msg, OfferKey, Outcome, State, Told};
 
 mod clipboard;
@@ -34,6 +35,8 @@ pub mod form;
 mod guard;
 pub mod keys;
 pub mod live;
+pub mod palette;
+pub mod plain;
 pub mod register;
 pub mod roster;
 pub mod rows;
@@ -287,22 +290,17 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
             let mut row = |row| told(Told::Row(row));
             Outcome::Proved(engine.prove(&exam, &account, &password, cancel, &mut row))
         }
-        Job::Save { exam, done, proofs, path } => {
-            Outcome::Saved(save(&engine.report(&exam, &done, &proofs), &path).map(|()| path))
-        }
+        Job::Save { exam, done, proofs, path } => Outcome::Saved(
+            save(&engine.report(&exam, &done, &proofs, ReportForm::of(&path)), &path)
+                .map(|()| path),
+        ),
     }
 }
 
-/// Writes the report, readable by its owner alone; never over a file that exists.
+/// Writes the report, readable by its owner alone; whole or not at all, and never over a file that
+/// exists.
 fn save(report: &str, path: &std::path::Path) -> Result<(), String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(report.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => "there is a file of this name; choose another".to_owned(),
-        _ => error.to_string(),
-    })
+    disk::write_new(path, report.as_bytes(), Meta::mode(0o600)).map_err(|error| error.to_string())
 }
 
 /// What a panic said.

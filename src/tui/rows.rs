@@ -138,7 +138,7 @@ fn infos(exam: &Examination, step: Step) -> Vec<Info> {
     match step {
         Step::Server => vec![Info::Server, Info::Wire, Info::Config, Info::Files, Info::Log],
         Step::Key if facts.served_leaf().is_some() => vec![Info::Certificate],
-        Step::Chain if !super::screen::chain::sent(facts).is_empty() => vec![Info::Chain],
+        Step::Chain if !crate::report::chain::sent(facts).is_empty() => vec![Info::Chain],
         Step::Encryption if facts.server.read().is_some() => vec![Info::Session],
         Step::Accounts if facts.server.read().is_none_or(|s| s.accounts.read().is_none()) => {
             vec![Info::NoAccounts]

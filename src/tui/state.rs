@@ -11,6 +11,7 @@ use super::engine::{
     Reason, StatementForm,
 };
 use super::form::Form;
+use super::palette::Palette;
 use super::register::Register;
 use super::roster::{self, Roster};
 use super::rows::{Row, RowKey};
@@ -193,6 +194,8 @@ pub enum Overlay {
     },
     /// Asks where the report goes.
     Save(Form),
+    /// Everything that can be done here, found by its words.
+    Palette(Palette),
     /// Asks for a cipher suite.
     Cipher(Form),
     /// Asks what a client that is denied comes with.
@@ -686,6 +689,7 @@ impl State {
                 | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
+            Some(Overlay::Palette(palette)) => Some(&palette.form),
             Some(_) => None,
             None => match &self.place {
                 Place::Step(Step::Accounts) if self.roster.typing => Some(&self.roster.filter),
@@ -710,6 +714,7 @@ impl State {
                 | Overlay::AskWhy { form, .. }
                 | Overlay::Sure { form, .. },
             ) => Some(form),
+            Some(Overlay::Palette(palette)) => Some(&mut palette.form),
             Some(_) => None,
             None => match &self.place {
                 Place::Step(Step::Accounts) if self.roster.typing => Some(&mut self.roster.filter),

@@ -24,7 +24,7 @@ use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, StatementForm,
+    ProofRow, Reason, ReportForm, StatementForm,
 };
 use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use mytls::x509::chain::VerifyFault;
@@ -503,7 +503,13 @@ impl Engine for Fake {
         self.does.lock().unwrap().password.map(Secret::new)
     }
 
-    fn report(&self, exam: &Examination, done: &[Applied], proofs: &[Proof]) -> String {
+    fn report(
+        &self,
+        exam: &Examination,
+        done: &[Applied],
+        proofs: &[Proof],
+        _: ReportForm,
+    ) -> String {
         format!(
             "# {} findings, {} changes, {} proofs\n",
             exam.findings.len(),

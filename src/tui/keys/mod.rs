@@ -46,6 +46,8 @@ pub enum Action {
     Jump,
     EditTarget,
     SaveReport,
+    /// Everything that can be done here, found by its words.
+    Palette,
     ToggleForm,
     Apply,
     Prove,
@@ -82,10 +84,12 @@ pub enum Context {
     Ways,
     /// Why an account is denied.
     Denied,
+    /// What can be done here, looked for by its words.
+    Palette,
 }
 
 impl Context {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
@@ -104,6 +108,7 @@ impl Context {
         Self::Ask,
         Self::Ways,
         Self::Denied,
+        Self::Palette,
     ];
 
     /// The context that the next key is for.
@@ -122,6 +127,7 @@ impl Context {
             Some(Overlay::Proof(_)) => Self::Proof,
             Some(Overlay::Ways(_)) => Self::Ways,
             Some(Overlay::Denied { .. }) => Self::Denied,
+            Some(Overlay::Palette(_)) => Self::Palette,
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
@@ -167,13 +173,14 @@ impl Context {
             Self::Text => "Help, explanations and certificates",
             Self::Ask => "A password, a file's name, a cipher suite, or a word",
             Self::Denied => "Why an account is denied",
+            Self::Palette => "What can be done here, by its words",
             Self::Ways => "How to renew, why to revoke",
         }
     }
 
     /// Whether letters are letters.
     fn is_typing(self) -> bool {
-        matches!(self, Self::Connect | Self::Workshop | Self::Filter | Self::Ask)
+        matches!(self, Self::Connect | Self::Workshop | Self::Filter | Self::Ask | Self::Palette)
     }
 }
 

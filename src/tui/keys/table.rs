@@ -15,6 +15,14 @@ use crate::tui::state::{Doing, Overlay, Place, State};
 /// the footer.
 pub static BINDINGS: &[Binding] = &[
     bind(&[ESC], 1, EVERYWHERE, Action::Stop, |_| "stop", "stop what is under way").when(can_stop),
+    bind(
+        &[UP, DOWN],
+        2,
+        &[Context::Palette],
+        Action::Move,
+        |_| "choose",
+        "choose another of those found",
+    ),
     // forms
     bind(
         &[ENTER],
@@ -53,7 +61,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[ESC],
         1,
-        &[Context::Workshop, Context::Ask],
+        &[Context::Workshop, Context::Ask, Context::Palette],
         Action::Close,
         |_| "back",
         "back; nothing is done",
@@ -554,6 +562,14 @@ pub static BINDINGS: &[Binding] = &[
         |_| "",
         "the keys of this screen",
     ),
+    bind(
+        &[Key::Char(':')],
+        1,
+        HELPED,
+        Action::Palette,
+        |_| "",
+        "look for what can be done here by its words, and do it",
+    ),
     bind(&[Key::Code(KeyCode::F(1))], 1, TYPING, Action::Help, |_| "", "the keys of this screen"),
 ];
 
@@ -607,8 +623,9 @@ const HELPED: &[Context] = &[
 const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
-const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
-const TYPING: &[Context] = &[Context::Connect, Context::Workshop, Context::Filter, Context::Ask];
+const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask, Context::Palette];
+const TYPING: &[Context] =
+    &[Context::Connect, Context::Workshop, Context::Filter, Context::Ask, Context::Palette];
 
 const UP: Key = Key::Code(KeyCode::Up);
 const DOWN: Key = Key::Code(KeyCode::Down);
@@ -659,6 +676,7 @@ fn submit_label(state: &State) -> &'static str {
     match (Context::of(state), last) {
         (_, false) => "next",
         (Context::Connect, _) => "check this server",
+        (Context::Palette, _) => "do it",
         (Context::Workshop, _) => "see what it would write…",
         _ if matches!(state.top(), Some(Overlay::Save(_))) => "write",
         _ if matches!(state.top(), Some(Overlay::AskWhy { .. })) => "try it",

@@ -63,7 +63,7 @@ pub fn cells(info: Info, exam: &Examination) -> Cells {
         }),
         Info::Chain => (
             "the chain",
-            Ok(match chain::sent(facts).len() {
+            Ok(match crate::report::chain::sent(facts).len() {
                 1 => "1 certificate".to_owned(),
                 n => format!("{n} certificates"),
             }),

@@ -9,6 +9,8 @@
 //! ```
 
 use ratatui::Frame;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Clear, Paragraph};
@@ -27,6 +29,7 @@ mod frame;
 mod info;
 mod list;
 pub mod overlay;
+mod palette;
 mod proof;
 mod register;
 pub mod report;
@@ -65,6 +68,27 @@ pub fn draw(state: &State, frame: &mut Frame) {
     }
     if state.ascii {
         theme::to_ascii(frame.buffer_mut());
+    }
+}
+
+/// The body in lines, for those who do not look at a screen: no header, no keys, no mark where a
+/// page is cut. The fields of a form are left out, because they are asked for.
+pub fn in_lines(state: &State) -> Vec<String> {
+    let body = body(state);
+    match view(state, body) {
+        View::Form { intro: lines, .. } | View::Page { lines, .. } => {
+            lines.iter().map(ToString::to_string).collect()
+        }
+        View::List(_) | View::Register(_) | View::Roster(_) => {
+            let (width, height) = state.size;
+            let backend = TestBackend::new(width, height);
+            // it draws into memory, where nothing can fail
+            let Ok(mut terminal) = Terminal::new(backend);
+            let Ok(_) = terminal.draw(|frame| draw(state, frame));
+            let buffer = terminal.backend().buffer();
+            let row = |y: u16| (body.x..body.right()).map(|x| buffer[(x, y)].symbol()).collect();
+            (body.y..body.bottom()).map(row).collect()
+        }
     }
 }
 
@@ -129,6 +153,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
             Overlay::AskWhy { account, form } => {
                 View::Form { intro: denied::ask(account, width), form }
+            }
+            Overlay::Palette(palette) => {
+                View::Form { intro: palette::lines(state, palette, body), form: &palette.form }
             }
             Overlay::Cipher(form) => View::Form { intro: overlay::cipher(width), form },
             Overlay::Sure { plan, word, form } => {

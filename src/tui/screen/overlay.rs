@@ -33,6 +33,7 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         | Overlay::Passphrase { .. }
         | Overlay::ProofKey { .. }
         | Overlay::Save(_)
+        | Overlay::Palette(_)
         | Overlay::Cipher(_)
         | Overlay::AskWhy { .. }
         | Overlay::Sure { .. } => Vec::new(),

@@ -11,6 +11,7 @@ use crate::rules::Step;
 use crate::tui::copy;
 use crate::tui::form::Field;
 use crate::tui::keys::{Action, Context};
+use crate::tui::palette::{self, Palette};
 use crate::tui::roster::Roster;
 use crate::tui::rows::{Row, RowKey};
 use crate::tui::screen;
@@ -37,6 +38,7 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
             register::step(state, if forward { 1 } else { -1 });
         }
         Action::Move if Context::of(state) == Context::Filter => accounts::step(state, forward, 1),
+        Action::Move if Context::of(state) == Context::Palette => palette_step(state, forward),
         Action::Move => match state.form_mut() {
             Some(form) => form.go(forward),
             None => select(
@@ -97,6 +99,7 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Back => step(state, false),
         Action::Jump => jump(state, key),
         Action::EditTarget => edit_target(state),
+        Action::Palette => push(state, Overlay::Palette(Palette::default())),
         Action::SaveReport => push(state, Overlay::Save(save_form(state))),
         Action::ToggleForm => state.statement_form = state.statement_form.other(),
         Action::Apply => {
@@ -126,10 +129,10 @@ fn save_form(state: &State) -> super::super::form::Form {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '-' })
         .collect();
-    let name = format!("mytls-report-{host}.md");
+    let name = format!("mytls-report-{host}.html");
     super::super::form::Form::new(vec![Field::text(
         "file",
-        "Markdown; a file that exists is left alone",
+        ".html, .md or .json; a file that exists is left alone",
         name,
     )])
 }
@@ -138,6 +141,28 @@ fn help(state: &mut State) {
     if !matches!(state.top(), Some(Overlay::Help)) {
         push(state, Overlay::Help);
     }
+}
+
+fn palette_step(state: &mut State, forward: bool) {
+    let Some(Overlay::Palette(palette)) = state.top() else { return };
+    let found = palette::found(state, palette).len();
+    if let Some(Overlay::Palette(palette)) = state.layers.last_mut().map(|layer| &mut layer.over) {
+        palette.step(forward, found);
+    }
+}
+
+/// Presses the key of what was chosen, where the palette was opened.
+fn do_chosen(state: &mut State, effects: &mut Vec<Effect>) {
+    let Some(Overlay::Palette(palette)) = state.top() else { return };
+    let Some(command) = palette::found(state, palette).into_iter().nth(palette.chosen) else {
+        return;
+    };
+    if let Some(why) = command.refused {
+        state.toast = Some(why.to_owned());
+        return;
+    }
+    state.layers.pop();
+    super::key(state, command.event, effects);
 }
 
 /// Moves the selection of whatever has one.
@@ -361,6 +386,7 @@ fn submit(state: &mut State, effects: &mut Vec<Effect>) {
         Some(_) => {}
     }
     match Context::of(state) {
+        Context::Palette => do_chosen(state, effects),
         Context::Connect => submit_target(state, effects),
         Context::Workshop => {
             let answers = state.workshop.as_mut().and_then(workshop::answers);

@@ -79,6 +79,12 @@ fn key(state: &mut State, key: KeyEvent, effects: &mut Vec<Effect>) {
             if let Some(form) = state.form_mut() {
                 form.key(key);
             }
+            // other words find others
+            if let Some(Overlay::Palette(palette)) =
+                state.layers.last_mut().map(|layer| &mut layer.over)
+            {
+                palette.chosen = 0;
+            }
         }
     }
 }
