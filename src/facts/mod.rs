@@ -29,6 +29,8 @@ pub mod network;
 #[cfg(test)]
 pub mod noise;
 mod own_account;
+mod own_config;
+mod process;
 mod rank;
 pub mod server;
 pub mod session;

@@ -817,6 +817,7 @@ fn server(does: &Does) -> ServerFacts {
         host: "10.0.3.7".into(),
         connection_type: kind.into(),
         command: "Sleep".into(),
+        over: None,
     };
     let have_ssl = if does.key_matches { "YES" } else { "DISABLED" };
     ServerFacts {

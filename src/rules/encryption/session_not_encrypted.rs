@@ -132,6 +132,7 @@ mod tests {
             host: "10.0.3.7".into(),
             connection_type: connection_type.into(),
             command: String::new(),
+            over: None,
         }
     }
 
