@@ -130,6 +130,11 @@ pub fn read(file: &Path) -> Result<Vec<Entry>, DiskError> {
                 entry.id = format!("#{}", number + 1);
                 entry.state = Some(State::Applied); // written when it was done
             }
+            // what was begun gives way to what was done
+            let begun = |one: &Entry| {
+                one.id == entry.id && one.accounts.is_empty() && one.applied.undo.is_empty()
+            };
+            entries.retain(|one| !begun(one));
             entries.push(entry);
         } else if let Ok(mark) = serde_json::from_str::<Mark>(line)
             && let Some(entry) = entries.iter_mut().rev().find(|entry| entry.id == mark.of)

@@ -11,7 +11,8 @@ use mysql::{Conn, Row};
 use super::server::cell;
 use super::session::words;
 use super::{
-    Account, AccountName, Carrier, Flavor, More, OtherSession, Require, Source, Transport, UnreadKind,
+    Account, AccountName, Carrier, Flavor, More, OtherSession, Require, Source, Transport,
+    UnreadKind,
 };
 
 /// More accounts than this are not read: what is kept of each takes about half a kilobyte.
@@ -309,10 +310,11 @@ fn tell_sockets(conn: &mut Conn, sessions: &mut [OtherSession]) {
     let hosts: HashMap<u64, String> =
         rows.iter().filter_map(|row| Some((cell(row, 0).parse().ok()?, cell(row, 2)))).collect();
     for session in sessions.iter_mut().filter(|one| is_either(one)) {
-        session.over = hosts.get(&session.id).and_then(|host| match host.strip_prefix("localhost")? {
-            "" => Some(Transport::Socket),
-            rest => rest.starts_with(':').then_some(Transport::Tcp),
-        });
+        session.over =
+            hosts.get(&session.id).and_then(|host| match host.strip_prefix("localhost")? {
+                "" => Some(Transport::Socket),
+                rest => rest.starts_with(':').then_some(Transport::Tcp),
+            });
     }
 }
 

@@ -96,6 +96,11 @@ impl Facts {
         }
     }
 
+    /// What tells the server from others, whichever way it is reached; empty where it did not say.
+    pub fn identity(&self) -> String {
+        self.server.read().map(ServerFacts::identity).unwrap_or_default()
+    }
+
     /// Whether the server's TLS comes from yaSSL, as far as the server or its greeting tells.
     pub fn is_yassl(&self) -> bool {
         match (self.server.read(), self.wire.read().map(|wire| &wire.greeting)) {

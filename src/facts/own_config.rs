@@ -94,10 +94,7 @@ impl Files<'_> {
 }
 
 /// The option files, and what is persisted in the data folder.
-fn persisted_too(
-    files: &Files,
-    server: Option<(Flavor, Version)>,
-) -> Result<ServerConfig, String> {
+fn persisted_too(files: &Files, server: Option<(Flavor, Version)>) -> Result<ServerConfig, String> {
     let mut config = files.read(server)?;
     let data = config.get("datadir").map(PathBuf::from);
     let log = config.get("log_error").map(|log| data.clone().unwrap_or_default().join(log));

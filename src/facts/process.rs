@@ -142,9 +142,8 @@ impl Process {
     /// The value of an option on the command line; the last counts.
     pub fn option(&self, name: &str) -> Option<&str> {
         let mut pairs = self.arguments.iter().rev().filter_map(|word| word.split_once('='));
-        let is_it = |said: &str| {
-            said.strip_prefix("--").is_some_and(|said| said.replace('_', "-") == name)
-        };
+        let is_it =
+            |said: &str| said.strip_prefix("--").is_some_and(|said| said.replace('_', "-") == name);
         pairs.find(|(said, _)| is_it(said)).map(|(_, value)| value)
     }
 
@@ -208,8 +207,16 @@ mod tests {
         let chosen = |proofs: &[BTreeSet<u32>]| choose(all(), proofs, &server()).map(|p| p.pid);
         assert_eq!(chosen(&[]), Some(1), "its command line alone says so");
         assert_eq!(chosen(&[set(&[3]), set(&[])]), Some(3));
-        assert_eq!(chosen(&[set(&[1, 3]), set(&[3])]), Some(3), "another listens on another address");
-        assert_eq!(chosen(&[set(&[3]), set(&[1])]), Some(3), "a pid file of the same path elsewhere");
+        assert_eq!(
+            chosen(&[set(&[1, 3]), set(&[3])]),
+            Some(3),
+            "another listens on another address"
+        );
+        assert_eq!(
+            chosen(&[set(&[3]), set(&[1])]),
+            Some(3),
+            "a pid file of the same path elsewhere"
+        );
         assert_eq!(chosen(&[set(&[2])]), Some(1), "what contradicts it is not it");
         assert_eq!(chosen(&[set(&[1, 3])]), None, "two are none");
         assert_eq!(choose(vec![bare.clone()], &[], &server()), None, "nothing says that it is it");

@@ -16,7 +16,8 @@ use crate::facts::{AccountName, Facts, Require, Target, files, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
-use crate::remedy::{Remedy, offer, statement};
+use crate::remedy::lockout::{self, Proposal};
+use crate::remedy::{Remedy, offer, statement, transport};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
 use crate::secret::Secret;
@@ -44,13 +45,14 @@ pub struct Live {
 }
 
 impl Live {
-    /// Enters a change in the journal, where one is kept.
-    fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
-        let Some(file) = &self.journal else { return };
-        let entry = journal::Entry::new(target.display(), applied.clone());
-        if let Err(error) = journal::append(file, &entry) {
+    /// Enters a change in the journal, where one is kept; whether it stands there.
+    fn note(&self, entry: &journal::Entry, told: &mut dyn FnMut(&str)) -> bool {
+        let Some(file) = &self.journal else { return false };
+        let noted = journal::append(file, entry);
+        if let Err(error) = &noted {
             told(&format!("this change could not be noted in the journal: {error}"));
         }
+        noted.is_ok()
     }
 
     pub fn suggesting(suggested: Target) -> Self {
@@ -140,7 +142,13 @@ impl Engine for Live {
     }
 
     fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
-        apply::remedy::plan(&exam.facts, remedy)
+        let mut plan = apply::remedy::plan(&exam.facts, remedy)?;
+        if transport::is_asked(remedy) {
+            let refused = lockout::forecast(&exam.facts, Proposal::SecureTransport);
+            plan.warnings.extend(refused.warnings());
+            plan.asked_again = refused.own.map(|_| "lockout");
+        }
+        Ok(plan)
     }
 
     fn offer(
@@ -233,13 +241,19 @@ impl Engine for Live {
             )],
             ..Applied::default()
         };
-        self.note(target, &begun, told);
-        let result = apply::run(plan, self.restart.as_deref(), told);
-        let applied = match &result {
+        let mut entry = journal::Entry::new(target.display(), begun);
+        entry.server.clone_from(&plan.server);
+        self.note(&entry, told);
+        let mut result = apply::run(plan, self.restart.as_deref(), told);
+        let applied = match &mut result {
             Ok(applied) => applied,
-            Err(failed) => &failed.0,
+            Err(failed) => &mut failed.0,
         };
-        self.note(target, applied, told);
+        // takes the place of what was begun
+        entry.applied = applied.clone();
+        if self.note(&entry, told) && !self.throwaway && !applied.undo.is_empty() {
+            applied.done.push(format!("noted in the journal: mytls undo {}", entry.id));
+        }
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
         }

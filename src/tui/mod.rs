@@ -33,6 +33,7 @@ pub mod engine;
 pub mod form;
 mod guard;
 pub mod keys;
+mod known;
 pub mod live;
 pub mod register;
 pub mod roster;

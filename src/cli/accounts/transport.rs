@@ -110,7 +110,8 @@ pub fn run(args: &TransportArgs) -> Result<ExitCode, Failure> {
         let _ = writeln!(out, "{}", printable_lines(line));
     }
     if !applied.done.is_empty() {
-        let entry = Entry::new(target.display(), applied);
+        let mut entry = Entry::new(target.display(), applied);
+        entry.server.clone_from(&plan.server);
         let state = if error.is_none() { State::Applied } else { State::Partly };
         let noted = journal::append(&journal, &entry)
             .and_then(|()| journal::mark(&journal, &entry.id, state));

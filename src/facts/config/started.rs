@@ -26,7 +26,8 @@ impl Started {
     /// `arguments` are those behind the program's name.
     pub fn with(arguments: &[String]) -> Self {
         let value = |name: &str| {
-            let of = |word: &'_ String| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+            let of =
+                |word: &'_ String| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
             arguments.iter().find_map(of)
         };
         Self {
