@@ -717,7 +717,7 @@ fn accounts_are_found_as_one_types_and_the_findings_stay_in_reach() {
     w.does_not_see("tenant").walk("<esc>");
     // once too often is no other step; and there one looks for accounts all the same
     w.walk("<esc>").sees("← is the step before").sees("29 accounts");
-    w.walk("<left>").sees("Is TLS on").walk("/'web'").sees("find  web").sees("▶ ✗ web@10.0.%");
+    w.walk("<left>").sees("Is TLS on").walk("/'web'").sees("find  web").sees("▶ · web@10.0.%");
 }
 
 /// The heads of the columns stand above what they are for.
@@ -728,8 +728,6 @@ fn the_columns_are_named_where_the_accounts_begin() {
     let line = |text: &str| screen.lines().position(|line| line.contains(text)).unwrap();
     assert!(line("✗ app@10.0.% may log in") < line("sessions now"), "{screen}");
     assert!(line("sessions now") < line("· app@10.0.%"), "{screen}");
-    let screen = w.walk("<end>").screen();
-    assert!(!screen.contains("sessions now"), "{screen}");
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Accounts],
         Action::Mark,
-        |state| if is_markable(state) { "mark" } else { "" },
+        |state| if on_account(state) { "mark" } else { "" },
         "mark the account, or take its mark away; Enter then is for all that are marked",
     )
     .unless(|state| (!is_markable(state)).then_some("only accounts are marked")),
