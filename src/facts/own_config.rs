@@ -29,7 +29,7 @@ pub fn of(target: &Target, server: &ServerFacts) -> Source<ServerConfig> {
             Ok(started) => read(Files::Started(&started)),
             Err(why) => unread(why),
         },
-        None => match read(Files::Usual) {
+        None => match by_its_files(server).map_or_else(|| read(Files::Usual), Source::Read) {
             Source::Read(config) => match contradiction(&config, server, &this_host()) {
                 None => Source::Read(config),
                 Some(why) => unread(why),
@@ -37,6 +37,22 @@ pub fn of(target: &Target, server: &ServerFacts) -> Source<ServerConfig> {
             unread @ Source::Unread(_) => unread,
         },
     }
+}
+
+/// To a user who may not see what is whose: the files of the one process that was started with a file
+/// of its own which says what the server says.
+fn by_its_files(server: &ServerFacts) -> Option<ServerConfig> {
+    let version = Some((server.flavor, server.version));
+    let of = |process: Process| {
+        let started = started(&process).ok().filter(|started| started.is_only())?;
+        let config = persisted_too(&Files::Started(&started), version).ok()?;
+        let told = config.get("datadir").is_some() || process.option("datadir").is_some();
+        (told && contradiction(&config, server, &this_host()).is_none()).then_some(config)
+    };
+    let candidates = process::all().into_iter().filter(|one| one.agrees(server) != Some(false));
+    let mut found: Vec<ServerConfig> = candidates.filter_map(of).collect();
+    let one = found.pop()?;
+    found.is_empty().then_some(one)
 }
 
 /// Of a server that lets nobody in: the files named, or those of the process behind its socket, or

@@ -52,7 +52,7 @@ pub fn behind(socket: &str) -> Option<Process> {
 }
 
 /// All servers on this host.
-fn all() -> Vec<Process> {
+pub fn all() -> Vec<Process> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten().take(MOST);
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(Process::read).collect()
@@ -148,7 +148,7 @@ impl Process {
     }
 
     /// Whether what its command line says is what the server says; `None` where it says nothing.
-    fn agrees(&self, server: &ServerFacts) -> Option<bool> {
+    pub fn agrees(&self, server: &ServerFacts) -> Option<bool> {
         let said = ["datadir", "socket", "port", "pid-file"].into_iter().filter_map(|name| {
             let said = self.option(name)?;
             let runs = server.variable(&name.replace('-', "_"))?;

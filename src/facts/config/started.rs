@@ -39,6 +39,11 @@ impl Started {
         }
     }
 
+    /// Whether one file is read instead of those in the usual places.
+    pub fn is_only(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// A file that is named from where the server was started, which nobody knows any more.
     pub fn relative(&self) -> Option<&Path> {
         let mut named = self.only.iter().chain(&self.extra);

@@ -528,14 +528,14 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
         1,
-        STEPS,
+        &[Context::Accounts],
         Action::Back,
         |_| "",
         "the step before; always possible",
     ),
     bind(
-        &[ESC],
-        1,
+        &[ESC, Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
+        2,
         &[Context::List, Context::Report],
         Action::Back,
         |_| "",
@@ -625,7 +625,6 @@ const HELPED: &[Context] = &[
     Context::Text,
     Context::Denied,
 ];
-const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask];
