@@ -44,7 +44,7 @@ pub fn of(target: &Target, server: &ServerFacts) -> Source<ServerConfig> {
 fn by_its_files(server: &ServerFacts) -> Option<ServerConfig> {
     let version = Some((server.flavor, server.version));
     let of = |process: Process| {
-        let started = started(&process).ok().filter(|started| started.is_only())?;
+        let started = started(&process).ok().filter(Started::is_only)?;
         let config = persisted_too(&Files::Started(&started), version).ok()?;
         let told = config.get("datadir").is_some() || process.option("datadir").is_some();
         (told && contradiction(&config, server, &this_host()).is_none()).then_some(config)

@@ -216,9 +216,10 @@ fn rows(
     let mut shown: Vec<(usize, Row)> =
         (first..roster.len().min(first + height)).filter_map(row).collect();
     if shown.is_empty() {
-        let text = match roster.sought().is_empty() {
-            true => "  nothing to show for this server",
-            false => "  nothing has these words; Esc shows all",
+        let text = if roster.sought().is_empty() {
+            "  nothing to show for this server"
+        } else {
+            "  nothing has these words; Esc shows all"
         };
         return vec![Line::styled(text, theme::quiet())];
     }
