@@ -11,7 +11,7 @@ use super::process::{self, Process, same_place};
 use super::{Flavor, ServerConfig, ServerFacts, Source, Target, UnreadKind, Version, log};
 use crate::printable::printable;
 
-const NAME_IT: &str = "name this server's own option file with --server-config";
+const NAME_IT: &str = "name the server's option file with --server-config";
 
 /// Of a server that answers and runs on this host: the files named by the user, or those that its
 /// process was started with, or those in the usual places where they say what the server says.
