@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use common::lab::{self, Server};
 use mytls::sandbox::{Fault, Series};
@@ -47,6 +47,8 @@ fn shows(series: Series, locks: &[&str], many: &str) {
     assert_eq!(one(&list, "repl@%")["may_replicate"], true);
     assert_eq!(list["unseen"].as_array().unwrap().len(), 0, "{}", list["unseen"]);
 
+    each_to_its_own(&server);
+
     // with next to no privileges: says so, and what would show more
     let output = accounts(&server, Some("few"), &[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -68,6 +70,42 @@ fn shows(series: Series, locks: &[&str], many: &str) {
     assert_eq!(text.lines().count(), 12, "{text}");
     let list = listed(&accounts(&server, None, &["--format", "json"]));
     assert!(list["accounts"].as_array().unwrap().len() > MANY);
+}
+
+/// Sessions with TLS over the socket and over TCP from the same host are those of two accounts.
+fn each_to_its_own(server: &Server) {
+    server.sql("SET GLOBAL require_secure_transport = OFF").unwrap();
+    server.sql("CREATE USER 'carol'@'localhost'").unwrap();
+    server.sql("CREATE USER 'carol'@'127.0.0.1'").unwrap();
+    let target = server.sandbox.target();
+    let port = target.port().to_string();
+    let socket = target.socket.clone().unwrap().display().to_string();
+    let open = |place: &[&str]| {
+        Command::new(lab::client())
+            .args(["--no-defaults", "-ucarol", "--ssl", "--skip-ssl-verify-server-cert"])
+            .args(place)
+            .args(["-e", "SELECT SLEEP(60)"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let network = ["--protocol=tcp", "-h", "127.0.0.1", "-P", &port];
+    let mut clients = [open(&["-S", &socket]), open(&["-S", &socket]), open(&network)];
+    let query = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'carol' AND \
+                 INFO LIKE '%SLEEP%'";
+    let came = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        server.sql(query).unwrap() == "3"
+    });
+    let list = listed(&accounts(server, None, &["--format", "json"]));
+    for client in &mut clients {
+        client.kill().unwrap();
+        client.wait().unwrap();
+    }
+    assert!(came, "the clients of the test did not come in");
+    let (socket, tcp) = (one(&list, "carol@localhost"), one(&list, "carol@127.0.0.1"));
+    assert_eq!(socket["sessions"]["tls"], 2, "{socket} {tcp}");
+    assert_eq!(tcp["sessions"]["tls"], 1, "{socket} {tcp}");
 }
 
 #[test]

@@ -283,6 +283,7 @@ fn answered(series: Series) {
             host: "127.0.0.1".into(),
             connection_type: "TCP/IP".into(),
             command: String::new(),
+            over: None,
         }]);
         let refused: Vec<String> = names
             .iter()

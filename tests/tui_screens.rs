@@ -731,7 +731,8 @@ fn accounts_are_found_as_one_types_and_the_findings_stay_in_reach() {
     w.walk("' ssl'").sees("1 of 29").sees("tenant00020").does_not_see("tenant00021@");
     w.walk("<down><up><enter>").sees("Esc show all").sees("tenant00020");
     let mut w = with_accounts(25);
-    w.walk("5/'nobody'").sees("none of 29").walk("<enter>m").sees("no account is shown");
+    w.walk("5/'nobody'").sees("none of 29").sees("nothing has these words");
+    w.does_not_see("may log in without TLS").walk("<enter>m").sees("no account is shown");
     w.walk("<esc>").sees("29 accounts").sees("/ find");
     // scrolled away, what is wrong is counted, and Home leads to it
     w.walk("<end>").sees("✗ 1 error  Home").does_not_see("may log in without TLS");
@@ -739,8 +740,22 @@ fn accounts_are_found_as_one_types_and_the_findings_stay_in_reach() {
     w.walk("<c-f><c-f>").sees("tenant").walk("<c-b><c-b>").sees("▶ ✗ app");
     // the line under the cursor stays when nothing is looked for any more
     w.walk("/'00017'<enter><esc>").sees("▶ · tenant00017@10.1.%").sees("29 accounts");
-    // Esc is the step before only where there is nothing to give up
-    w.walk("<esc>").sees("Is TLS on");
+    // a finding is found like an account, and those about others are out of the way
+    w.walk("/'app@'").sees("✗ app@10.0.% may log in without TLS").sees("1 of 29");
+    w.does_not_see("tenant").walk("<esc>");
+    // once too often is no other step; and there one looks for accounts all the same
+    w.walk("<esc>").sees("← is the step before").sees("29 accounts");
+    w.walk("<left>").sees("Is TLS on").walk("/'web'").sees("find  web").sees("▶ · web@10.0.%");
+}
+
+/// The heads of the columns stand above what they are for.
+#[test]
+fn the_columns_are_named_where_the_accounts_begin() {
+    let mut w = with_accounts(25);
+    let screen = w.walk("5").screen();
+    let line = |text: &str| screen.lines().position(|line| line.contains(text)).unwrap();
+    assert!(line("✗ app@10.0.% may log in") < line("sessions now"), "{screen}");
+    assert!(line("sessions now") < line("· app@10.0.%"), "{screen}");
 }
 
 #[test]
@@ -758,9 +773,12 @@ fn accounts_are_sorted_by_what_they_require_and_how_they_come_in() {
 #[test]
 fn marked_accounts_are_changed_together() {
     let mut w = with_accounts(25);
-    w.walk("5<space>").sees("only accounts are marked");
+    // a finding that is about one account is marked as that
+    w.walk("5<space>").sees("app@10.0.% is marked").sees("*· app@10.0.%").sees("1 marked");
+    w.walk("<space>").sees("app@10.0.% is not marked any more").does_not_see("*·");
+    w.walk("<end><space>").sees("only accounts are marked").walk("<home>");
     w.walk("<down><space>").sees("1 marked").sees("*· app@10.0.%").walk("<up><space>");
-    w.does_not_see("marked");
+    w.does_not_see("1 marked");
     // all that are shown, and once more none of them
     w.walk("/'tenant0000'<enter>m").sees("10 of 29, 10 marked").walk("m").does_not_see("marked");
     w.walk("m<esc>").sees("29 accounts, 10 marked").walk("<enter>");
@@ -773,6 +791,18 @@ fn marked_accounts_are_changed_together() {
     w.sees("- REQUIRE NONE").sees("+ REQUIRE SSL");
     w.walk("y").walk("w").sees("done: what 10 accounts require").walk("<enter>");
     w.sees("29 accounts, by name").does_not_see("marked");
+}
+
+/// What a server's grammar does not know is not offered.
+#[test]
+fn a_statement_is_written_otherwise_only_where_the_server_knows_both() {
+    let mut w = mended();
+    w.walk("5/'app'<enter><enter>").sees("ALTER USER for MariaDB").sees("(t: as GRANT)");
+    w.walk("t").sees("GRANT for MariaDB").sees("(t: as ALTER USER)");
+    let fake = Fake::new(|does| (does.key_matches, does.mysql) = (true, true));
+    let mut w = Walker::new(fake, Some(target()));
+    w.walk("5/'app'<enter><enter>").sees("ALTER USER for MySQL 9.7.4").does_not_see("t: as");
+    w.walk("t").sees("this server knows one form alone").sees("ALTER USER for MySQL 9.7.4");
 }
 
 /// Who does it is asked for a word that nobody types ahead, and is told why.

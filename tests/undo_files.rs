@@ -12,9 +12,13 @@ use common::lab::{self, Server};
 use mysql::prelude::Queryable as _;
 use mytls::apply::{self, journal};
 use mytls::checklist::Examination;
+use mytls::facts::Target;
 use mytls::facts::gather::{Cancel, gather};
 use mytls::facts::session::{self, Route};
+use mytls::remedy::transport;
 use mytls::sandbox::{Fault, Series};
+use mytls::tui::engine::Engine as _;
+use mytls::tui::live::Live;
 
 /// Every file that is no data of the server's: mode, user, group and content.
 fn files(folder: &Path, into: &mut BTreeMap<PathBuf, (u32, u32, u32, Vec<u8>)>) {
@@ -171,6 +175,7 @@ fn an_entry_of_lines_alone_is_shown() {
     std::fs::write(folder.join("journal.jsonl"), entry("db1")).unwrap();
     let said = undo(&server, &["--yes"], 2);
     assert!(said.contains("nothing of ") && said.contains("--list"), "{said}");
+    assert!(said.contains("it may be this one: mytls undo #1"), "{said}");
     let here = format!("127.0.0.1:{}", server.sandbox.target().port.unwrap());
     std::fs::write(folder.join("journal.jsonl"), entry(&here)).unwrap();
     let said = undo(&server, &["--yes"], 1);
@@ -224,6 +229,10 @@ fn transport(series: Series) {
     let on = "SELECT @@GLOBAL.require_secure_transport";
     assert_eq!(server.sql(on).unwrap(), "1");
     assert!(run(&["--yes"], 0).contains("nothing to do"));
+    undo(&server, &["--yes"], 0);
+    assert_eq!(server.sql(on).unwrap(), "0");
+    by_whichever_way(&server, series == Series::MariaDb1011);
+    run(&["--yes"], 0);
     drop(plain);
     server.sandbox.restart().unwrap();
     assert_eq!(server.sql(on).unwrap(), "1", "for the next start, too");
@@ -234,6 +243,78 @@ fn transport(series: Series) {
     assert!(after.0[&options] == before.0[&options], "its options are as they were");
     server.sandbox.restart().unwrap();
     assert_eq!(server.sql(on).unwrap(), "0");
+}
+
+/// Over TCP, over the socket, and by the wizard, without a word of where the option file is: the one of
+/// this very server is written, and what was done by one way is taken back by the other.
+fn by_whichever_way(server: &Server, writes_options: bool) {
+    let target = server.sandbox.target();
+    let port = target.port.unwrap().to_string();
+    let (options, ca) = (server.dir().join("client.cnf"), server.dir().join("client/ca.pem"));
+    let socket = target.socket.clone().unwrap();
+    let run = |words: &[&str], tcp: bool, arguments: &[&str], status: i32| {
+        let mut command = lab::mytls();
+        command.args(words).arg("--defaults-file").arg(&options);
+        if tcp {
+            command.args(["-h", "127.0.0.1", "-P", &port, "--ssl-ca"]).arg(&ca);
+        } else {
+            command.arg("-S").arg(&socket);
+        }
+        command.args(arguments).env("XDG_STATE_HOME", server.base().join("state"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{words:?} {arguments:?}: {said}");
+        said
+    };
+    let its_own = target.server_config.clone().unwrap();
+    let before = state(server);
+    for tcp in [true, false] {
+        run(&["accounts", "require"], tcp, &["--level", "ssl", "--user", "web@%", "--yes"], 0);
+        let bound = state(server);
+        let transport = ["accounts", "require-transport"];
+        let said = run(&transport, tcp, &["--dry-run"], 0);
+        // nothing else is written when a file of another server is found
+        assert!(!said.contains("/etc/"), "{said}");
+        let option_file = format!("  {}\n", its_own.display());
+        assert_eq!(said.contains(&option_file), writes_options, "{said}");
+        run(&transport, tcp, &["--yes"], 0);
+        // the last one goes first, whichever way the server is reached
+        let said = run(&["undo"], !tcp, &["--yes"], 0);
+        assert_eq!(said.contains(&its_own.display().to_string()), writes_options, "{said}");
+        assert_eq!(state(server), bound, "{said}");
+        run(&["undo"], !tcp, &["--yes"], 0);
+        assert_eq!(state(server), before);
+    }
+    let mut over_tcp =
+        Target { ssl_ca: Some(ca.clone()), socket: None, server_config: None, ..target.clone() };
+    over_tcp.host = Some("127.0.0.1".to_owned());
+    over_tcp.system_root = None;
+    let journal_file = server.base().join("state/mytls/journal.jsonl");
+    let mut live = Live::suggesting(over_tcp.clone());
+    live.journal = Some(journal_file.clone());
+    let exam = live.examine(&over_tcp, &Cancel::default(), &mut |_| ());
+    let plan = live.plan_remedy(&exam, &transport::require(&exam.facts)).unwrap();
+    let refused = "would be refused: 1 session of `web` comes in without TLS from ";
+    assert!(plan.warnings.iter().any(|line| line.starts_with(refused)), "{:?}", plan.warnings);
+    let done = live.apply(&over_tcp, &plan, &mut |_| ()).unwrap();
+    let entries = journal::read(&journal_file).unwrap();
+    let last = entries.last().unwrap();
+    assert!(done.done.last().unwrap().ends_with(&format!("mytls undo {}", last.id)), "{done:?}");
+    let begun = entries.iter().filter(|entry| entry.applied.title.starts_with("begun"));
+    assert_eq!(begun.count(), 0, "what was begun is what was done");
+    run(&["undo"], false, &["--yes"], 0);
+    assert_eq!(state(server), before);
+    // of an entry that does not say where it was made, and may have been made here, nobody knows
+    let mut unknown = last.clone();
+    (unknown.id, unknown.server) = ("older".into(), String::new());
+    unknown.target = format!("db1.example:{port}");
+    run(&["accounts", "require"], true, &["--level", "ssl", "--user", "web@%", "--yes"], 0);
+    journal::append(&journal_file, &unknown).unwrap();
+    let said = run(&["undo"], false, &["--yes"], 2);
+    assert!(said.contains("mytls undo older or mytls undo "), "{said}");
+    journal::mark(&journal_file, "older", journal::State::Undone).unwrap();
+    run(&["undo"], false, &["--yes"], 0);
 }
 
 #[test]

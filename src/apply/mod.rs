@@ -46,6 +46,9 @@ pub struct Plan {
     pub reload: Option<String>,
     /// Whom statements go to; `None` while the server cannot be reached.
     pub session: Option<(Target, Route)>,
+    /// Which server that is, whichever way it is reached ([`Facts::identity`]); empty where it did
+    /// not say.
+    pub server: String,
     /// The CA that a client has to trust once this is done, when that changes.
     pub trust: Option<PathBuf>,
     /// Opens the CA's key, or protects that of a new one; wiped with the plan.

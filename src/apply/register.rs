@@ -79,6 +79,7 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, NotP
     let mut plan = Plan {
         title: format!("renew {}", subject(&entry)),
         session: Plan::session_of(facts),
+        server: facts.identity(),
         passphrase: facts.target.ca_passphrase.clone(),
         ..Plan::default()
     };
@@ -131,6 +132,7 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, N
     let mut plan = Plan {
         title: format!("revoke {}", subject(&entry)),
         session: Plan::session_of(facts),
+        server: facts.identity(),
         passphrase: facts.target.ca_passphrase.clone(),
         asked_again: Some("revoke"),
         ..Plan::default()

@@ -39,6 +39,7 @@ pub fn plan(facts: &Facts, remedy: &Remedy) -> Result<Plan, NotPlanned> {
         title: remedy.title.clone(),
         effect: remedy.effect(),
         session: Plan::session_of(facts),
+        server: facts.identity(),
         ..Plan::default()
     };
     if !remedy.note.is_empty() {

@@ -13,7 +13,7 @@ use crate::bounded;
 use crate::checklist::Examination;
 use crate::disk::{self, DiskError, Meta};
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{ServerFacts, host};
+use crate::facts::host;
 use crate::printable::shown;
 use crate::prove::Matrix;
 use crate::report::record::{Deed, Proof, Record};
@@ -121,7 +121,7 @@ fn changes(examination: &Examination) -> Result<Vec<Deed>, Failure> {
     let Ok(file) = journal_file() else { return Ok(Vec::new()) };
     let entries = journal::read(&file).map_err(|error| Failure::not_examined(error.to_string()))?;
     let facts = &examination.facts;
-    let here = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
+    let here = facts.identity();
     let target = facts.target.display();
     let of_it = |entry: &&journal::Entry| entry.is_of(&here, &target);
     Ok(entries.iter().filter(of_it).filter_map(Deed::of_journal).collect())

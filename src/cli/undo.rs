@@ -14,7 +14,7 @@ use crate::apply::accounts::{self, Danger, TakeBack};
 use crate::apply::back::{self, NotBack};
 use crate::apply::journal::{self, Entry, State};
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{Facts, ServerFacts, Target};
+use crate::facts::{Facts, Target};
 use crate::printable::{printable, printable_lines};
 
 /// Take back the last change of a server, or one of those before
@@ -98,9 +98,21 @@ fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode
     }
     let target = args.target.resolve()?;
     let facts = gather(&target, &Cancel::default(), &mut |_| ());
+    let mut doubtful: Vec<&Entry> = Vec::new();
     for entry in entries.iter().rev().filter(open) {
         if !is_of(entry, &target, &facts) {
+            doubtful.extend(Some(entry).filter(|entry| may_be_of(entry, &target, &facts)));
             continue;
+        }
+        if let Some(later) = doubtful.first() {
+            return Err(Failure::usage(format!(
+                "whether the last change was made on this server is not known:\n  {}\nand the last \
+                 that was is\n  {}\nname the one that is meant: mytls undo {} or mytls undo {}",
+                line(later),
+                line(entry),
+                printable(&later.id),
+                printable(&entry.id)
+            )));
         }
         if entry.accounts.is_empty() {
             return steps_back(args, entry, file);
@@ -115,16 +127,33 @@ fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode
     if facts.server.read().is_none() {
         super::accounts::server(&facts)?;
     }
-    Err(Failure::usage(format!(
+    let mut message = format!(
         "the journal has nothing of {} that could be taken back; mytls undo --list shows what it has",
         target.display()
-    )))
+    );
+    for entry in doubtful {
+        let (id, line) = (printable(&entry.id), line(entry));
+        let _ = write!(message, "\n  it may be this one: mytls undo {id}\n    {line}");
+    }
+    Err(Failure::usage(message))
 }
 
 /// Whether it was made on this server, whichever way that is reached now.
 fn is_of(entry: &Entry, target: &Target, facts: &Facts) -> bool {
-    let here = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
-    entry.is_of(&here, &target.display())
+    entry.is_of(&facts.identity(), &target.display())
+}
+
+/// Whether it may have been made on this server for all that is known: what it was made on did not say
+/// which it is, or this one does not, and their names do not tell them apart.
+fn may_be_of(entry: &Entry, target: &Target, facts: &Facts) -> bool {
+    let unknown = entry.server.is_empty() || facts.identity().is_empty();
+    let port = |shown: &str| shown.rsplit_once(':')?.1.parse::<u16>().ok();
+    let running = facts.server.read().and_then(|server| server.variable("port")?.parse().ok());
+    unknown
+        && match (port(&entry.target), port(&target.display()).or(running)) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        }
 }
 
 /// Refuses what was made on another server.

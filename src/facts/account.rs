@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Transport;
 use crate::printable::printable;
 
 /// An account: a name and the hosts it may come from.
@@ -229,6 +230,10 @@ pub struct OtherSession {
     /// `Query`, `Sleep`, `Binlog Dump`, …
     #[serde(default)]
     pub command: String,
+    /// Of a session with TLS from `localhost`, whether it came over the socket or the network, where
+    /// the server tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Transport>,
 }
 
 impl OtherSession {
@@ -259,6 +264,11 @@ impl OtherSession {
             // no port, and from this host: the network would have told one
             _ => Carrier::Unknown,
         }
+    }
+
+    /// Whether it came over the socket for certain, with TLS or without.
+    pub fn is_over_socket(&self) -> bool {
+        self.carrier() == Carrier::Local || self.over == Some(Transport::Socket)
     }
 
     /// Whether it may have logged in as this account.
@@ -323,6 +333,7 @@ mod tests {
             host: host.into(),
             connection_type: "TCP/IP".into(),
             command: String::new(),
+            over: None,
         };
         assert!(session("10.0.3.7:5123").is_of(&AccountName::new("web", "10.0.%")));
         assert!(!session("10.0.3.7").is_of(&AccountName::new("web", "192.168.%")));

@@ -139,8 +139,16 @@ fn listening(line: &str) -> Option<(SocketAddr, u64)> {
     Some((SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
 }
 
+/// The inodes of the sockets on which somebody listens at this port.
+pub(super) fn inodes_on(port: u16) -> BTreeSet<u64> {
+    let text = |file| std::fs::read_to_string(file).unwrap_or_default();
+    let texts = ["/proc/net/tcp", "/proc/net/tcp6"].map(text);
+    let found = texts.iter().flat_map(|text| text.lines().skip(1)).filter_map(listening);
+    found.filter(|(address, _)| address.port() == port).map(|(_, inode)| inode).collect()
+}
+
 /// The inodes of a process's sockets; empty where they may not be seen.
-fn sockets_of(pid: u32) -> BTreeSet<u64> {
+pub(super) fn sockets_of(pid: u32) -> BTreeSet<u64> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let links = entries.into_iter().flatten().flatten();
     let inode = |link: std::path::PathBuf| {

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::files::Sought;
 use super::session::{Route, Tls};
 use super::{
-    Confinement, Facts, Flavor, HostNames, Listener, ServerConfig, ServerFacts, ServerFiles,
-    Source, Target, Transport, UnreadKind, Version,
+    Confinement, Facts, HostNames, Listener, ServerConfig, ServerFacts, ServerFiles, Source,
+    Target, Transport, UnreadKind,
 };
 use crate::printable::printable;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust, WireFacts};
 
 /// Where the families' packages put the socket.
-const SOCKETS: [&str; 4] = [
+pub(super) const SOCKETS: [&str; 4] = [
     "/run/mysqld/mysqld.sock",
     "/var/run/mysqld/mysqld.sock",
     "/var/lib/mysql/mysql.sock",
@@ -66,35 +66,6 @@ pub fn gather(target: &Target, cancel: &Cancel, progress: &mut dyn FnMut(Progres
     gathering.run()
 }
 
-/// Why this option file is not the running server's; `None` where nothing speaks against it.
-fn contradiction(config: &ServerConfig, server: &ServerFacts, named: bool) -> Option<String> {
-    if named {
-        return None; // whoever named it knows
-    }
-    let file = printable(&config.main_file.display().to_string()).into_owned();
-    let same = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
-    let mut told = false;
-    for option in ["datadir", "socket", "port"] {
-        let (Some(set), Some(runs)) = (config.get(option), server.variable(option)) else {
-            continue;
-        };
-        told = true;
-        if !same(set, runs) {
-            let (set, runs) = (printable(set), printable(runs));
-            return Some(format!(
-                "{file} is another server's: its {option} is {set}, this one's {runs}"
-            ));
-        }
-    }
-    let folder = server.variable("datadir").unwrap_or("/var/lib/mysql");
-    (!told && !same(folder, "/var/lib/mysql")).then(|| {
-        format!(
-            "{file} names no data folder, and this server's is {}: it is another's",
-            printable(folder)
-        )
-    })
-}
-
 /// One folder a server, in the user's data folder.
 fn default_ca_dir(target: &Target, server: Option<&ServerFacts>) -> Option<PathBuf> {
     let project = directories::ProjectDirs::from("", "", "mytls")?;
@@ -135,20 +106,9 @@ impl Gathering<'_> {
                  down, name its option file with --server-config",
             ),
         };
-        if let (Some(told), Source::Read(_)) = (server.read(), &config) {
-            // Which groups count is known only now.
-            if let Ok(read) = self::config(&self.target, Some((told.flavor, told.version))) {
-                config = Source::Read(read);
-            }
-        }
-        if let (Some(facts), Some(found)) = (server.read(), config.read())
-            && let Some(other) = contradiction(found, facts, self.target.server_config.is_some())
-        {
-            config = Source::unread(
-                UnreadKind::Failed,
-                other,
-                "name this server's own option file with --server-config",
-            );
+        if let Some(told) = server.read() {
+            // Which files are its own, and which of their groups count, is known only now.
+            config = super::own_config::of(&self.target, told);
         }
         if self.ca_dir_is_ours {
             self.target.ca_dir = default_ca_dir(&self.target, server.read());
@@ -161,8 +121,7 @@ impl Gathering<'_> {
             let here = server.read().is_some_and(|server| self.is_this_host(server));
             if here && !local {
                 local = true;
-                let version = server.read().map(|server| (server.flavor, server.version));
-                config = self.config(local, version);
+                config = self.config(local, server.read());
             }
             if local {
                 files = self.files(local, &config, &server);
@@ -213,18 +172,15 @@ impl Gathering<'_> {
         source
     }
 
-    fn config(&mut self, local: bool, server: Option<(Flavor, Version)>) -> Source<ServerConfig> {
+    fn config(&mut self, local: bool, server: Option<&ServerFacts>) -> Source<ServerConfig> {
         if !local {
             return not_asked("the server's option files are not on this host");
         }
         self.stage(
             "read the server's options",
-            |target| match config(target, server) {
-                Ok(config) => Source::Read(config),
-                Err(why) => {
-                    let advice = "name the server's option file with --server-config";
-                    Source::unread(UnreadKind::Failed, why, advice)
-                }
+            |target| match server {
+                Some(server) => super::own_config::of(target, server),
+                None => super::own_config::of_silent(target),
             },
             |config| config.main_file.display().to_string(),
         )
@@ -502,24 +458,6 @@ fn listeners(
         Ok(listeners) => Source::Read(listeners),
         Err(why) => Source::unread(UnreadKind::Failed, why, "run mytls as root"),
     }
-}
-
-/// The option files, and what is persisted in the data folder. Of a server that does not answer,
-/// the error log knows the version.
-fn config(target: &Target, server: Option<(Flavor, Version)>) -> Result<ServerConfig, String> {
-    let read = |server| super::config::read(target.server_config.as_deref(), server);
-    let mut config = read(server)?;
-    let data = config.get("datadir").map(PathBuf::from);
-    let log = config.get("log_error").map(|log| data.clone().unwrap_or_default().join(log));
-    let logged = log.filter(|_| server.is_none()).and_then(|log| super::log::version(&log));
-    if logged.is_some() {
-        config = read(logged)?;
-    }
-    let mysql = server.or(logged).is_none_or(|(flavor, _)| flavor == Flavor::MySql);
-    if let Some(data) = data.filter(|_| mysql) {
-        super::config::read_persisted(&data, &mut config);
-    }
-    Ok(config)
 }
 
 /// The file that is in use, which need not be the one that the variable names.

@@ -10,7 +10,10 @@ use mysql::{Conn, Row};
 
 use super::server::cell;
 use super::session::words;
-use super::{Account, AccountName, Flavor, More, OtherSession, Require, Source, UnreadKind};
+use super::{
+    Account, AccountName, Carrier, Flavor, More, OtherSession, Require, Source, Transport,
+    UnreadKind,
+};
 
 /// More accounts than this are not read: what is kept of each takes about half a kilobyte.
 const MOST: usize = 1_000_000;
@@ -292,7 +295,10 @@ fn sessions(conn: &mut Conn, performance_schema: bool) -> Source<Vec<OtherSessio
         );
     }
     match conn.query_map(SESSIONS, |row: Row| other_session(&row)) {
-        Ok(sessions) => Source::Read(sessions),
+        Ok(mut sessions) => {
+            tell_sockets(conn, &mut sessions);
+            Source::Read(sessions)
+        }
         // up to MySQL 5.6 and MariaDB 10.4
         Err(mysql::Error::MySqlError(error)) if error.code == NO_SUCH_COLUMN => Source::unread(
             UnreadKind::NotAsked,
@@ -304,6 +310,26 @@ fn sessions(conn: &mut Conn, performance_schema: bool) -> Source<Vec<OtherSessio
             format!("the sessions could not be read: {}", words(&error)),
             "log in as an account with SELECT on performance_schema and PROCESS",
         ),
+    }
+}
+
+/// With TLS over the socket a session is called as one from 127.0.0.1 is whose address the server has
+/// resolved: `SSL/TLS` from `localhost`. The process list has a port for those of the network alone.
+fn tell_sockets(conn: &mut Conn, sessions: &mut [OtherSession]) {
+    let is_either = |one: &OtherSession| one.host == "localhost" && one.carrier() == Carrier::Tls;
+    if !sessions.iter().any(is_either) {
+        return;
+    }
+    // of sessions that it does not show, it stays open
+    let rows: Vec<Row> = conn.query("SHOW PROCESSLIST").unwrap_or_default();
+    let hosts: HashMap<u64, String> =
+        rows.iter().filter_map(|row| Some((cell(row, 0).parse().ok()?, cell(row, 2)))).collect();
+    for session in sessions.iter_mut().filter(|one| is_either(one)) {
+        session.over =
+            hosts.get(&session.id).and_then(|host| match host.strip_prefix("localhost")? {
+                "" => Some(Transport::Socket),
+                rest => rest.starts_with(':').then_some(Transport::Tcp),
+            });
     }
 }
 
@@ -333,6 +359,7 @@ fn other_session(row: &Row) -> OtherSession {
         host: cell(row, 2),
         connection_type: cell(row, 3),
         command: cell(row, 4),
+        over: None,
     }
 }
 

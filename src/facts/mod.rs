@@ -29,6 +29,8 @@ pub mod network;
 #[cfg(test)]
 pub mod noise;
 mod own_account;
+mod own_config;
+mod process;
 mod proxy;
 mod rank;
 pub mod server;
@@ -94,6 +96,11 @@ impl Facts {
             TlsOffer::Established(handshake) => Some(handshake),
             TlsOffer::NotOffered | TlsOffer::Failed { .. } => None,
         }
+    }
+
+    /// What tells the server from others, whichever way it is reached; empty where it did not say.
+    pub fn identity(&self) -> String {
+        self.server.read().map(ServerFacts::identity).unwrap_or_default()
     }
 
     /// Whether the server's TLS comes from yaSSL, as far as the server or its greeting tells.

@@ -168,7 +168,7 @@ impl<'a> Accounts<'a> {
     pub fn answering(&self, session: &OtherSession) -> Vec<&'a Account> {
         let from = session.from();
         // of a client with a name, the server does not tell the address, and compares it too
-        let over_tcp = session.carrier() != Carrier::Local;
+        let over_tcp = !session.is_over_socket();
         let also = match from {
             "localhost" if over_tcp => Some("127.0.0.1"),
             _ => None,
@@ -218,6 +218,7 @@ mod tests {
             host: host.into(),
             connection_type: kind.into(),
             command: "Sleep".into(),
+            over: None,
         }
     }
 

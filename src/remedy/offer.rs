@@ -205,6 +205,7 @@ mod tests {
             host: "10.0.3.7".into(),
             connection_type: "TCP/IP".into(),
             command: String::new(),
+            over: None,
         };
         server.sessions = Source::Read(vec![session(1), session(2)]);
         let offer = offered(&facts, Level::Ssl, None).unwrap();

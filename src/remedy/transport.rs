@@ -1,7 +1,13 @@
 //! `require_secure_transport`, switched on for now and for the next start.
 
-use super::{Action, Effect, Remedy};
+use super::{Action, Effect, Place, Remedy};
 use crate::facts::{Facts, Flavor, ServerConfig, Target, Version};
+
+/// Whether this remedy asks everybody for TLS: who would be refused is then to be said beforehand.
+pub fn is_asked(remedy: &Remedy) -> bool {
+    let asks = |action: &Action| action.text.contains("require_secure_transport = ON");
+    remedy.actions.iter().any(|action| action.place == Place::ServerSql && asks(action))
+}
 
 /// Asks everybody for TLS. Who would be refused, [`super::lockout`] tells.
 pub fn require(facts: &Facts) -> Remedy {

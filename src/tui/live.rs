@@ -17,7 +17,8 @@ use crate::facts::{AccountName, Require, Target, host, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
-use crate::remedy::{Remedy, offer, statement};
+use crate::remedy::lockout::{self, Proposal};
+use crate::remedy::{Remedy, offer, statement, transport};
 use crate::report::html::html;
 use crate::report::json::json_with;
 use crate::report::markdown::markdown;
@@ -136,7 +137,13 @@ impl Engine for Live {
     }
 
     fn plan_remedy(&self, exam: &Examination, remedy: &Remedy) -> Result<Plan, NotPlanned> {
-        apply::remedy::plan(&exam.facts, remedy)
+        let mut plan = apply::remedy::plan(&exam.facts, remedy)?;
+        if transport::is_asked(remedy) {
+            let refused = lockout::forecast(&exam.facts, Proposal::SecureTransport);
+            plan.warnings.extend(refused.warnings());
+            plan.asked_again = refused.own.map(|_| "lockout");
+        }
+        Ok(plan)
     }
 
     fn offer(
@@ -221,18 +228,24 @@ impl Engine for Live {
         }
         // Before anything is done: should this program be killed, what it came to can be taken back.
         let noting = self.journal.as_ref().and_then(|file| {
-            let begun = Noting::begin(file, plan, target.display(), String::new());
+            let begun = Noting::begin(file, plan, target.display(), plan.server.clone());
             let failed =
                 |error| told(&format!("this change cannot be noted in the journal: {error}"));
             begun.map_err(failed).ok()
         });
-        let result = apply::run_noted(plan, self.restart.as_deref(), noting.as_ref(), told);
-        let applied = match &result {
+        let mut result = apply::run_noted(plan, self.restart.as_deref(), noting.as_ref(), told);
+        let whole = result.is_ok();
+        let applied = match &mut result {
             Ok(applied) => applied,
-            Err(failed) => &failed.0,
+            Err(failed) => &mut failed.0,
         };
-        if let Some(Err(error)) = noting.map(|noting| noting.end(applied, result.is_ok())) {
-            told(&format!("how this ended could not be noted in the journal: {error}"));
+        if let Some(noting) = noting {
+            if let Err(error) = noting.end(applied, whole) {
+                told(&format!("how this ended could not be noted in the journal: {error}"));
+            }
+            if !self.throwaway && !applied.undo.is_empty() {
+                applied.done.push(format!("noted in the journal: mytls undo {}", noting.id()));
+            }
         }
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());

@@ -34,6 +34,7 @@ pub mod engine;
 pub mod form;
 mod guard;
 pub mod keys;
+mod known;
 pub mod live;
 pub mod palette;
 pub mod plain;

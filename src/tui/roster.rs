@@ -18,7 +18,9 @@ use crate::remedy::arrivals::Arrivals;
 /// What is kept of the list; the accounts themselves are those of the examination.
 #[derive(Debug)]
 pub struct Roster {
-    /// What is wrong and what is not known: on top, and never looked through.
+    /// What is wrong and what is not known, with what can be looked for of each, in lower case.
+    findings: Vec<(Row, Option<String>)>,
+    /// Those of them that fit: on top.
     head: Vec<Row>,
     /// What holds, at the end.
     tail: Vec<Row>,
@@ -78,6 +80,7 @@ impl By {
 impl Default for Roster {
     fn default() -> Self {
         Self {
+            findings: Vec::new(),
             head: Vec::new(),
             tail: Vec::new(),
             arrivals: Arrivals::default(),
@@ -111,7 +114,9 @@ impl Roster {
         let names = self.marked_names(old);
         let names: HashSet<&AccountName> = names.iter().collect();
         let all = accounts(exam);
-        (self.head, self.tail) = rows::around_accounts(exam);
+        let (findings, tail) = rows::around_accounts(exam);
+        self.findings = findings.into_iter().map(|row| (row.clone(), said(exam, &row))).collect();
+        self.tail = tail;
         self.arrivals = exam.facts.server.read().map(Arrivals::of).unwrap_or_default();
         self.marked = BTreeSet::new();
         if !names.is_empty() {
@@ -167,6 +172,17 @@ impl Roster {
         self.order = order;
         self.applied = self.sought();
         self.shown = self.find(&self.applied, None);
+        self.put_on_top();
+    }
+
+    /// Those findings that have every word. What is always to be seen fits whatever is looked for.
+    fn put_on_top(&mut self) {
+        let words: Vec<&str> = self.applied.split_whitespace().collect();
+        let fits = |text: &Option<String>| {
+            text.as_ref().is_none_or(|text| words.iter().all(|word| text.contains(word)))
+        };
+        let fitting = self.findings.iter().filter(|(_, text)| fits(text));
+        self.head = fitting.map(|(row, _)| row.clone()).collect();
     }
 
     /// What is looked for, in lower case.
@@ -184,6 +200,7 @@ impl Roster {
         let shown = std::mem::take(&mut self.shown);
         self.shown = self.find(&sought, longer.then_some(&shown));
         self.applied = sought;
+        self.put_on_top();
         self.chosen = true;
         self.position = self.head.len(); // the first account that fits
         self.hold();
@@ -200,6 +217,7 @@ impl Roster {
         }
         self.applied = String::new();
         self.shown = self.find("", None);
+        self.put_on_top();
         if let Some(key) = selected {
             self.select(all, &key); // the line under the cursor stays
         }
@@ -357,6 +375,17 @@ impl Roster {
         self.step(|at, last| (at + 1).min(last));
     }
 
+    /// Marks this account or takes its mark away, and says which.
+    pub fn mark_named(&mut self, all: &[Account], name: &AccountName) -> bool {
+        let found = (0..).zip(all).find(|(_, account)| account.name == *name);
+        let Some((index, _)) = found else { return false };
+        let marks = !self.marked.remove(&index);
+        if marks {
+            self.marked.insert(index);
+        }
+        marks
+    }
+
     /// Marks all that are shown; when they all are already, takes their marks away.
     pub fn mark_shown(&mut self) {
         let shown: Vec<u32> = self.shown.iter().map(|place| self.order[*place as usize]).collect();
@@ -370,13 +399,36 @@ impl Roster {
     }
 }
 
-fn strength(require: &Require) -> u8 {
+/// How few get in: first by what a certificate has to be, then by the cipher.
+fn strength(require: &Require) -> (u8, bool) {
     match require {
-        Require::None => 0,
-        Require::Ssl => 1,
-        Require::X509 => 2,
-        Require::Specified { .. } => 3,
+        Require::None => (0, false),
+        Require::Ssl => (1, false),
+        Require::X509 => (2, false),
+        Require::Specified { subject, issuer, cipher } => {
+            let certificate = match (subject.is_empty(), issuer.is_empty()) {
+                (true, true) => 1, // MariaDB asks for none, and MySQL for any
+                (true, false) => 3,
+                (false, true) => 4,
+                (false, false) => 5,
+            };
+            (certificate, !cipher.is_empty())
+        }
     }
+}
+
+/// What can be looked for of a line above the accounts; `None` for one that always stands there.
+fn said(exam: &Examination, row: &Row) -> Option<String> {
+    let text = match row {
+        Row::Finding { index, .. } => {
+            let finding = &exam.findings[*index];
+            let seen = finding.evidence.iter().map(|seen| seen.value.as_str());
+            std::iter::once(finding.title.as_str()).chain(seen).collect::<Vec<_>>().join(" ")
+        }
+        Row::Outcome { rule, .. } => (*rule).to_owned(),
+        Row::Info(_) | Row::Account { .. } => return None,
+    };
+    Some(text.to_lowercase())
 }
 
 /// What the account's line says, and its plugins, in lower case.
@@ -460,6 +512,37 @@ mod tests {
             found.sort();
             assert_eq!(found, wanted, "{typed}");
         }
+    }
+
+    #[test]
+    fn the_weakest_are_first_down_to_the_last_part_that_is_asked_for() {
+        let (mut roster, _) = of(&[]);
+        let named = |subject: &str, issuer: &str, cipher: &str| Require::Specified {
+            subject: subject.to_owned(),
+            issuer: issuer.to_owned(),
+            cipher: cipher.to_owned(),
+        };
+        let weakest_first = [
+            Require::None,
+            Require::Ssl,
+            named("", "", "c"),
+            Require::X509,
+            named("", "/i", ""),
+            named("", "/i", "c"),
+            named("/s", "", ""),
+            named("/s", "/i", ""),
+            named("/s", "/i", "c"),
+        ];
+        let account = |(at, require): (usize, &Require)| {
+            testing::account(&format!("u{at}"), "%", require.clone())
+        };
+        let mut all: Vec<Account> = weakest_first.iter().enumerate().map(account).collect();
+        all.reverse();
+        roster.sort(&all);
+        assert_eq!(roster.by, By::Require);
+        let order: Vec<&str> =
+            roster.order.iter().map(|at| all[*at as usize].name.user.as_str()).collect();
+        assert_eq!(order, ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8"]);
     }
 
     #[test]

@@ -641,7 +641,7 @@ impl State {
             _ => return None,
         };
         let cipher = self.cipher.clone().filter(|_| self.level != Level::None);
-        Some(OfferKey { whose, level: self.level, form: self.statement_form, cipher })
+        Some(OfferKey { whose, level: self.level, form: self.form_in_effect(), cipher })
     }
 
     pub fn offer(&self) -> Option<&Result<Offer, String>> {

@@ -60,6 +60,8 @@ pub struct Does {
     pub authority: Option<Catalog>,
     /// So many `tenant00000@10.1.%` besides.
     pub more_accounts: usize,
+    /// The server is MySQL 9.7, and not MariaDB.
+    pub mysql: bool,
     /// What opens its key.
     pub passphrase: Option<Secret>,
 }
@@ -80,6 +82,7 @@ impl Default for Does {
             notes: false,
             authority: None,
             more_accounts: 0,
+            mysql: false,
             passphrase: None,
         }
     }
@@ -831,11 +834,17 @@ fn server(does: &Does) -> ServerFacts {
         host: "10.0.3.7".into(),
         connection_type: kind.into(),
         command: "Sleep".into(),
+        over: None,
     };
     let have_ssl = if does.key_matches { "YES" } else { "DISABLED" };
+    let (flavor, version) = if does.mysql {
+        (Flavor::MySql, Version(9, 7, 4))
+    } else {
+        (Flavor::MariaDb, Version(10, 11, 19))
+    };
     ServerFacts {
-        flavor: Flavor::MariaDb,
-        version: Version(10, 11, 19),
+        flavor,
+        version,
         version_text: "10.11.19-MariaDB-deb12".into(),
         tls_library: Some("OpenSSL 3.0.19 27 Jan 2026".into()),
         current_user: "root@localhost".into(),

@@ -91,7 +91,12 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> Result<Plan, NotPlanned> {
         Some(_) => wishes.passphrase.clone(),
         None => facts.target.ca_passphrase.clone(),
     };
-    let mut plan = Plan { session: Plan::session_of(facts), passphrase, ..Plan::default() };
+    let mut plan = Plan {
+        session: Plan::session_of(facts),
+        server: facts.identity(),
+        passphrase,
+        ..Plan::default()
+    };
     let mut certificates = Vec::new();
     if create.is_some() {
         let kind = wishes.key.describe();

@@ -55,6 +55,7 @@ pub fn prepare(
     };
     let plan = &mut prepared.plan;
     plan.title = format!("CA rotation: {}", step.title());
+    plan.server = facts.identity();
     if !plan.is_empty() {
         plan.session = Plan::session_of(facts);
     }

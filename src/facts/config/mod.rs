@@ -14,10 +14,12 @@ mod dialect;
 mod line;
 mod name;
 mod persisted;
+mod started;
 
 use dialect::Dialect;
 use line::Line;
 pub use persisted::read as read_persisted;
+pub use started::Started;
 
 /// No option file is this large; a device or a log named by mistake might be.
 const LARGEST: u64 = 1 << 20;

@@ -169,6 +169,7 @@ mod tests {
             host: "10.0.3.7".into(),
             connection_type: "TCP/IP".into(),
             command: String::new(),
+            over: None,
         }]);
         let Answer::Fail(findings) = judge(&facts) else { panic!() };
         assert_eq!(findings[0].evidence[2].value, "app from 10.0.3.7");

@@ -63,9 +63,16 @@ fn judge(facts: &Facts) -> Answer {
     }
     match (server.session.over, server.sessions.read()) {
         (_, Some(sessions)) => {
-            let encrypted =
-                sessions.iter().filter(|session| session.connection_type == "SSL/TLS").count();
-            Answer::Pass(format!("{encrypted} with TLS, none in the clear"))
+            let count = |how: &str| {
+                sessions.iter().filter(|session| session.connection_type == how).count()
+            };
+            // whoever is left of those is on this host
+            Answer::Pass(match (count("SSL/TLS"), count("TCP/IP")) {
+                (encrypted, 0) => format!("{encrypted} with TLS, none in the clear"),
+                (encrypted, here) => format!(
+                    "{encrypted} with TLS, none in the clear but for {here} from this host itself"
+                ),
+            })
         }
         (Transport::Tcp, None) => {
             Answer::Pass(format!("{} {}", server.session.tls_version, server.session.cipher))
@@ -132,6 +139,7 @@ mod tests {
             host: "10.0.3.7".into(),
             connection_type: connection_type.into(),
             command: String::new(),
+            over: None,
         }
     }
 
@@ -141,6 +149,16 @@ mod tests {
             server.sessions = Source::Read(vec![session(1, "SSL/TLS"), session(2, "Socket")]);
         });
         assert_eq!(judge(&facts), Answer::Pass("1 with TLS, none in the clear".into()));
+    }
+
+    #[test]
+    fn sessions_without_tls_that_never_leave_the_host_are_told_all_the_same() {
+        let facts = testing::with_server(|server| {
+            let here = OtherSession { host: "127.0.0.1".into(), ..session(2, "TCP/IP") };
+            server.sessions = Source::Read(vec![session(1, "SSL/TLS"), here]);
+        });
+        let told = "1 with TLS, none in the clear but for 1 from this host itself";
+        assert_eq!(judge(&facts), Answer::Pass(told.into()));
     }
 
     #[test]

@@ -129,7 +129,16 @@ pub static BINDINGS: &[Binding] = &[
         &[Context::Accounts],
         Action::Filter,
         |state| if state.roster.sought().is_empty() { "find" } else { "" },
-        "show only accounts with these words: of the name, REQUIRE, plugin, sessions, state",
+        "show only accounts with these words: of the name, REQUIRE, plugin, sessions, state; and what is \
+         wrong with them",
+    ),
+    bind(
+        &[Key::Char('/')],
+        1,
+        &[Context::List, Context::Account, Context::Report],
+        Action::Filter,
+        |_| "",
+        "look for an account, among those of step 5",
     ),
     bind(
         &[Key::Char(' ')],
@@ -139,7 +148,7 @@ pub static BINDINGS: &[Binding] = &[
         |state| if on_account(state) { "mark" } else { "" },
         "mark the account, or take its mark away; Enter then is for all that are marked",
     )
-    .unless(|state| (!on_account(state)).then_some("only accounts are marked")),
+    .unless(|state| (!is_markable(state)).then_some("only accounts are marked")),
     bind(
         &[Key::Char('m')],
         1,
@@ -170,9 +179,10 @@ pub static BINDINGS: &[Binding] = &[
         1,
         &[Context::Account],
         Action::ToggleForm,
-        |_| "ALTER/GRANT",
-        "write it as ALTER USER or as GRANT",
-    ),
+        |state| if state.knows_both_forms() { "ALTER/GRANT" } else { "" },
+        "write it as ALTER USER or as GRANT, where the server knows both",
+    )
+    .unless(|state| (!state.knows_both_forms()).then_some("this server knows one form alone")),
     bind(
         &[Key::Char('c')],
         1,
@@ -524,13 +534,24 @@ pub static BINDINGS: &[Binding] = &[
     ),
     bind(&[Key::Digit], 1, WALKING, Action::Jump, |_| "", "go to the step with this number"),
     bind(
-        &[ESC, Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
-        2,
-        STEPS,
+        &[Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
+        1,
+        &[Context::Accounts],
         Action::Back,
         |_| "",
         "the step before; always possible",
     ),
+    bind(
+        &[ESC, Key::Code(KeyCode::Left), Key::Code(KeyCode::BackTab)],
+        2,
+        &[Context::List, Context::Report],
+        Action::Back,
+        |_| "",
+        "the step before; always possible",
+    ),
+    // who gives up a search once too often stays where the accounts are
+    bind(&[ESC], 1, &[Context::Accounts], Action::Close, |_| "", "look for nothing any more")
+        .unless(|_| Some("nothing is looked for; ← is the step before")),
     // everywhere
     bind(
         &[Key::Char('q')],
@@ -620,7 +641,6 @@ const HELPED: &[Context] = &[
     Context::Text,
     Context::Denied,
 ];
-const STEPS: &[Context] = &[Context::List, Context::Accounts, Context::Report];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];
 const FORMS: &[Context] = &[Context::Connect, Context::Workshop, Context::Ask, Context::Palette];
@@ -702,6 +722,11 @@ fn on_rule(state: &State) -> bool {
 
 fn on_account(state: &State) -> bool {
     matches!(state.selected_row(), Some(Row::Account { .. }))
+}
+
+/// An account, or a finding about one.
+fn is_markable(state: &State) -> bool {
+    on_account(state) || state.account_of_finding().is_some()
 }
 
 /// What is for one account, where there is none, or there are several.

@@ -233,10 +233,11 @@ fn statement(state: &State, offer: &Offer, columns: usize) -> Vec<Line<'static>>
     let dialect = server.map_or_else(String::new, |server| {
         format!(" for {} {}", server.flavor.name(), server.version)
     });
-    let form = state.statement_form;
+    let form = state.form_in_effect();
+    let other = state.knows_both_forms().then(|| form.other().title());
     let mut out = vec![Line::from(vec![
         Span::styled(format!("{}{dialect}", form.title()), theme::strong()),
-        Span::styled(format!("   (t: as {})", form.other().title()), theme::quiet()),
+        Span::styled(other.map_or_else(String::new, |o| format!("   (t: as {o})")), theme::quiet()),
         // nothing to take back: nothing would change
         Span::raw(if offer.undo.is_empty() { "  as it is now" } else { "" }),
     ])];

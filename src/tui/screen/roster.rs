@@ -52,17 +52,18 @@ impl Sheet {
         let columns = usize::from(body.width);
         let height = height(state, body);
         let first = first(state, usize::from(height));
-        let (above, cursor) = above(state, body, first);
+        let (above, cursor) = above(state, body, first, usize::from(height));
         let here = state.roster.row(state.accounts());
         let (rows, title, detail) = match &state.exam {
             Some(exam) => (
-                rows(state, exam, columns, first, usize::from(height)),
+                rows(state, exam, columns, (first, usize::from(height)), has_heads(body)),
                 here.as_ref().map(|row| cells(state, exam, row).text),
                 here.as_ref().map(|row| detail::lines(state, exam, row, columns)),
             ),
             None => (Vec::new(), None, None),
         };
         let title = title.unwrap_or_else(|| "nothing here".to_owned());
+        let height = height + u16::from(has_heads(body));
         Self { above, cursor, rows, height, title, detail: detail.unwrap_or_default() }
     }
 
@@ -98,10 +99,15 @@ fn height(state: &State, body: Rect) -> u16 {
     const ENOUGH: u16 = 8;
     const DETAIL: u16 = 11;
     // purpose and what is shown, and the heads of the columns where there is room
-    let above = if body.height >= 16 { 3 } else { 2 };
-    let free = body.height.saturating_sub(above + 1);
+    let heads = u16::from(has_heads(body));
+    let free = body.height.saturating_sub(2 + heads + 1);
     let most = ENOUGH.min(free / 2).max(free.saturating_sub(DETAIL));
     count(state.roster.len()).min(most).max(1)
+}
+
+/// Whether there is room for the heads of the columns: a line of the list, above the first account.
+fn has_heads(body: Rect) -> bool {
+    body.height >= 16
 }
 
 /// The first line that is seen.
@@ -110,8 +116,13 @@ fn first(state: &State, height: usize) -> usize {
     roster.position().saturating_sub(height / 2).min(roster.len().saturating_sub(height))
 }
 
-/// What the step is for, what is shown or looked for, and the heads of the columns.
-fn above(state: &State, body: Rect, first: usize) -> (Vec<Line<'static>>, Option<(u16, u16)>) {
+/// What the step is for, and what is shown or looked for.
+fn above(
+    state: &State,
+    body: Rect,
+    first: usize,
+    height: usize,
+) -> (Vec<Line<'static>>, Option<(u16, u16)>) {
     let columns = usize::from(body.width);
     let roster = &state.roster;
     let mut out = vec![Line::raw(list::purpose_within(Step::Accounts, columns))];
@@ -145,7 +156,9 @@ fn above(state: &State, body: Rect, first: usize) -> (Vec<Line<'static>>, Option
         let text = if roster.above().contains(&Row::Info(Info::NoAccounts)) {
             "the accounts could not be read".to_owned()
         } else {
-            format!("{} account{plural}{marked}, {}", grouped(all), roster.by.words())
+            let below = first + height <= roster.above().len() && all > 0;
+            let below = if below { " below" } else { "" };
+            format!("{} account{plural}{below}{marked}, {}", grouped(all), roster.by.words())
         };
         vec![Span::styled(clip(&text, room), theme::quiet())]
     };
@@ -153,9 +166,6 @@ fn above(state: &State, body: Rect, first: usize) -> (Vec<Line<'static>>, Option
     line.push(Span::raw(" ".repeat(columns.saturating_sub(used + wrong_width))));
     line.extend(wrong);
     out.push(Line::from(line));
-    if body.height >= 16 {
-        out.push(Line::styled(heads(&Columns::of(columns)), theme::quiet()));
-    }
     (out, cursor)
 }
 
@@ -193,21 +203,36 @@ fn heads(columns: &Columns) -> String {
     text.trim_end().to_owned()
 }
 
-/// The part of the list around the cursor.
+/// The part of the list around the cursor, and the heads of the columns where the accounts begin.
 fn rows(
     state: &State,
     exam: &Examination,
     columns: usize,
-    first: usize,
-    height: usize,
+    (first, height): (usize, usize),
+    heads: bool,
 ) -> Vec<Line<'static>> {
     let roster = &state.roster;
-    let shown: Vec<(usize, Row)> = (first..roster.len().min(first + height))
-        .filter_map(|at| Some((at, roster.row_at(at, state.accounts())?)))
-        .collect();
+    let row = |at: usize| Some((at, roster.row_at(at, state.accounts())?));
+    let mut shown: Vec<(usize, Row)> =
+        (first..roster.len().min(first + height)).filter_map(row).collect();
     if shown.is_empty() {
-        return vec![Line::styled("  nothing to show for this server", theme::quiet())];
+        let text = if roster.sought().is_empty() {
+            "  nothing to show for this server"
+        } else {
+            "  nothing has these words; Esc shows all"
+        };
+        return vec![Line::styled(text, theme::quiet())];
     }
+    let is_account = |row: &Row| matches!(row, Row::Account { .. });
+    let mut begin = shown.iter().position(|(_, row)| is_account(row)).filter(|_| heads);
+    if let (None, true, Some((at, next))) = (begin, heads, row(first + shown.len())) {
+        // no account is in sight: there is room for one line more
+        match next {
+            Row::Account { .. } => begin = Some(shown.len()),
+            _ => shown.push((at, next)),
+        }
+    }
+    let height = shown.len().max(height);
     let widths = Columns::of(columns);
     let line = |(at, row): (usize, Row)| {
         let here = at == roster.position();
@@ -230,7 +255,11 @@ fn rows(
             _ => other_line(&cells, columns, (pointer, style)),
         }
     };
-    shown.into_iter().map(line).collect()
+    let mut lines: Vec<Line<'static>> = shown.into_iter().map(line).collect();
+    if let Some(at) = begin {
+        lines.insert(at, Line::styled(self::heads(&widths), theme::quiet()));
+    }
+    lines
 }
 
 fn cells(state: &State, exam: &Examination, row: &Row) -> Cells {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{go, push, run};
 use crate::facts::AccountName;
 use crate::remedy::cipher::Cipher;
+use crate::rules::Step;
 use crate::secret::Secret;
 use crate::tui::engine::{ClientLogin, Denial, Level};
 use crate::tui::form::{Field, Form};
@@ -24,6 +25,28 @@ pub fn step(state: &mut State, forward: bool, by: usize) {
 pub fn sort(state: &mut State) {
     with_accounts(state, Roster::sort);
     state.toast = Some(format!("sorted {}", state.roster.by.words()));
+}
+
+/// Looks among the accounts, from wherever it is asked for.
+pub fn find(state: &mut State) {
+    if state.place != Place::Step(Step::Accounts) {
+        go(state, Place::Step(Step::Accounts));
+    }
+    state.roster.typing = true;
+}
+
+/// Marks the account under the cursor, or the one that the finding there is about; or takes its mark
+/// away.
+pub fn mark(state: &mut State) {
+    match state.account_of_finding() {
+        None => state.roster.mark(),
+        Some(name) => {
+            let Some(exam) = state.exam.clone() else { return };
+            let marked = state.roster.mark_named(roster::accounts(&exam), &name);
+            let how = if marked { "is marked" } else { "is not marked any more" };
+            state.toast = Some(format!("{name} {how}"));
+        }
+    }
 }
 
 /// Looks for nothing any more.

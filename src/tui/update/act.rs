@@ -67,11 +67,11 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
             accounts::step(state, forward, page);
         }
         Action::Page => register::page(state, forward),
-        Action::Mark => state.roster.mark(),
+        Action::Mark => accounts::mark(state),
         Action::MarkShown => state.roster.mark_shown(),
         Action::WhyDenied => accounts::ask_client(state, effects),
         Action::Cipher => accounts::ask_cipher(state),
-        Action::Filter if matches!(state.place, Place::Step(_)) => state.roster.typing = true,
+        Action::Filter if !matches!(state.place, Place::Authority(_)) => accounts::find(state),
         Action::Sort if matches!(state.place, Place::Step(_)) => accounts::sort(state),
         Action::Filter | Action::Sort | Action::ShowAll => {
             if let Some(register) = &mut state.register {
@@ -101,10 +101,10 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::EditTarget => edit_target(state),
         Action::Palette => push(state, Overlay::Palette(Palette::default())),
         Action::SaveReport => push(state, Overlay::Save(save_form(state))),
-        Action::ToggleForm => state.statement_form = state.statement_form.other(),
+        Action::ToggleForm => state.statement_form = state.form_in_effect().other(),
         Action::Apply => {
             if let (Some(Ok(offer)), Some(exam)) = (state.offer(), state.exam.clone()) {
-                let (orders, form) = (offer.orders.clone(), state.statement_form);
+                let (orders, form) = (offer.orders.clone(), state.form_in_effect());
                 run(state, Doing::Planning, Job::PlanAccounts { exam, orders, form }, effects);
             }
         }

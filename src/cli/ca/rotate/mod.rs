@@ -293,7 +293,8 @@ impl Underway {
         if !applied.done.is_empty()
             && let Some(file) = journal::default_file()
         {
-            let entry = journal::Entry::new(self.target.display(), applied);
+            let mut entry = journal::Entry::new(self.target.display(), applied);
+            entry.server.clone_from(&prepared.plan.server);
             if let Err(error) = journal::append(&file, &entry) {
                 tell(format_args!("mytls: this could not be noted in the journal: {error}\n"));
             }
