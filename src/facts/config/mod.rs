@@ -3,6 +3,7 @@
 //! Source: MySQL manual, "Using Option Files"; MariaDB, "Configuring MariaDB with Option Files";
 //! `mysys/my_default.c` of both, and `my_print_defaults`, to which a test compares this.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,19 @@ pub fn read(
     named: Option<&Path>,
     server: Option<(Flavor, Version)>,
 ) -> Result<ServerConfig, String> {
+    read_with(named, server, &Overlay::new()).map(|(config, _)| config)
+}
+
+/// Files as they are going to be, by their path: read in the place of what is on the disk.
+pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
+
+/// As [`read`], with some files as they are going to be; and what the server is handed by all of
+/// them, in order, as `my_print_defaults` prints it.
+pub fn read_with(
+    named: Option<&Path>,
+    server: Option<(Flavor, Version)>,
+    overlay: &Overlay,
+) -> Result<(ServerConfig, Vec<String>), String> {
     let searched: Vec<PathBuf> = match named {
         Some(file) => vec![file.to_owned()],
         None => SEARCHED.iter().map(PathBuf::from).filter(|file| file.exists()).collect(),
@@ -54,8 +68,10 @@ pub fn read(
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
-    let config =
-        Reading::of(dialect::groups(server), Dialect::of(server)).read(main_file, &searched)?;
+    let mut reading = Reading::of(dialect::groups(server), Dialect::of(server));
+    reading.overlay = Some(overlay);
+    reading.arguments = Some(Vec::new());
+    let (config, arguments) = reading.read(main_file, &searched)?;
     let silent = config.options.is_empty() && config.lost.is_empty() && config.defects.is_empty();
     if let (Some(file), true) = (named, silent) {
         return Err(format!(
@@ -63,7 +79,7 @@ pub fn read(
             printable(&file.display().to_string())
         ));
     }
-    Ok(config)
+    Ok((config, arguments))
 }
 
 /// Reads a client's groups of one named file, or of the usual places and the user's own file;
@@ -84,6 +100,7 @@ pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
     let groups = GROUPS.map(str::to_owned).to_vec();
     Reading::of(groups, Dialect::of(None))
         .read(searched.first().cloned().unwrap_or_default(), &searched)
+        .map(|(config, _)| config)
 }
 
 /// What programs that read these groups are handed by one option file, in order, as
@@ -105,25 +122,33 @@ pub fn arguments(
     Ok(reading.arguments.unwrap_or_default())
 }
 
-struct Reading {
+struct Reading<'a> {
     groups: Vec<String>,
+    overlay: Option<&'a Overlay>,
+    /// The files that are being read, each included by the one before it.
+    open: Vec<PathBuf>,
     dialect: Dialect,
     config: ServerConfig,
     /// As [`arguments`] has them, where they are wanted.
     arguments: Option<Vec<String>>,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn of(groups: Vec<String>, dialect: Dialect) -> Self {
-        Self { groups, dialect, config: ServerConfig::default(), arguments: None }
+        let (overlay, open, config) = (None, Vec::new(), ServerConfig::default());
+        Self { groups, overlay, open, dialect, config, arguments: None }
     }
 
-    fn read(mut self, main_file: PathBuf, files: &[PathBuf]) -> Result<ServerConfig, String> {
+    fn read(
+        mut self,
+        main_file: PathBuf,
+        files: &[PathBuf],
+    ) -> Result<(ServerConfig, Vec<String>), String> {
         self.config.main_file = main_file;
         for file in files {
             self.file(file, 0)?;
         }
-        Ok(self.config)
+        Ok((self.config, self.arguments.unwrap_or_default()))
     }
 
     /// One file and what it includes; whether the servers read it to its end. An error is the
@@ -133,7 +158,9 @@ impl Reading {
         if self.config.files.len() >= MOST_FILES {
             return Err(format!("{shown} is one of more than {MOST_FILES} option files"));
         }
-        let bytes = bounded::read(file, LARGEST).map_err(|unread| match unread {
+        let to_be = self.overlay.and_then(|overlay| overlay.get(file));
+        let bytes = to_be.map_or_else(|| bounded::read(file, LARGEST), |bytes| Ok(bytes.clone()));
+        let bytes = bytes.map_err(|unread| match unread {
             Unread::Directory => format!("{shown} is a folder, not an option file"),
             Unread::Io(error) => format!("{shown} could not be read: {error}"),
             Unread::NotAFile | Unread::TooLarge { .. } => {
@@ -148,7 +175,15 @@ impl Reading {
         if depth > 0 && !self.config.included.iter().any(|included| included == file) {
             self.config.included.push(file.to_owned());
         }
-        match self.lines(file, &bytes, depth) {
+        if self.open.iter().any(|open| open == file)
+            && !self.config.circles.iter().any(|known| known == file)
+        {
+            self.config.circles.push(file.to_owned());
+        }
+        self.open.push(file.to_owned());
+        let read = self.lines(file, &bytes, depth);
+        self.open.pop();
+        match read {
             Ok(()) => Ok(true),
             Err(given_up) => {
                 self.defect(given_up);
@@ -178,9 +213,11 @@ impl Reading {
                 }
                 Line::IncludeDir(path) => {
                     let folder = from_root(&path);
-                    let Some(files) = option_files(&folder) else {
+                    let Some(files) = self.option_files(&folder) else {
                         return Err(ConfigDefect::NoFolder { at: origin(), path: folder });
                     };
+                    self.config.folders.retain(|known| *known != folder);
+                    self.config.folders.push(folder);
                     for included in files {
                         let _ = self.file(&included, depth + 1); // as above
                     }
@@ -219,6 +256,19 @@ impl Reading {
         } else if room && is_like_a_server(group) {
             self.config.lost.push(lost(new, Some(group)));
         }
+    }
+
+    /// The files of a folder, and those that are going to be there.
+    fn option_files(&self, folder: &Path) -> Option<Vec<PathBuf>> {
+        let mut files = option_files(folder)?;
+        let to_be = self.overlay.into_iter().flat_map(|overlay| overlay.keys());
+        let new: Vec<PathBuf> = to_be
+            .filter(|file| file.parent() == Some(folder) && !files.contains(file))
+            .cloned()
+            .collect();
+        files.extend(new);
+        files.sort();
+        Some(files)
     }
 
     fn defect(&mut self, defect: ConfigDefect) {

@@ -1,0 +1,423 @@
+//! Named policies, held against a server: what is met, what is not, and the lines that would meet it. The
+//! policies are data, one file each under `assets/policies/`.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::Examination;
+use crate::apply::config::version;
+use crate::facts::channels::Channels;
+use crate::facts::{Facts, Flavor, Version};
+use crate::printable::printable;
+use crate::remedy::channel;
+use crate::remedy::options::{self, TlsOption};
+use crate::rules::{self, Answer};
+
+/// One of the policies.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy(usize);
+
+/// What came of one item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    pub title: String,
+    #[serde(flatten)]
+    pub answer: Met,
+    /// The options that would meet it, with their values.
+    pub lines: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "answer", content = "why")]
+pub enum Met {
+    Yes(String),
+    No(String),
+    /// Not for this server.
+    NotApplicable(String),
+    Unknown(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    title: String,
+    source: String,
+    flavor: Option<Flavor>,
+    item: Vec<Item>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    title: String,
+    check: Check,
+}
+
+/// What is looked at; one of these.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Check {
+    /// No other version in `tls_version`.
+    Versions { versions: Vec<String> },
+    /// No other suite in `ssl_cipher`; `write` is the list that is written, where that is another.
+    Ciphers {
+        ciphers: Vec<String>,
+        #[serde(default)]
+        write: Vec<String>,
+    },
+    /// Parts of names that no suite of `ssl_cipher` may have.
+    Never { never: Vec<String>, write: Vec<String> },
+    /// No other suite in `tls_ciphersuites`.
+    Suites { suites: Vec<String> },
+    /// This switch is on.
+    On { on: String },
+    /// These options are set.
+    Set { set: Vec<String> },
+    /// None of these rules finds anything.
+    Rules { rules: Vec<String> },
+    /// Every source of replication is encrypted and verified.
+    Replication { replication: bool },
+}
+
+const NAMES: [&str; 5] =
+    ["mozilla-intermediate", "mozilla-modern", "pci-dss-4", "cis-mysql-8", "cis-mariadb-10"];
+
+static TEXTS: LazyLock<Vec<Text>> = LazyLock::new(|| {
+    let texts = [
+        include_str!("../../assets/policies/mozilla-intermediate.toml"),
+        include_str!("../../assets/policies/mozilla-modern.toml"),
+        include_str!("../../assets/policies/pci-dss-4.toml"),
+        include_str!("../../assets/policies/cis-mysql-8.toml"),
+        include_str!("../../assets/policies/cis-mariadb-10.toml"),
+    ];
+    let parse = |text: &str| toml::from_str(text);
+    texts
+        .into_iter()
+        .map(|text| parse(text).expect("the files are part of the program, and a test reads them"))
+        .collect()
+});
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let at = NAMES.iter().position(|known| *known == name);
+        at.map(Self).ok_or_else(|| {
+            format!("there is no policy of this name; there are {}", NAMES.join(", "))
+        })
+    }
+}
+
+impl Policy {
+    pub const ALL: [Self; 5] = [Self(0), Self(1), Self(2), Self(3), Self(4)];
+
+    pub fn name(self) -> &'static str {
+        NAMES[self.0]
+    }
+
+    pub fn title(self) -> &'static str {
+        &TEXTS[self.0].title
+    }
+
+    /// Where it is written.
+    pub fn source(self) -> &'static str {
+        &TEXTS[self.0].source
+    }
+
+    /// Every item with what came of it; `channels` where they were looked at.
+    pub fn judge(self, facts: &Facts, channels: Option<&Channels>) -> Vec<Judged> {
+        let text = &TEXTS[self.0];
+        let server = version(facts);
+        let other = text.flavor.zip(server).filter(|(meant, (flavor, _))| meant != flavor);
+        let mut examined = None;
+        let judge = |item: &Item| {
+            let (answer, lines) = match (&other, server) {
+                (Some((meant, _)), _) => {
+                    (Met::NotApplicable(format!("it is for {}", meant.name())), Vec::new())
+                }
+                (None, None) => {
+                    (Met::Unknown("the server's version is not known".to_owned()), Vec::new())
+                }
+                (None, Some(server)) => item.check.judge(facts, server, channels, &mut examined),
+            };
+            Judged { title: item.title.clone(), answer, lines }
+        };
+        text.item.iter().map(judge).collect()
+    }
+
+    /// The options that would meet what options can meet.
+    pub fn lines(self, facts: &Facts) -> Vec<(String, String)> {
+        self.judge(facts, None).into_iter().flat_map(|judged| judged.lines).collect()
+    }
+}
+
+type Lines = Vec<(String, String)>;
+
+impl Check {
+    fn judge(
+        &self,
+        facts: &Facts,
+        (flavor, version): (Flavor, Version),
+        channels: Option<&Channels>,
+        examined: &mut Option<Examination>,
+    ) -> (Met, Lines) {
+        let is_here = |name: &str| TlsOption::find(name).is_some_and(|o| o.is_in(flavor, version));
+        let value = |name: &str| effective(facts, name);
+        let line = |name: &str, value: String| vec![(name.to_owned(), value)];
+        let missing =
+            |name: &str| (Met::NotApplicable(format!("this server has no {name}")), Lines::new());
+        match self {
+            Self::Versions { versions } => {
+                let name = "tls_version";
+                if !is_here(name) {
+                    let why = "this server cannot be told which versions to speak".to_owned();
+                    return (Met::No(why), Lines::new());
+                }
+                let known = options::versions(flavor, version);
+                let wanted: Vec<&str> =
+                    versions.iter().map(String::as_str).filter(|one| known.contains(one)).collect();
+                let lines = || line(name, wanted.join(","));
+                match value(name) {
+                    None => {
+                        (Met::No(format!("{name} is not set: it is left to the version")), lines())
+                    }
+                    Some(now) => match outside(&now, ',', versions) {
+                        None => (Met::Yes(format!("{name} is {}", printable(&now))), Lines::new()),
+                        Some(other) => (Met::No(format!("{name} lets {other} in")), lines()),
+                    },
+                }
+            }
+            Self::Ciphers { ciphers, write } => {
+                if only_new_versions(facts) {
+                    return (Met::NotApplicable("TLS 1.2 is not spoken".into()), Lines::new());
+                }
+                let write = if write.is_empty() { ciphers } else { write };
+                let lines = || line("ssl_cipher", write.join(":"));
+                match value("ssl_cipher") {
+                    None => {
+                        let why = "ssl_cipher is not set: the suites are those of the library";
+                        (Met::No(why.to_owned()), lines())
+                    }
+                    Some(now) => match outside(&now, ':', ciphers) {
+                        None => (Met::Yes("ssl_cipher names no other".into()), Lines::new()),
+                        Some(other) => (Met::No(format!("ssl_cipher has {other}")), lines()),
+                    },
+                }
+            }
+            Self::Never { never, write } => {
+                if only_new_versions(facts) {
+                    return (Met::NotApplicable("TLS 1.2 is not spoken".into()), Lines::new());
+                }
+                match value("ssl_cipher") {
+                    None if flavor == Flavor::MySql && version >= Version(8, 4, 0) => {
+                        let why = "MySQL 8.4 and later takes no weak suite, whatever is set";
+                        (Met::Yes(why.to_owned()), Lines::new())
+                    }
+                    None => {
+                        let why = "ssl_cipher is not set: the suites are those of the library";
+                        (Met::No(why.to_owned()), line("ssl_cipher", write.join(":")))
+                    }
+                    Some(now) => {
+                        let weak =
+                            |name: &&str| never.iter().any(|part| name.contains(part.as_str()));
+                        match now.split(':').find(weak) {
+                            None => {
+                                (Met::Yes("ssl_cipher names none of the weak".into()), Lines::new())
+                            }
+                            Some(weak) => (
+                                Met::No(format!("ssl_cipher has {}", printable(weak))),
+                                line("ssl_cipher", write.join(":")),
+                            ),
+                        }
+                    }
+                }
+            }
+            Self::Suites { suites } => {
+                if !is_here("tls_ciphersuites") {
+                    let why = "this server has the suites of its library, which are these";
+                    return (Met::Yes(why.to_owned()), Lines::new());
+                }
+                let lines = || line("tls_ciphersuites", suites.join(":"));
+                match value("tls_ciphersuites") {
+                    None => {
+                        let why =
+                            "tls_ciphersuites is not set: the suites are those of the library";
+                        (Met::No(why.to_owned()), lines())
+                    }
+                    Some(now) => match outside(&now, ':', suites) {
+                        None => (Met::Yes("tls_ciphersuites names no other".into()), Lines::new()),
+                        Some(other) => (Met::No(format!("tls_ciphersuites has {other}")), lines()),
+                    },
+                }
+            }
+            Self::On { on } if !is_here(on) => missing(on),
+            Self::On { on } => match value(on) {
+                Some(now) if matches!(now.to_ascii_uppercase().as_str(), "ON" | "1" | "TRUE") => {
+                    (Met::Yes(format!("{on} is ON")), Lines::new())
+                }
+                _ => (Met::No(format!("{on} is OFF")), line(on, "ON".to_owned())),
+            },
+            Self::Set { set } => {
+                let unset: Vec<&str> =
+                    set.iter().map(String::as_str).filter(|name| value(name).is_none()).collect();
+                if unset.is_empty() {
+                    return (Met::Yes(format!("{} are set", set.join(", "))), Lines::new());
+                }
+                let why = format!(
+                    "not set: {}; mytls ca server --out DIR makes them, --files DIR takes them",
+                    unset.join(", ")
+                );
+                (Met::No(why), Lines::new())
+            }
+            Self::Rules { rules } => {
+                let examined = examined.get_or_insert_with(|| Examination::judge(facts.clone()));
+                (by_rules(examined, rules), Lines::new())
+            }
+            Self::Replication { replication: wanted } => {
+                (by_replication(channels, flavor, version, *wanted), Lines::new())
+            }
+        }
+    }
+}
+
+/// The value that counts: the running server's, else that of the option files.
+fn effective(facts: &Facts, name: &str) -> Option<String> {
+    let running = facts.server.read().map(|server| server.variable(name));
+    let value = running.unwrap_or_else(|| facts.config.read().and_then(|config| config.get(name)));
+    value.map(str::to_owned)
+}
+
+fn only_new_versions(facts: &Facts) -> bool {
+    effective(facts, "tls_version").is_some_and(|versions| versions == "TLSv1.3")
+}
+
+/// The first word that is none of these.
+fn outside(words: &str, between: char, allowed: &[String]) -> Option<String> {
+    let words = words.split(between).map(str::trim).filter(|word| !word.is_empty());
+    let mut others = words.filter(|word| !allowed.iter().any(|allowed| allowed == word));
+    others.next().map(|word| printable(word).into_owned())
+}
+
+fn by_rules(examined: &Examination, ids: &[String]) -> Met {
+    let mut passed = Vec::new();
+    let mut unknown = None;
+    for outcome in examined.outcomes.iter().filter(|one| ids.iter().any(|id| id == one.rule.id)) {
+        match &outcome.answer {
+            Answer::Fail(findings) => {
+                let titles: Vec<&str> = findings.iter().map(|one| one.title.as_str()).collect();
+                return Met::No(format!(
+                    "{} (mytls explain {})",
+                    titles.join("; "),
+                    outcome.rule.id
+                ));
+            }
+            Answer::Unknown(why) => unknown = Some(why.clone()),
+            Answer::Pass(_) => passed.push(outcome.rule.passes_as),
+            Answer::NotApplicable(_) => {}
+        }
+    }
+    match (unknown, passed.is_empty()) {
+        (Some(why), _) => Met::Unknown(why),
+        (None, true) => Met::Unknown("it could not be looked at".to_owned()),
+        (None, false) => Met::Yes(passed.join(", ")),
+    }
+}
+
+fn by_replication(
+    channels: Option<&Channels>,
+    flavor: Flavor,
+    version: Version,
+    _wanted: bool,
+) -> Met {
+    let Some(channels) = channels else {
+        return Met::Unknown("replication was not looked at".to_owned());
+    };
+    if !channels.unread.is_empty() {
+        return Met::Unknown(channels.unread.clone());
+    }
+    if channels.sources.is_empty() {
+        return Met::NotApplicable("this server replicates from nobody".to_owned());
+    }
+    let only = Channels { sources: channels.sources.clone(), ..channels.clone() };
+    let bad: Vec<String> = channel::judge(&only, flavor, version)
+        .into_iter()
+        .filter(|one| one.name.starts_with("replication from") && !one.is_good())
+        .map(|one| one.name)
+        .collect();
+    if bad.is_empty() {
+        return Met::Yes("every source is encrypted and verified".to_owned());
+    }
+    Met::No(format!("not {}; mytls config channels has the statements", bad.join(", ")))
+}
+
+/// The rules that policies name.
+pub fn rules_named() -> Vec<&'static str> {
+    let items = TEXTS.iter().flat_map(|text| &text.item);
+    let named = items.filter_map(|item| match &item.check {
+        Check::Rules { rules } => Some(rules),
+        _ => None,
+    });
+    named.flatten().map(String::as_str).filter(|id| rules::find(id).is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::testing;
+
+    fn policy(name: &str) -> Policy {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn every_policy_is_read_and_names_rules_that_exist() {
+        for policy in Policy::ALL {
+            assert_eq!(policy.name().parse::<Policy>().unwrap().0, policy.0);
+            let text = &TEXTS[policy.0];
+            assert!(!text.item.is_empty() && !text.source.is_empty());
+            for item in &text.item {
+                if let Check::Rules { rules } = &item.check {
+                    rules.iter().for_each(|id| assert!(rules::find(id).is_some(), "{id}"));
+                }
+            }
+        }
+        assert!("x".parse::<Policy>().unwrap_err().contains("mozilla-modern"));
+    }
+
+    #[test]
+    fn what_is_not_met_has_lines_with_which_it_is() {
+        for (flavor, version) in
+            [(Flavor::MySql, Version(9, 7, 4)), (Flavor::MariaDb, Version(10, 11, 19))]
+        {
+            for policy in Policy::ALL {
+                let mut facts = testing::with_server(|server| {
+                    (server.flavor, server.version) = (flavor, version);
+                    for name in ["tls_version", "ssl_cipher", "tls_ciphersuites"] {
+                        server.variables.remove(name);
+                    }
+                    server.variables.insert("require_secure_transport".into(), "OFF".into());
+                });
+                let lines = policy.lines(&facts);
+                let crate::facts::Source::Read(server) = &mut facts.server else { panic!() };
+                for (name, value) in &lines {
+                    assert!(TlsOption::find(name).unwrap().is_in(flavor, version), "{name}");
+                    server.variables.insert(name.clone(), value.clone());
+                }
+                assert_eq!(policy.lines(&facts), Lines::new(), "{} {lines:?}", policy.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_weaker_value_is_named_and_another_servers_policy_is_not_for_it() {
+        let facts = testing::with_server(|server| {
+            server.variables.insert("tls_version".into(), "TLSv1.1,TLSv1.2".into());
+        });
+        let judged = policy("mozilla-intermediate").judge(&facts, None);
+        assert_eq!(judged[0].answer, Met::No("tls_version lets TLSv1.1 in".into()));
+        let judged = policy("cis-mysql-8").judge(&facts, None);
+        assert!(judged.iter().all(|one| matches!(one.answer, Met::NotApplicable(_))));
+    }
+}
