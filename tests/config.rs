@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -91,6 +92,12 @@ impl State {
             assert!(row.is_some_and(|(_, cipher)| !cipher.is_empty()));
         }
         one.map(|_| ()).ok_or_else(|| "no row".to_owned())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::SeqCst);
     }
 }
 
@@ -258,7 +265,9 @@ fn patched(lab: &Lab, diff: &str) -> Vec<(PathBuf, Vec<u8>)> {
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::write(to, text).unwrap();
     }
-    let diff = diff.replace(&format!("{own}/"), "");
+    let head = |sign: &str| (format!("{sign} {own}/"), format!("{sign} "));
+    let [from, to] = [head("---"), head("+++")];
+    let diff = diff.replace(&from.0, &from.1).replace(&to.0, &to.1);
     fs::write(copy.path().join("x.diff"), diff).unwrap();
     let output = Command::new("patch")
         .args(["--binary", "--batch", "-p0", "-i", "x.diff"])
@@ -291,6 +300,8 @@ fn with_restarts(lab: &Lab, client: &Client, run: impl FnOnce(&str)) {
                     if lab.server.sandbox.restart().is_err() {
                         fs::write(&failed, "").unwrap();
                     } else {
+                        // the next login is over TLS: without it, it would be refused from now on
+                        client.state.over_tls.store(true, Ordering::SeqCst);
                         client.all_clear();
                     }
                     fs::remove_file(&please).unwrap();
@@ -298,9 +309,18 @@ fn with_restarts(lab: &Lab, client: &Client, run: impl FnOnce(&str)) {
                 thread::sleep(Duration::from_millis(5));
             }
         });
+        // also when a check fails in it
+        let _end = AtTheEnd(&done);
         run(&command);
-        done.store(true, Ordering::SeqCst);
     });
+}
+
+struct AtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn story(program: &Program) {
@@ -349,7 +369,7 @@ fn story(program: &Program) {
             assert!(err.contains("dry-start: good"), "{err}");
         });
     }
-    assert_eq!(lab.option_files(), without_backups(&expected, &lab), "as the diff said");
+    same(&lab.option_files(), &without_backups(&expected, &lab), "as the diff said");
     client.is_well();
     assert!(lab.served().is_some());
     let off = lab.server.sql("SELECT @@GLOBAL.require_secure_transport").unwrap();
@@ -444,6 +464,17 @@ fn without_backups(expected: &[(PathBuf, Vec<u8>)], lab: &Lab) -> Vec<(PathBuf, 
     all
 }
 
+#[track_caller]
+fn same(one: &[(PathBuf, Vec<u8>)], other: &[(PathBuf, Vec<u8>)], what: &str) {
+    let shown = |all: &[(PathBuf, Vec<u8>)]| -> Vec<String> {
+        let line = |(path, text): &(PathBuf, Vec<u8>)| {
+            format!("{}: {}", path.display(), String::from_utf8_lossy(text))
+        };
+        all.iter().map(line).collect()
+    };
+    assert_eq!(shown(one), shown(other), "{what}");
+}
+
 fn is_backup(path: &Path) -> bool {
     path.to_string_lossy().contains(".bak-")
 }
@@ -521,14 +552,11 @@ fn what_goes_wrong_with_the_files_is_said_and_leaves_nothing_behind() {
     fs::write(&main, &sound).unwrap();
 
     // marked read-only, and on a disk that is full
-    let mut mode = fs::metadata(&main).unwrap().permissions();
-    mode.set_readonly(true);
-    fs::set_permissions(&main, mode.clone()).unwrap();
+    let mode = |mode| fs::set_permissions(&main, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o444);
     let (_, err) = lab.says(&["config", "apply"], &set, 1);
     assert!(err.contains("marked read-only") && err.contains("chmod u+w"), "{err}");
-    #[allow(clippy::permissions_set_readonly_false, reason = "it is thrown away")]
-    mode.set_readonly(false);
-    fs::set_permissions(&main, mode).unwrap();
+    mode(0o644);
     let disk = lab.path("disk");
     fs::create_dir(&disk).unwrap();
     let mount = Command::new("mount")

@@ -1,5 +1,7 @@
 //! What changes between two versions of an option file, line by line.
 
+use std::fmt::Write as _;
+
 use super::{DiffKind, DiffLine};
 
 /// How many unchanged lines stand around a change.
@@ -68,7 +70,8 @@ pub fn unified(path: &std::path::Path, old: Option<&str>, new: &str) -> String {
             (if length == 0 { from.min(lines.len()) } else { from + 1 }, length)
         };
         let ((old_at, old_length), (new_at, new_length)) = (part(&before), part(&after));
-        out.push_str(&format!("@@ -{old_at},{old_length} +{new_at},{new_length} @@\n"));
+        // writing to a String cannot fail
+        let _ = writeln!(out, "@@ -{old_at},{old_length} +{new_at},{new_length} @@");
         let mut at = from;
         while at < to {
             let run = hunk.iter().filter(|line| **line >= at);
@@ -107,7 +110,7 @@ mod tests {
     #[test]
     fn patch_makes_of_the_old_text_the_new_one() {
         let folder = tempfile::tempdir().unwrap();
-        let many: String = (0..40).map(|n| format!("line {n}\n")).collect();
+        let many = (0..40).fold(String::new(), |text, n| text + &format!("line {n}\n"));
         let far = many.replace("line 2\n", "LINE 2\n").replace("line 30\n", "LINE 30\n");
         for (old, new) in [
             ("a\nb\nc\n", "a\nB\nc\n"),

@@ -13,7 +13,7 @@ use crate::facts::{Facts, Flavor, Version};
 use crate::printable::printable;
 use crate::remedy::channel;
 use crate::remedy::options::{self, TlsOption};
-use crate::rules::{self, Answer};
+use crate::rules::Answer;
 
 /// One of the policies.
 #[derive(Clone, Copy, Debug)]
@@ -164,104 +164,39 @@ impl Check {
         examined: &mut Option<Examination>,
     ) -> (Met, Lines) {
         let is_here = |name: &str| TlsOption::find(name).is_some_and(|o| o.is_in(flavor, version));
-        let value = |name: &str| effective(facts, name);
-        let line = |name: &str, value: String| vec![(name.to_owned(), value)];
-        let missing =
-            |name: &str| (Met::NotApplicable(format!("this server has no {name}")), Lines::new());
         match self {
-            Self::Versions { versions } => {
-                let name = "tls_version";
-                if !is_here(name) {
-                    let why = "this server cannot be told which versions to speak".to_owned();
-                    return (Met::No(why), Lines::new());
-                }
-                let known = options::versions(flavor, version);
-                let wanted: Vec<&str> =
-                    versions.iter().map(String::as_str).filter(|one| known.contains(one)).collect();
-                let lines = || line(name, wanted.join(","));
-                match value(name) {
-                    None => {
-                        (Met::No(format!("{name} is not set: it is left to the version")), lines())
-                    }
-                    Some(now) => match outside(&now, ',', versions) {
-                        None => (Met::Yes(format!("{name} is {}", printable(&now))), Lines::new()),
-                        Some(other) => (Met::No(format!("{name} lets {other} in")), lines()),
-                    },
-                }
-            }
+            Self::Versions { versions } => self::versions(facts, flavor, version, versions),
             Self::Ciphers { ciphers, write } => {
                 if only_new_versions(facts) {
                     return (Met::NotApplicable("TLS 1.2 is not spoken".into()), Lines::new());
                 }
                 let write = if write.is_empty() { ciphers } else { write };
-                let lines = || line("ssl_cipher", write.join(":"));
-                match value("ssl_cipher") {
-                    None => {
-                        let why = "ssl_cipher is not set: the suites are those of the library";
-                        (Met::No(why.to_owned()), lines())
-                    }
-                    Some(now) => match outside(&now, ':', ciphers) {
-                        None => (Met::Yes("ssl_cipher names no other".into()), Lines::new()),
-                        Some(other) => (Met::No(format!("ssl_cipher has {other}")), lines()),
-                    },
-                }
+                listed(facts, "ssl_cipher", ciphers, write)
             }
             Self::Never { never, write } => {
                 if only_new_versions(facts) {
                     return (Met::NotApplicable("TLS 1.2 is not spoken".into()), Lines::new());
                 }
-                match value("ssl_cipher") {
-                    None if flavor == Flavor::MySql && version >= Version(8, 4, 0) => {
-                        let why = "MySQL 8.4 and later takes no weak suite, whatever is set";
-                        (Met::Yes(why.to_owned()), Lines::new())
-                    }
-                    None => {
-                        let why = "ssl_cipher is not set: the suites are those of the library";
-                        (Met::No(why.to_owned()), line("ssl_cipher", write.join(":")))
-                    }
-                    Some(now) => {
-                        let weak =
-                            |name: &&str| never.iter().any(|part| name.contains(part.as_str()));
-                        match now.split(':').find(weak) {
-                            None => {
-                                (Met::Yes("ssl_cipher names none of the weak".into()), Lines::new())
-                            }
-                            Some(weak) => (
-                                Met::No(format!("ssl_cipher has {}", printable(weak))),
-                                line("ssl_cipher", write.join(":")),
-                            ),
-                        }
-                    }
-                }
+                let weak_are_refused = flavor == Flavor::MySql && version >= Version(8, 4, 0);
+                self::never(facts, weak_are_refused, never, write)
             }
-            Self::Suites { suites } => {
-                if !is_here("tls_ciphersuites") {
-                    let why = "this server has the suites of its library, which are these";
-                    return (Met::Yes(why.to_owned()), Lines::new());
-                }
-                let lines = || line("tls_ciphersuites", suites.join(":"));
-                match value("tls_ciphersuites") {
-                    None => {
-                        let why =
-                            "tls_ciphersuites is not set: the suites are those of the library";
-                        (Met::No(why.to_owned()), lines())
-                    }
-                    Some(now) => match outside(&now, ':', suites) {
-                        None => (Met::Yes("tls_ciphersuites names no other".into()), Lines::new()),
-                        Some(other) => (Met::No(format!("tls_ciphersuites has {other}")), lines()),
-                    },
-                }
+            Self::Suites { .. } if !is_here("tls_ciphersuites") => {
+                let why = "this server has the suites of its library, which are these";
+                (Met::Yes(why.to_owned()), Lines::new())
             }
-            Self::On { on } if !is_here(on) => missing(on),
-            Self::On { on } => match value(on) {
+            Self::Suites { suites } => listed(facts, "tls_ciphersuites", suites, suites),
+            Self::On { on } if !is_here(on) => {
+                (Met::NotApplicable(format!("this server has no {on}")), Lines::new())
+            }
+            Self::On { on } => match effective(facts, on) {
                 Some(now) if matches!(now.to_ascii_uppercase().as_str(), "ON" | "1" | "TRUE") => {
                     (Met::Yes(format!("{on} is ON")), Lines::new())
                 }
                 _ => (Met::No(format!("{on} is OFF")), line(on, "ON".to_owned())),
             },
             Self::Set { set } => {
-                let unset: Vec<&str> =
-                    set.iter().map(String::as_str).filter(|name| value(name).is_none()).collect();
+                let is_unset = |name: &&str| effective(facts, name).is_none();
+                let unset: Vec<&str> = set.iter().map(String::as_str).filter(is_unset).collect();
                 if unset.is_empty() {
                     return (Met::Yes(format!("{} are set", set.join(", "))), Lines::new());
                 }
@@ -275,9 +210,68 @@ impl Check {
                 let examined = examined.get_or_insert_with(|| Examination::judge(facts.clone()));
                 (by_rules(examined, rules), Lines::new())
             }
-            Self::Replication { replication: wanted } => {
-                (by_replication(channels, flavor, version, *wanted), Lines::new())
+            Self::Replication { replication: false } => {
+                (Met::NotApplicable("it is not asked for".to_owned()), Lines::new())
             }
+            Self::Replication { replication: true } => {
+                (by_replication(channels, flavor, version), Lines::new())
+            }
+        }
+    }
+}
+
+fn line(name: &str, value: String) -> Lines {
+    vec![(name.to_owned(), value)]
+}
+
+fn versions(facts: &Facts, flavor: Flavor, version: Version, allowed: &[String]) -> (Met, Lines) {
+    let name = "tls_version";
+    if !TlsOption::find(name).is_some_and(|option| option.is_in(flavor, version)) {
+        let why = "this server cannot be told which versions to speak".to_owned();
+        return (Met::No(why), Lines::new());
+    }
+    let known = options::versions(flavor, version);
+    let wanted: Vec<&str> =
+        allowed.iter().map(String::as_str).filter(|one| known.contains(one)).collect();
+    let lines = || line(name, wanted.join(","));
+    match effective(facts, name) {
+        None => (Met::No(format!("{name} is not set: it is left to the version")), lines()),
+        Some(now) => match outside(&now, ',', allowed) {
+            None => (Met::Yes(format!("{name} is {}", printable(&now))), Lines::new()),
+            Some(other) => (Met::No(format!("{name} lets {other} in")), lines()),
+        },
+    }
+}
+
+/// An option that lists suites, of which no other may be among them.
+fn listed(facts: &Facts, name: &str, allowed: &[String], write: &[String]) -> (Met, Lines) {
+    let lines = || line(name, write.join(":"));
+    match effective(facts, name) {
+        None => {
+            (Met::No(format!("{name} is not set: the suites are those of the library")), lines())
+        }
+        Some(now) => match outside(&now, ':', allowed) {
+            None => (Met::Yes(format!("{name} names no other")), Lines::new()),
+            Some(other) => (Met::No(format!("{name} has {other}")), lines()),
+        },
+    }
+}
+
+fn never(facts: &Facts, refused: bool, parts: &[String], write: &[String]) -> (Met, Lines) {
+    let name = "ssl_cipher";
+    let Some(now) = effective(facts, name) else {
+        if refused {
+            let why = "MySQL 8.4 and later takes no weak suite, whatever is set";
+            return (Met::Yes(why.to_owned()), Lines::new());
+        }
+        let why = format!("{name} is not set: the suites are those of the library");
+        return (Met::No(why), line(name, write.join(":")));
+    };
+    let weak = |suite: &&str| parts.iter().any(|part| suite.contains(part.as_str()));
+    match now.split(':').find(weak) {
+        None => (Met::Yes(format!("{name} names none of the weak")), Lines::new()),
+        Some(weak) => {
+            (Met::No(format!("{name} has {}", printable(weak))), line(name, write.join(":")))
         }
     }
 }
@@ -325,12 +319,7 @@ fn by_rules(examined: &Examination, ids: &[String]) -> Met {
     }
 }
 
-fn by_replication(
-    channels: Option<&Channels>,
-    flavor: Flavor,
-    version: Version,
-    _wanted: bool,
-) -> Met {
+fn by_replication(channels: Option<&Channels>, flavor: Flavor, version: Version) -> Met {
     let Some(channels) = channels else {
         return Met::Unknown("replication was not looked at".to_owned());
     };
@@ -352,20 +341,10 @@ fn by_replication(
     Met::No(format!("not {}; mytls config channels has the statements", bad.join(", ")))
 }
 
-/// The rules that policies name.
-pub fn rules_named() -> Vec<&'static str> {
-    let items = TEXTS.iter().flat_map(|text| &text.item);
-    let named = items.filter_map(|item| match &item.check {
-        Check::Rules { rules } => Some(rules),
-        _ => None,
-    });
-    named.flatten().map(String::as_str).filter(|id| rules::find(id).is_some()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::testing;
+    use crate::rules::{self, testing};
 
     fn policy(name: &str) -> Policy {
         name.parse().unwrap()
@@ -379,7 +358,9 @@ mod tests {
             assert!(!text.item.is_empty() && !text.source.is_empty());
             for item in &text.item {
                 if let Check::Rules { rules } = &item.check {
-                    rules.iter().for_each(|id| assert!(rules::find(id).is_some(), "{id}"));
+                    for id in rules {
+                        assert!(rules::find(id).is_some(), "{id}");
+                    }
                 }
             }
         }

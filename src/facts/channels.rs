@@ -51,15 +51,15 @@ pub fn read(conn: &mut Conn, flavor: Flavor) -> Channels {
         Variable_name LIKE 'group_replication%' OR Variable_name LIKE 'admin\\_%' OR \
         Variable_name LIKE 'mysqlx%' OR Variable_name LIKE 'wsrep%' OR \
         Variable_name IN ('ssl_ca', 'ssl_cert', 'ssl_key', 'extra_port')";
+    const TLS: &str = "SELECT CHANNEL, VALUE FROM performance_schema.tls_channel_status \
+                       WHERE PROPERTY = 'Enabled'";
+    const PLUGINS: &str =
+        "SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_STATUS = 'ACTIVE'";
     let mut found = Channels::default();
     let rows: Vec<Row> = conn.query(VARIABLES).unwrap_or_default();
     found.variables = rows.iter().map(|row| (cell(row, 0).to_lowercase(), cell(row, 1))).collect();
-    const TLS: &str = "SELECT CHANNEL, VALUE FROM performance_schema.tls_channel_status \
-                       WHERE PROPERTY = 'Enabled'";
     let rows: Vec<Row> = conn.query(TLS).unwrap_or_default();
     found.tls = rows.iter().map(|row| (cell(row, 0), cell(row, 1) == "Yes")).collect();
-    const PLUGINS: &str =
-        "SELECT PLUGIN_NAME FROM information_schema.PLUGINS WHERE PLUGIN_STATUS = 'ACTIVE'";
     let rows: Vec<Row> = conn.query(PLUGINS).unwrap_or_default();
     found.plugins = rows.iter().map(|row| cell(row, 0).to_uppercase()).collect();
     match sources(conn, flavor) {

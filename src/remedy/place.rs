@@ -64,11 +64,7 @@ pub fn commands(place: &Place, folder: &Path, secret: bool) -> Vec<String> {
     let to = folder.join(name);
     let (mode, into) = (if secret { "0640" } else { "0644" }, shell::path(folder));
     let mut out = Vec::new();
-    if !place.path.starts_with(folder) {
-        out.push(format!("install -d -m 0750 -o root -g {group} {into}"));
-        let (from, to) = (shell::path(&place.path), shell::path(&to));
-        out.push(format!("install -b -m {mode} -o root -g {group} {from} {to}"));
-    } else {
+    if place.path.starts_with(folder) {
         let closed = place.access.as_ref().map(|access| &access.readable);
         if let Some(Readable::No { blockers }) = closed {
             for blocker in blockers {
@@ -77,6 +73,10 @@ pub fn commands(place: &Place, folder: &Path, secret: bool) -> Vec<String> {
                 out.push(format!("chgrp {group} {path} && chmod g+{right} {path}"));
             }
         }
+    } else {
+        out.push(format!("install -d -m 0750 -o root -g {group} {into}"));
+        let (from, to) = (shell::path(&place.path), shell::path(&to));
+        out.push(format!("install -b -m {mode} -o root -g {group} {from} {to}"));
     }
     if let Some((profile, local)) = &place.profile {
         let line = format!("{}/** r,", folder.display());

@@ -1,11 +1,11 @@
 //! A dry start: the server's own program with the same options about TLS, on an empty data folder and
 //! a port of its own, to see what it makes of them before the real one is touched.
 
-use std::net::{SocketAddr, TcpStream};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use super::accounts::Accounts;
 use super::folder::{self, Folder};
 use super::server::{self, Program, RunAs};
 use super::{SandboxError, config, free_port};
@@ -39,6 +39,7 @@ pub struct Shown {
 /// Starts it, looks at it from outside, and ends it; takes some seconds. That it does not start
 /// with these options is no error.
 pub fn start(dry: &DryStart) -> Result<Shown, SandboxError> {
+    const TRIES: u32 = 5;
     let program = Program::find(Some(dry.program))?;
     let user = match dry.user {
         Some(name) => RunAs::named(name)?,
@@ -53,36 +54,40 @@ pub fn start(dry: &DryStart) -> Result<Shown, SandboxError> {
     }
     program.prepare(&folder.join("data"), &log, &user)?;
 
-    const TRIES: u32 = 5;
+    // a server without an account for this address turns a client away before it speaks of TLS
+    let init = folder.join("init.sql");
+    let password = Accounts::invent()?.app;
+    let statement = format!(
+        "CREATE USER 'mytls-dry-start'@'127.0.0.1' IDENTIFIED BY '{}';\n",
+        password.expose()
+    );
+    disk::write_new(&init, statement.as_bytes(), Meta { mode: 0o600, owner: user.owner() })?;
+
     for tries in 1..=TRIES {
         let port = free_port()?;
         let file = folder.join("my.cnf");
         let text = my_cnf(&program, &folder, port, dry.options);
         disk::overwrite(&file, text.as_bytes(), Meta { mode: 0o640, owner: user.owner() })?;
         let from = server::length(&log);
-        let start = server::Start { config: &file, init: None, hidden: None };
+        let start = server::Start { config: &file, init: Some(&init), hidden: None };
         let process = program.start(&start, &log, &user)?;
         folder.note_server(process.pid())?;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let answers = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
+        let endpoint = Endpoint::new("127.0.0.1".to_owned(), port);
+        // its port is open a moment before it speaks
+        let seen = RefCell::new(None);
+        let answers = || {
+            let probe = wire::probe(&endpoint, dry.trust, Limits::default(), &mut |_| ());
+            *seen.borrow_mut() = probe.ok();
+            seen.borrow().is_some()
+        };
         let started = process.wait_until(answers);
-        if started.is_err()
-            && server::tail(&log, from).contains("Address already in use")
-            && tries < TRIES
-        {
+        let taken = server::tail(&log, from).contains("Address already in use");
+        if started.is_err() && taken && tries < TRIES {
             continue;
         }
-        let mut shown = Shown { log: Vec::new(), wire: None, failed: None };
-        match started {
-            Err(what) => shown.failed = Some(what),
-            Ok(()) => {
-                let endpoint = Endpoint::new("127.0.0.1".to_owned(), port);
-                match wire::probe(&endpoint, dry.trust, Limits::default(), &mut |_| ()) {
-                    Ok(wire) => shown.wire = Some(wire),
-                    Err(error) => shown.failed = Some(error.why()),
-                }
-            }
-        }
+        // it holds a password, and has been read
+        let _ = std::fs::remove_file(&init);
+        let mut shown = Shown { log: Vec::new(), wire: seen.into_inner(), failed: started.err() };
         drop(process);
         let telling = crate::facts::log::read(&log).unwrap_or_default();
         let own = folder.path().display().to_string();

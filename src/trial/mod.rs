@@ -196,7 +196,7 @@ fn judge(shown: dry::Shown, options: &[(String, String)]) -> Outcome {
             ));
             Outcome::Good(said)
         }
-        (Some(TlsOffer::Established(_)), None) | (Some(TlsOffer::NotOffered), None) => {
+        (Some(TlsOffer::Established(_) | TlsOffer::NotOffered), None) => {
             said.push("the server's program starts with these options".to_owned());
             Outcome::Good(said)
         }

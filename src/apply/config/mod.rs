@@ -302,7 +302,7 @@ fn files_alone(applied: &Applied) -> Applied {
         .cloned()
         .collect();
     let undo = steps.iter().map(super::back::Step::line).collect();
-    Applied { steps, undo, ..Applied::default() }
+    Applied { undo, steps, ..Applied::default() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `mytls config apply`
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -21,6 +22,7 @@ use crate::trial;
 /// files are put back, so that its next start does not come up without TLS. Others need a restart,
 /// which is left to you unless --restart says how.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is an option of its own
 #[command(
     disable_help_flag = true,
     after_help = "Examples:\n  \
@@ -141,10 +143,12 @@ fn restart(
 }
 
 fn report(done: &Done) -> Result<(), Failure> {
-    let mut out: String =
-        done.lines.iter().map(|line| format!("{}\n", printable_lines(line))).collect();
+    let mut out = String::new();
+    for line in &done.lines {
+        let _ = writeln!(out, "{}", printable_lines(line));
+    }
     if let Some(id) = &done.id {
-        out += &format!("to take it back: mytls undo {id}\n");
+        let _ = writeln!(out, "to take it back: mytls undo {id}");
     }
     print(&out)
 }

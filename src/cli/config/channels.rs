@@ -52,17 +52,16 @@ pub fn run(args: &ChannelsArgs) -> Result<ExitCode, Failure> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let all = match &args.router_config {
-        Some(file) => channel::router(&channels::router(file).map_err(Failure::not_examined)?),
-        None => {
-            let facts = look(&args.target)?;
-            let server = crate::cli::accounts::server(&facts)?;
-            let found = read(&facts)?;
-            if !found.unread.is_empty() {
-                tell(format_args!("note: replication is not seen: {}\n", found.unread));
-            }
-            channel::judge(&found, server.flavor, server.version)
+    let all = if let Some(file) = &args.router_config {
+        channel::router(&channels::router(file).map_err(Failure::not_examined)?)
+    } else {
+        let facts = look(&args.target)?;
+        let server = crate::cli::accounts::server(&facts)?;
+        let found = read(&facts)?;
+        if !found.unread.is_empty() {
+            tell(format_args!("note: replication is not seen: {}\n", found.unread));
         }
+        channel::judge(&found, server.flavor, server.version)
     };
     match args.format {
         Format::Text => print(&text(&all))?,

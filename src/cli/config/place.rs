@@ -61,7 +61,9 @@ pub fn run(args: &PlaceArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
-    print(&out.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    if !out.is_empty() {
+        print(&format!("{}\n", out.join("\n")))?;
+    }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
 

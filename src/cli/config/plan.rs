@@ -115,7 +115,7 @@ pub(super) fn say(facts: &Facts, edit: &Edit) {
             }
         }
         Err(names) => {
-            tell(format_args!("then a restart, for {}: {}\n", names.join(", "), shell::RESTART))
+            tell(format_args!("then a restart, for {}: {}\n", names.join(", "), shell::RESTART));
         }
     }
     let enforced = edit.changed.iter().any(|(n, v)| n == "require_secure_transport" && v == "ON");

@@ -84,9 +84,9 @@ pub fn run(args: &ReloadArgs) -> Result<ExitCode, Failure> {
         print(&format!("sent {statement}\n"))?;
     }
     let certificate = facts.files.read().and_then(|files| files.certificate.as_ref());
-    let served = serves(&facts, certificate.map(|file| file.path.as_path()));
-    print(&format!("{}\n", served.words()))?;
-    Ok(if served.is_wrong() { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
+    let shown = serves(&facts, certificate.map(|file| file.path.as_path()));
+    print(&format!("{}\n", shown.words()))?;
+    Ok(if shown.is_wrong() { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
 }
 
 /// What the next start is going to be like.
