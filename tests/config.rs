@@ -25,8 +25,8 @@ use mytls::sandbox::{Fault, Series};
 use mytls::wire::{self, Endpoint, Limits, TlsOffer, Trust};
 use mytls::x509::pem;
 
-/// A client that works all the time: over one session that stays, and, once there is TLS, over a new
-/// one at each turn. Restarts are announced to it; at anything else that it loses, the test fails.
+/// A client that works all the time: over sessions that stay, and, once there is TLS, over a new one
+/// at each turn. Restarts are announced to it; at anything else that it loses, the test fails.
 struct Client {
     state: Arc<State>,
     thread: Option<thread::JoinHandle<()>>,
@@ -40,7 +40,7 @@ struct State {
     aside: AtomicBool,
     ended: AtomicBool,
     turns: AtomicUsize,
-    reopened: AtomicUsize,
+    opened: AtomicUsize,
     lost: Mutex<Vec<String>>,
 }
 
@@ -58,10 +58,10 @@ impl State {
     }
 
     fn work(&self) {
-        let mut kept = None;
+        let mut kept = Vec::new();
         while !self.ended.load(Ordering::SeqCst) {
             if self.restarting.load(Ordering::SeqCst) {
-                kept = None;
+                kept.clear();
                 self.aside.store(true, Ordering::SeqCst);
                 thread::sleep(Duration::from_millis(5));
                 continue;
@@ -69,21 +69,24 @@ impl State {
             self.aside.store(false, Ordering::SeqCst);
             if let Err(why) = self.turn(&mut kept) {
                 self.lost.lock().unwrap().push(why);
-                kept = None;
+                kept.clear();
             }
             self.turns.fetch_add(1, Ordering::SeqCst);
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    fn turn(&self, kept: &mut Option<Session>) -> Result<(), String> {
+    fn turn(&self, kept: &mut Vec<Session>) -> Result<(), String> {
         let over_tls = self.over_tls.load(Ordering::SeqCst);
-        if kept.is_none() {
-            *kept = Some(self.connect()?);
-            self.reopened.fetch_add(1, Ordering::SeqCst);
+        // one from before there was TLS, as long as it lasts, and one over TLS
+        while kept.len() < 1 + usize::from(over_tls) {
+            kept.push(self.connect()?);
+            self.opened.fetch_add(1, Ordering::SeqCst);
         }
-        let conn = kept.as_mut().unwrap();
-        let one: Option<u8> = conn.query_first("SELECT 1").map_err(|e| format!("kept: {e}"))?;
+        for conn in kept {
+            let one: Option<u8> = conn.query_first("SELECT 1").map_err(|e| format!("kept: {e}"))?;
+            assert_eq!(one, Some(1));
+        }
         if over_tls {
             let mut new = self.connect().map_err(|why| format!("new: {why}"))?;
             let row: Option<(String, String)> = new
@@ -91,7 +94,7 @@ impl State {
                 .map_err(|e| format!("new: {e}"))?;
             assert!(row.is_some_and(|(_, cipher)| !cipher.is_empty()));
         }
-        one.map(|_| ()).ok_or_else(|| "no row".to_owned())
+        Ok(())
     }
 }
 
@@ -111,7 +114,7 @@ impl Client {
             aside: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
-            reopened: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
             lost: Mutex::default(),
         });
         let its = Arc::clone(&state);
@@ -139,7 +142,7 @@ impl Client {
         self.state.restarting.store(false, Ordering::SeqCst);
     }
 
-    fn from_now_on_over_tls(&self) {
+    fn goes_over_tls(&self) {
         self.state.over_tls.store(true, Ordering::SeqCst);
         self.turns_more(3);
     }
@@ -154,7 +157,7 @@ impl Client {
         self.state.ended.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap();
         assert_eq!(*self.state.lost.lock().unwrap(), Vec::<String>::new());
-        self.state.reopened.load(Ordering::SeqCst)
+        self.state.opened.load(Ordering::SeqCst)
     }
 }
 
@@ -333,14 +336,43 @@ fn story(program: &Program) {
     let own = folder.join("50-own.cnf");
     let text = "# ours\r\n[mysqld]\r\n\ttls-version  =  TLSv1.2   # old clients\r\n\r\nmax_connections=55\r\n";
     fs::write(&own, text).unwrap();
-    let mut before = fs::read_to_string(&main).unwrap();
-    before += &format!("\n!includedir {}\n", folder.display());
-    fs::write(&main, before).unwrap();
+    let before = fs::read_to_string(&main).unwrap();
+    fs::write(&main, format!("{before}\n!includedir {}\n", folder.display())).unwrap();
     let before = lab.option_files();
     let client = Client::start(&lab.server);
     assert_eq!(lab.served(), None);
 
-    // off -> on
+    turned_on(&lab, &client, mysql, &before);
+    let (key, other_key) = rotated(&lab, &client);
+    let rotated = lab.served();
+    fs::write(lab.path("tls/server-key.pem"), &key).unwrap();
+    lab.tried("reload", &[], 0);
+    assert_eq!(lab.served(), rotated, "recovered");
+    named_broken(&lab, &client, mysql, &other_key);
+
+    // and the next start is as it should be, with nothing done
+    client.announce();
+    lab.server.sandbox.restart().unwrap();
+    client.all_clear();
+    assert_eq!(lab.served(), rotated);
+    client.is_well();
+    // one in the clear, then one over TLS besides, and two after each restart
+    let opened = client.end();
+    assert_eq!(opened, if mysql { 1 + 1 + 2 } else { 1 + 2 + 2 + 2 });
+
+    // every byte comes back
+    let (out, err) = lab.says(&["undo"], &["--yes"], 0);
+    assert_eq!(lab.option_files(), before, "{out}{err}");
+    if mysql {
+        assert_eq!(lab.served(), None, "{out}{err}");
+    }
+    lab.server.sandbox.restart().unwrap();
+    assert_eq!(lab.served(), None);
+    lab.says(&["undo"], &["--yes"], 2);
+}
+
+/// Off -> on.
+fn turned_on(lab: &Lab, client: &Client, mysql: bool, before: &[(PathBuf, Vec<u8>)]) {
     let tls = lab.path("tls").display().to_string();
     let wish = [
         "--files",
@@ -353,7 +385,7 @@ fn story(program: &Program) {
     let (diff, _) = lab.says(&["config", "plan"], &wish, 0);
     assert_eq!(lab.option_files(), before, "a plan writes nothing");
     assert!(diff.contains("\ttls-version  =  TLSv1.2,TLSv1.3   # old clients\r\n"), "{diff}");
-    let expected = patched(&lab, &diff);
+    let expected = patched(lab, &diff);
     let yes = [&wish[..], &["--yes"]].concat();
     if mysql {
         let (out, err) = lab.tried("apply", &yes, 0);
@@ -362,23 +394,25 @@ fn story(program: &Program) {
             assert!(err.contains(how), "{how}: {err}");
         }
     } else {
-        with_restarts(&lab, &client, |command| {
+        with_restarts(lab, client, |command| {
             let yes = [&yes[..], &["--restart", command]].concat();
             let (out, err) = lab.tried("apply", &yes, 0);
             assert!(out.contains("restarted\n"), "{out}{err}");
             assert!(err.contains("dry-start: good"), "{err}");
         });
     }
-    same(&lab.option_files(), &without_backups(&expected, &lab), "as the diff said");
+    same(&lab.option_files(), &without_backups(&expected, lab), "as the diff said");
     client.is_well();
     assert!(lab.served().is_some());
     let off = lab.server.sql("SELECT @@GLOBAL.require_secure_transport").unwrap();
     assert_eq!(off, "1");
-    client.from_now_on_over_tls();
+    client.goes_over_tls();
     let (out, _) = lab.tried("apply", &yes, 0);
     assert_eq!(out, "", "it is so already");
+}
 
-    // on -> rotated
+/// On -> rotated -> a broken file. The key that is right, and the one that lies there now.
+fn rotated(lab: &Lab, client: &Client) -> (Vec<u8>, Vec<u8>) {
     let first = lab.served();
     let (certificate, key) = lab.issue("second");
     let (cert_file, key_file) = (lab.path("tls/server-cert.pem"), lab.path("tls/server-key.pem"));
@@ -401,15 +435,15 @@ fn story(program: &Program) {
     assert!(err.contains("the certificate it has stays in use"), "{err}");
     assert_eq!(lab.served(), second);
     client.is_well();
+    (key, other_key)
+}
 
-    // recovered
-    fs::write(&key_file, &key).unwrap();
-    lab.tried("reload", &[], 0);
-    assert_eq!(lab.served(), second);
-
-    // an option that names a broken file: refused by the trial, and by the server
+/// An option that is to name a broken file: refused by the trial, and by the server.
+fn named_broken(lab: &Lab, client: &Client, mysql: bool, other_key: &[u8]) {
+    let key_file = lab.path("tls/server-key.pem");
+    let shown = lab.served();
     let broken = lab.path("tls/broken-key.pem");
-    fs::write(&broken, &other_key).unwrap();
+    fs::write(&broken, other_key).unwrap();
     fs::set_permissions(&broken, fs::metadata(&key_file).unwrap().permissions()).unwrap();
     std::os::unix::fs::chown(&broken, None, Some(group(&key_file))).unwrap();
     let set = format!("ssl_key={}", broken.display());
@@ -423,7 +457,7 @@ fn story(program: &Program) {
         assert!(err.contains("everything is as it was before"), "{out}{err}");
         assert!(err.contains("Unable to get private key"), "{err}");
     } else {
-        with_restarts(&lab, &client, |command| {
+        with_restarts(lab, client, |command| {
             let all = ["--set", &set, "--yes", "--untried", "--restart", command];
             let (out, err) = lab.tried("apply", &all, 1);
             assert!(out.contains("put back as it was"), "{out}{err}");
@@ -432,28 +466,8 @@ fn story(program: &Program) {
     }
     assert_eq!(lab.option_files(), now, "with no backup left over");
     assert_eq!(lab.key_variable(), variable);
-    assert_eq!(lab.served(), second);
+    assert_eq!(lab.served(), shown);
     client.is_well();
-
-    // and the next start is as it should be, with nothing done
-    client.announce();
-    lab.server.sandbox.restart().unwrap();
-    client.all_clear();
-    assert_eq!(lab.served(), second);
-    client.is_well();
-    let reopened = client.end();
-    let announced = if mysql { 1 } else { 4 };
-    assert!(reopened <= announced + 1, "{reopened} sessions for {announced} restarts");
-
-    // every byte comes back
-    let (out, err) = lab.says(&["undo"], &["--yes"], 0);
-    assert_eq!(lab.option_files(), before, "{out}{err}");
-    if mysql {
-        assert_eq!(lab.served(), None, "{out}{err}");
-    }
-    lab.server.sandbox.restart().unwrap();
-    assert_eq!(lab.served(), None);
-    lab.says(&["undo"], &["--yes"], 2);
 }
 
 /// Backups lie beside what was replaced until it is taken back; they are no option files.
