@@ -360,6 +360,12 @@ fn story(program: &Program) {
     let opened = client.end();
     assert_eq!(opened, if mysql { 1 + 1 + 2 } else { 1 + 2 + 2 + 2 });
 
+    replication_is_secured(&lab);
+    if mysql {
+        kept_by_the_server(&lab);
+    }
+    policy_is_met(&lab, mysql);
+
     // every byte comes back
     let (out, err) = lab.says(&["undo"], &["--yes"], 0);
     assert_eq!(lab.option_files(), before, "{out}{err}");
@@ -468,6 +474,81 @@ fn named_broken(lab: &Lab, client: &Client, mysql: bool, other_key: &[u8]) {
     assert_eq!(lab.key_variable(), variable);
     assert_eq!(lab.served(), shown);
     client.is_well();
+}
+
+/// A source in the clear: what is printed makes it encrypted and verified, word for word.
+fn replication_is_secured(lab: &Lab) {
+    let mysql = lab.server.sandbox.series() == Series::MySql97;
+    let source = if mysql {
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 9, SOURCE_USER = 'r', \
+         SOURCE_SSL = 0 FOR CHANNEL 'c''1'"
+    } else {
+        "CHANGE MASTER 'c''1' TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 9, MASTER_USER = 'r', \
+         MASTER_SSL = 0"
+    };
+    lab.server.sql(source).unwrap();
+    let json = |status| -> serde_json::Value {
+        let (out, _) = lab.says(&["config", "channels"], &["--format", "json"], status);
+        serde_json::from_str(&out).unwrap()
+    };
+    let seen = json(1);
+    let channel = &seen["channels"][0];
+    assert_eq!(
+        (&channel["encrypted"], &channel["verifies"]),
+        (&"no".into(), &"no".into()),
+        "{seen}"
+    );
+    for statement in channel["statements"].as_array().unwrap() {
+        let statement = statement.as_str().unwrap();
+        // there is no source to be reached: it is not started
+        if !statement.starts_with("START") {
+            lab.server.sql(statement).unwrap();
+        }
+    }
+    let seen = json(0);
+    assert_eq!(seen["channels"][0]["verifies"], "yes", "{seen}");
+    assert_eq!(seen["channels"][0]["statements"].as_array().unwrap().len(), 0);
+    let reset = if mysql { "RESET REPLICA ALL" } else { "RESET SLAVE 'c''1' ALL" };
+    lab.server.sql(reset).unwrap();
+}
+
+/// With SET PERSIST no file is written, and what was kept is taken out again.
+fn kept_by_the_server(lab: &Lab) {
+    let kept = "SELECT COUNT(*) FROM performance_schema.persisted_variables";
+    let value = || lab.server.sql("SELECT @@GLOBAL.tls_version").unwrap();
+    let before = (lab.option_files(), value(), lab.server.sql(kept).unwrap());
+    let set = ["--set", "tls_version=TLSv1.3", "--persist", "--untried", "--yes"];
+    let (out, err) = lab.tried("apply", &set, 0);
+    assert!(err.contains("SET PERSIST tls_version = 'TLSv1.3';"), "{out}{err}");
+    assert_eq!((value(), lab.server.sql(kept).unwrap()), ("TLSv1.3".into(), "1".into()));
+    assert_eq!(lab.option_files(), before.0);
+    // what is kept goes before the files, and so it is kept again
+    let again = ["--set", "tls_version=TLSv1.2", "--untried", "--yes"];
+    let (_, err) = lab.tried("apply", &again, 0);
+    assert!(err.contains("was kept with SET PERSIST"), "{err}");
+    assert_eq!(lab.server.sql(kept).unwrap(), "1");
+    lab.says(&["undo"], &["--yes"], 0);
+    assert_eq!(value(), "TLSv1.3");
+    lab.says(&["undo"], &["--yes"], 0);
+    assert_eq!((lab.option_files(), value(), lab.server.sql(kept).unwrap()), before);
+}
+
+/// What a policy wants is not so, is written, and is so.
+fn policy_is_met(lab: &Lab, mysql: bool) {
+    let before = lab.option_files();
+    let policy = ["--policy", "mozilla-intermediate"];
+    let (out, _) = lab.says(&["config", "show"], &policy, 1);
+    assert!(out.contains("NOT MET: of TLS 1.2, suites"), "{out}");
+    let (snippet, _) = lab.says(&["config", "plan"], &[&policy[..], &["--snippet"]].concat(), 0);
+    assert!(snippet.starts_with("[mysqld]\n") && snippet.contains("ssl_cipher = "), "{snippet}");
+    lab.tried("apply", &[&policy[..], &["--untried", "--yes"]].concat(), 0);
+    if !mysql {
+        lab.server.sandbox.restart().unwrap();
+    }
+    let (out, _) = lab.says(&["config", "show"], &policy, 0);
+    assert!(!out.contains("NOT MET"), "{out}");
+    let (undone, err) = lab.says(&["undo"], &["--yes"], 0);
+    assert_eq!(lab.option_files(), before, "{undone}{err}");
 }
 
 /// Backups lie beside what was replaced until it is taken back; they are no option files.
