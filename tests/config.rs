@@ -346,7 +346,7 @@ fn story(program: &Program) {
     let (key, other_key) = rotated(&lab, &client);
     let rotated = lab.served();
     fs::write(lab.path("tls/server-key.pem"), &key).unwrap();
-    lab.tried("reload", &[], 0);
+    lab.says(&["config", "reload"], &["--untried"], 0);
     assert_eq!(lab.served(), rotated, "recovered");
     named_broken(&lab, &client, mysql, &other_key);
 
@@ -674,4 +674,14 @@ fn what_goes_wrong_with_the_files_is_said_and_leaves_nothing_behind() {
     assert_eq!(fs::read_to_string(&main).unwrap(), now);
     let left: Vec<_> = fs::read_dir(&disk).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["filler"]);
+}
+
+#[test]
+fn each_help_fits_one_screen_and_has_an_example() {
+    for command in ["show", "plan", "apply", "reload", "place", "channels"] {
+        let output = lab::mytls().args(["config", command, "--help"]).output().unwrap();
+        let (help, _) = said(&output, 0);
+        assert!(help.lines().count() <= 40, "{command}: {}", help.lines().count());
+        assert!(help.contains("Example") && help.contains("Exit status"), "{command}");
+    }
 }

@@ -101,7 +101,9 @@ pub fn start(dry: &DryStart) -> Result<Shown, SandboxError> {
 fn my_cnf(program: &Program, folder: &Folder, port: u16, options: &[(String, String)]) -> String {
     let text = config::my_cnf(program, folder.path(), &folder.socket(), port);
     let none = ["ssl_ca", "ssl_cert", "ssl_key", "require_secure_transport"].map(str::to_owned);
-    let mut text = config::remove(&text, &none);
+    let text = config::remove(&text, &none);
+    // nobody asks it anything
+    let mut text = config::set(&text, "performance_schema", "OFF");
     for (name, value) in options {
         text = config::set(&text, name, &crate::remedy::config::quote(value));
     }

@@ -17,10 +17,6 @@ use crate::remedy::{lockout, shell};
 use crate::trial;
 
 /// Change the options: shown and tried first, noted for mytls undo
-///
-/// MySQL 8.0.16 and later takes most of them over at once; when it refuses, its variables and the
-/// files are put back, so that its next start does not come up without TLS. Others need a restart,
-/// which is left to you unless --restart says how.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // each is an option of its own
 #[command(
@@ -28,8 +24,7 @@ use crate::trial;
     after_help = "Examples:\n  \
     mytls config apply --files /etc/mysql/tls --yes\n  \
     mytls config apply --policy mozilla-intermediate --yes --restart 'systemctl restart mariadb'\n\n\
-    Exit status: 0 done, 1 not done and everything as before (or what is not is said), 2 bad usage,\n\
-    3 the server or its option files could not be read."
+    Exit status: 0 done, 1 not done and all as before, 2 bad usage, 3 not examined."
 )]
 pub struct ApplyArgs {
     #[command(flatten)]
@@ -40,8 +35,7 @@ pub struct ApplyArgs {
     /// Write the files and leave the running server as it is
     #[arg(long, conflicts_with = "restart")]
     files_only: bool,
-    /// The command that restarts the server, where it has to be; if it does not come back with TLS, the
-    /// files are put back and it is restarted once more
+    /// How to restart it, where it has to be; undone when it comes back wrong
     #[arg(long, value_name = "COMMAND")]
     restart: Option<String>,
     /// Do it without trying it first

@@ -23,9 +23,8 @@ use crate::remedy::channel::{self, Channel};
     after_help = "Examples:\n  mytls config channels -S /run/mysqld/mysqld.sock\n  \
     mytls config channels --router-config /etc/mysqlrouter/mysqlrouter.conf\n  \
     mytls config channels --proxysql /etc/proxysql/ca.pem | mysql -h 127.0.0.1 -P 6032\n\n\
-    Looked at: replication, Group Replication, Galera, the port for administration, the X Protocol, a\n\
-    Router's routes. Each comes with the statements that make it so. Exit status: 0 all are encrypted\n\
-    and verified, 1 not all, 2 bad usage, 3 the server could not be asked."
+    Each comes with the statements that make it so. Exit status: 0 all are encrypted and verified, 1 not\n\
+    all, 2 bad usage, 3 the server could not be asked."
 )]
 pub struct ChannelsArgs {
     /// A MySQL Router's option file, looked at instead of a server

@@ -55,16 +55,16 @@ struct WishArgs {
     /// An option with its value; may be given more than once
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Take ca.pem, server-cert.pem, server-key.pem and crl.pem of this folder, as far as they are there
+    /// Take ca.pem, server-cert.pem, server-key.pem (and crl.pem) of this folder
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
-    /// What meets a policy: mozilla-intermediate, mozilla-modern, pci-dss-4, cis-mysql-8, cis-mariadb-10
+    /// What meets a policy; mytls config show --help names them
     #[arg(long, value_name = "NAME")]
     policy: Vec<Policy>,
-    /// Keep it with SET PERSIST instead of in an option file (MySQL 8.0 and later)
+    /// Keep it with SET PERSIST instead of in a file (MySQL 8.0 and later)
     #[arg(long)]
     persist: bool,
-    /// The server's own program, for the dry start; without it, the one that runs
+    /// The server's own program, for the dry start, where it is not found
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 }

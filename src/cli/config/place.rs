@@ -52,8 +52,8 @@ pub fn run(args: &PlaceArgs) -> Result<ExitCode, Failure> {
             let _ = writeln!(said, "{line}");
         }
         crate::cli::tell(format_args!("{said}"));
-        if !blocked.is_empty() {
-            good = false;
+        good &= blocked.is_empty();
+        if !blocked.is_empty() && place.access.is_some() {
             for command in crate::remedy::place::commands(&place, &folder, holds_key(&path)) {
                 if !out.contains(&command) {
                     out.push(command);

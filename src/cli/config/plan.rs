@@ -21,9 +21,8 @@ use crate::trial;
     after_help = "Examples:\n  \
     mytls config plan --files /etc/mysql/tls -S /run/mysqld/mysqld.sock\n  \
     mytls config plan --policy mozilla-intermediate --snippet > tls.cnf\n  \
-    mytls config plan --set ssl_crl=/etc/mysql/tls/crl.pem --try\n\n\
-    The diff alone goes to stdout. Exit status: 0 shown, 1 it cannot be done so or --try found it bad,\n\
-    2 bad usage, 3 the server or its option files could not be read."
+    mytls config plan --set ssl_crl=/etc/mysql/tls/crl.pem --try\n\
+    The diff alone goes to stdout. Exit status: 0 shown, 1 it is bad, 2 bad usage, 3 not examined."
 )]
 pub struct PlanArgs {
     #[command(flatten)]

@@ -20,13 +20,11 @@ use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Make the running server read its certificate anew, and see on the wire that it did
-///
-/// The files are tried first. What the server refuses changes nothing: it keeps what it has. Sessions
-/// that are open stay open.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
     after_help = "Example:\n  mytls config reload -S /run/mysqld/mysqld.sock\n\n\
+    The files are tried first. What the server refuses changes nothing, and sessions stay open.\n\
     Exit status: 0 it shows what is on the disk, 1 it does not, or the files are no good, 2 bad usage,\n\
     3 the server could not be asked."
 )]
