@@ -158,10 +158,26 @@ fn by_starting(then: &Foreseen, program: &Path) -> Tried {
     Tried::new(
         how,
         match dry::start(&dry) {
-            Ok(shown) => judge(shown, &options),
+            Ok(shown) => as_whom(judge(shown, &options), user),
             Err(error) => Outcome::Skipped(error.to_string()),
         },
     )
+}
+
+/// Only root may try it as somebody else.
+fn as_whom(outcome: Outcome, user: Option<&str>) -> Outcome {
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|me| me.name);
+    match (outcome, user, me) {
+        (Outcome::Good(mut said), Some(user), Some(me)) if me != user && me != "root" => {
+            said.push(format!(
+                "it was started as {}: whether {} may read the files, the rules say",
+                printable(&me),
+                printable(user)
+            ));
+            Outcome::Good(said)
+        }
+        (outcome, ..) => outcome,
+    }
 }
 
 fn judge(shown: dry::Shown, options: &[(String, String)]) -> Outcome {

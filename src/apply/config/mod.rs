@@ -71,6 +71,16 @@ pub enum NotEdited {
     ReadOnly { path: PathBuf, mode: u32 },
     #[error("{0}")]
     File(String),
+    #[error(
+        "{0} turns TLS off, whatever else is set: take that line out of the file first, and restart the server \
+         afterwards"
+    )]
+    TurnedOff(String),
+    #[error(
+        "{kept} is kept with SET PERSIST, which only the running server can change, and {other} is not such an \
+         option: change them one after the other"
+    )]
+    Mixed { kept: String, other: String },
     #[error("this server has no SET PERSIST: MySQL has it since 8.0; leave --persist away")]
     NoPersist,
     #[error(
@@ -109,6 +119,7 @@ pub fn edit(facts: &Facts, wanted: &[(String, String)], persist: bool) -> Result
         }
     };
     sound(config)?;
+    is_on(config, wanted)?;
     let mut edit = Edit {
         wanted: wanted.to_vec(),
         changed: Vec::new(),
@@ -139,6 +150,7 @@ pub fn edit(facts: &Facts, wanted: &[(String, String)], persist: bool) -> Result
         }
     }
     check_persist(facts, &edit)?;
+    mixed(facts, &edit)?;
     for (file, options) in by_file {
         edit.files.push(file_edit(facts, &file, &options, &mut edit.notes)?);
     }
@@ -184,6 +196,30 @@ fn sound(config: &ServerConfig) -> Result<(), NotEdited> {
         return Err(NotEdited::Broken(why));
     }
     Ok(())
+}
+
+/// `skip_ssl` and `ssl = 0` go before every file that is named.
+fn is_on(config: &ServerConfig, wanted: &[(String, String)]) -> Result<(), NotEdited> {
+    let off = config.get("ssl").map(str::to_ascii_lowercase);
+    let is_off = off.is_some_and(|value| matches!(value.as_str(), "0" | "off" | "false"));
+    let names_files = wanted.iter().any(|(name, _)| name.starts_with("ssl_"));
+    match config.origin("ssl").filter(|_| is_off && names_files) {
+        Some(origin) => Err(NotEdited::TurnedOff(printable(&origin.to_string()).into_owned())),
+        None => Ok(()),
+    }
+}
+
+/// What the running server keeps is changed on it, at once; that cannot be done together with what
+/// waits for a restart, or without a server that answers.
+fn mixed(facts: &Facts, edit: &Edit) -> Result<(), NotEdited> {
+    let Some((kept, _)) = edit.persisted.first() else { return Ok(()) };
+    let live = facts.server.read().map(|server| Live::of(server, &edit.changed, &edit.persisted));
+    let other = match live {
+        Some(Ok(_)) => return Ok(()),
+        Some(Err(names)) => names.join(", "),
+        None => "a server that does not answer".to_owned(),
+    };
+    Err(NotEdited::Mixed { kept: kept.clone(), other })
 }
 
 /// Where an option is set, or is to be set: in its own line, else in a file of its own in the folder

@@ -110,6 +110,14 @@ fn files_that_cannot_be_edited_are_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_line_that_turns_tls_off_is_to_go_first() {
+    let lab = Lab::new(&[("my.cnf", "[mysqld]\nport=1\nskip-ssl\n")]);
+    let said = lab.edit(&[("ssl_ca", "/ca")]).unwrap_err().to_string();
+    assert!(said.contains("my.cnf:3 turns TLS off"), "{said}");
+    assert!(lab.edit(&[("tls_version", "TLSv1.3")]).is_ok());
+}
+
+#[test]
 fn what_was_persisted_is_persisted_again_and_no_file_is_written_for_it() {
     let lab = Lab::new(&[("my.cnf", "[mysqld]\nssl_ca=/old\n")]);
     let mut facts = facts(&lab.path("my.cnf"));
@@ -123,6 +131,9 @@ fn what_was_persisted_is_persisted_again_and_no_file_is_written_for_it() {
     let edit = edit(&facts, &wanted, false).unwrap();
     assert_eq!((edit.files.len(), edit.persisted.len()), (0, 1));
     assert!(edit.notes[0].contains("SET PERSIST"));
+    let both = options(&[("ssl_ca", "/new"), ("mysqlx_ssl_ca", "/x")]);
+    let said = super::edit(&facts, &both, false).unwrap_err().to_string();
+    assert!(said.contains("one after the other") && said.contains("mysqlx_ssl_ca"), "{said}");
     let fixed = options(&[("mysqlx_ssl_ca", "/x")]);
     assert!(matches!(super::edit(&facts, &fixed, true), Err(NotEdited::NotPersistable(_))));
 }

@@ -59,6 +59,11 @@ pub fn run(args: &ApplyArgs) -> Result<ExitCode, Failure> {
     if !args.yes {
         return Err(Failure::usage("this is what would be changed: say --yes to do it"));
     }
+    if let (true, Some((kept, _))) = (args.files_only, edit.persisted.first()) {
+        return Err(Failure::usage(format!(
+            "{kept} is kept with SET PERSIST, on the running server alone: leave --files-only away"
+        )));
+    }
     let not = |message: String| Failure { code: FINDINGS, message };
     let enforced = edit.changed.iter().any(|(n, v)| n == "require_secure_transport" && v == "ON");
     if enforced && facts.server.read().is_some() && !args.lock_me_out {

@@ -124,8 +124,13 @@ pub(super) fn say(facts: &Facts, edit: &Edit) {
         }
     }
     for (name, path) in edit.changed.iter().filter(|(_, value)| value.starts_with('/')) {
-        for line in super::place::blockers(facts, name, path.as_ref()) {
-            tell(format_args!("warning: {}\n", printable(&line)));
+        let blockers = super::place::blockers(facts, name, path.as_ref());
+        for line in &blockers {
+            tell(format_args!("warning: {}\n", printable(line)));
+        }
+        if !blockers.is_empty() {
+            let path = shell::word(path);
+            tell(format_args!("  mytls config place {} says what lets it in\n", printable(&path)));
         }
     }
 }
