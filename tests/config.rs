@@ -588,6 +588,28 @@ fn a_server_is_led_through_its_changes_and_back_and_no_session_is_lost() {
     lab::side_by_side(&programs, story);
 }
 
+/// A key that only root may read: what is printed puts it where the server may, word for word.
+fn placed_where_it_is_read(lab: &Lab) {
+    let from = lab.server.base().join("own-key.pem");
+    fs::copy(lab.path("tls/server-key.pem"), &from).unwrap();
+    fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
+    let (from, to) = (from.display().to_string(), lab.path("placed").display().to_string());
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        return; // the server runs as ourselves, and reads it
+    }
+    let arguments = [from.as_str(), "--to", &to];
+    let (commands, err) = lab.says(&["config", "place"], &arguments, 1);
+    assert!(err.contains("may not read"), "{err}");
+    let output = Command::new("sh").args(["-e", "-c", &commands]).output().unwrap();
+    said(&output, 0);
+    let placed = format!("{to}/own-key.pem");
+    let (nothing, err) = lab.says(&["config", "place"], &[&placed], 0);
+    assert!(nothing.is_empty() && err.contains("may read it"), "{nothing}{err}");
+    let mode = fs::metadata(&placed).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
 /// A file system that is taken away again.
 struct Disk(PathBuf);
 
@@ -645,6 +667,8 @@ fn what_goes_wrong_with_the_files_is_said_and_leaves_nothing_behind() {
     assert_eq!(fs::read_to_string(&real).unwrap(), sound);
     fs::remove_file(&main).unwrap();
     fs::write(&main, &sound).unwrap();
+
+    placed_where_it_is_read(&lab);
 
     // marked read-only, and on a disk that is full
     let mode = |mode| fs::set_permissions(&main, fs::Permissions::from_mode(mode)).unwrap();

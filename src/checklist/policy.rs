@@ -180,6 +180,9 @@ impl Check {
                 let weak_are_refused = flavor == Flavor::MySql && version >= Version(8, 4, 0);
                 self::never(facts, weak_are_refused, never, write)
             }
+            Self::Suites { .. } if !options::versions(flavor, version).contains(&"TLSv1.3") => {
+                (Met::NotApplicable("TLS 1.3 is not spoken".to_owned()), Lines::new())
+            }
             Self::Suites { .. } if !is_here("tls_ciphersuites") => {
                 let why = "this server has the suites of its library, which are these";
                 (Met::Yes(why.to_owned()), Lines::new())
@@ -245,6 +248,9 @@ fn versions(facts: &Facts, flavor: Flavor, version: Version, allowed: &[String])
 
 /// An option that lists suites, of which no other may be among them.
 fn listed(facts: &Facts, name: &str, allowed: &[String], write: &[String]) -> (Met, Lines) {
+    if facts.is_yassl() {
+        return (Met::No("yaSSL has none of these suites".to_owned()), Lines::new());
+    }
     let lines = || line(name, write.join(":"));
     match effective(facts, name) {
         None => {
@@ -259,6 +265,9 @@ fn listed(facts: &Facts, name: &str, allowed: &[String], write: &[String]) -> (M
 
 fn never(facts: &Facts, refused: bool, parts: &[String], write: &[String]) -> (Met, Lines) {
     let name = "ssl_cipher";
+    if facts.is_yassl() {
+        return (Met::No("yaSSL has no suite of this strength".to_owned()), Lines::new());
+    }
     let Some(now) = effective(facts, name) else {
         if refused {
             let why = "MySQL 8.4 and later takes no weak suite, whatever is set";

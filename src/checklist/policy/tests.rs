@@ -56,3 +56,17 @@ fn a_weaker_value_is_named_and_another_servers_policy_is_not_for_it() {
     let judged = policy("cis-mysql-8").judge(&facts, None);
     assert!(judged.iter().all(|one| matches!(one.answer, Met::NotApplicable(_))));
 }
+
+#[test]
+fn an_old_library_is_told_no_suites_that_it_does_not_know() {
+    let facts = testing::with_server(|server| {
+        (server.flavor, server.version) = (Flavor::MySql, Version(5, 6, 24));
+        server.tls_library = Some("YaSSL 2.3.7".to_owned());
+        for name in ["tls_version", "ssl_cipher", "require_secure_transport"] {
+            server.variables.remove(name);
+        }
+    });
+    for policy in Policy::ALL {
+        assert_eq!(policy.lines(&facts), Lines::new(), "{}", policy.name());
+    }
+}
