@@ -334,8 +334,10 @@ fn story(program: &Program) {
     let folder = lab.path("conf.d");
     fs::create_dir(&folder).unwrap();
     let own = folder.join("50-own.cnf");
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = "# ours\r\n[mysqld]\r\n\ttls-version  =  TLSv1.2   # old clients\r\n\r\nmax_connections=55\r\n";
-    fs::write(&own, text).unwrap();
+    let admin = format!("loose_admin_address = 127.0.0.1\r\nloose_admin_port = {admin}\r\n");
+    fs::write(&own, format!("{text}{admin}")).unwrap();
     let before = fs::read_to_string(&main).unwrap();
     fs::write(&main, format!("{before}\n!includedir {}\n", folder.display())).unwrap();
     let before = lab.option_files();
@@ -363,6 +365,7 @@ fn story(program: &Program) {
     replication_is_secured(&lab);
     if mysql {
         kept_by_the_server(&lab);
+        the_other_port_has_its_own(&lab);
     }
     policy_is_met(&lab, mysql);
 
@@ -531,6 +534,36 @@ fn kept_by_the_server(lab: &Lab) {
     assert_eq!(value(), "TLSv1.3");
     lab.says(&["undo"], &["--yes"], 0);
     assert_eq!((lab.option_files(), value(), lab.server.sql(kept).unwrap()), before);
+}
+
+/// The port for administration gets another certificate than the one for everybody.
+fn the_other_port_has_its_own(lab: &Lab) {
+    let (certificate, key) = lab.issue("admin");
+    let names = ["tls/admin-cert.pem", "tls/admin-key.pem"].map(|name| lab.path(name));
+    for (path, bytes) in names.iter().zip([&certificate, &key]) {
+        fs::write(path, bytes).unwrap();
+        std::os::unix::fs::chown(path, None, Some(group(&lab.path("tls/server-key.pem")))).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
+    }
+    let before = lab.option_files();
+    let set = names.map(|path| path.display().to_string());
+    let [certificate, key] = ["cert", "key"].map(|name| format!("admin_ssl_{name}="));
+    let (certificate, key) = (certificate + &set[0], key + &set[1]);
+    let alone = ["--set", &certificate, "--set", &key, "--untried", "--yes"];
+    let (_, err) = lab.tried("apply", &alone, 1);
+    assert!(
+        err.contains("admin_ssl_ca is not set") && err.contains("Invalid certificates"),
+        "{err}"
+    );
+    assert_eq!(lab.option_files(), before);
+    let ca = format!("admin_ssl_ca={}", lab.path("tls/ca.pem").display());
+    let all = [&alone[..], &["--set", &ca]].concat();
+    let (out, err) = lab.tried("apply", &all, 0);
+    let shown = format!("shows the certificate of {}", set[0]);
+    assert!(out.contains(&shown), "{shown}: {out}{err}");
+    assert!(out.contains("tls/server-cert.pem"), "and the other port its own: {out}");
+    lab.says(&["undo"], &["--yes"], 0);
+    assert_eq!(lab.option_files(), before);
 }
 
 /// What a policy wants is not so, is written, and is so.

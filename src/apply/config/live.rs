@@ -142,10 +142,17 @@ impl Live {
         }
         let mut out = vec![PLAIN.to_owned()];
         out.extend(before.statements(self));
-        // where there was no certificate there is nothing to load, and TLS is to go off again
-        let bare = ["ssl_cert", "ssl_key"].iter().all(|name| before.was_empty(name));
-        let rollback = if bare { " NO ROLLBACK ON ERROR" } else { "" };
-        out.extend(self.reload.iter().map(|reload| format!("{reload}{rollback}")));
+        let had_none = |names: [&str; 2]| names.iter().all(|name| before.was_empty(name));
+        for reload in &self.reload {
+            if *reload == ADMIN && had_none(["admin_ssl_cert", "admin_ssl_key"]) {
+                // it had those of the other port, which it gets again at a start alone; until
+                // then it keeps what it has, rather than none
+                continue;
+            }
+            // where there was no certificate there is nothing to load, and TLS is to go off again
+            let bare = *reload != ADMIN && had_none(["ssl_cert", "ssl_key"]);
+            out.push(format!("{reload}{}", if bare { " NO ROLLBACK ON ERROR" } else { "" }));
+        }
         out
     }
 }
@@ -265,6 +272,11 @@ mod tests {
                 "ALTER INSTANCE RELOAD TLS",
             ]
         );
+        // a certificate where there was none: off on the one port, and left till the next start on the other
+        let names = ["admin_ssl_key", "admin_ssl_cert", "ssl_key", "ssl_cert"];
+        let before = Before(names.map(|name| (name.into(), None, false)).to_vec());
+        let undo = live.undo(&before);
+        assert_eq!(undo[5..], ["ALTER INSTANCE RELOAD TLS NO ROLLBACK ON ERROR"], "{undo:?}");
     }
 
     #[test]

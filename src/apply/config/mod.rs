@@ -154,6 +154,14 @@ pub fn edit(facts: &Facts, wanted: &[(String, String)], persist: bool) -> Result
     for (file, options) in by_file {
         edit.files.push(file_edit(facts, &file, &options, &mut edit.notes)?);
     }
+    let sets = |name: &str| wanted.iter().any(|(known, _)| known == name);
+    if sets("admin_ssl_cert") && !sets("admin_ssl_ca") && config.get("admin_ssl_ca").is_none() {
+        edit.notes.push(
+            "admin_ssl_ca is not set, and ssl_ca does not stand in for it: MySQL 8.1 and later refuses an \
+             admin_ssl_cert that no CA there vouches for"
+                .to_owned(),
+        );
+    }
     for lost in &config.lost {
         if let Some(group) =
             lost.group.as_ref().filter(|_| wanted.iter().any(|(n, _)| *n == lost.name))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::plan::{live, say};
-use super::reload::{Served, serves, up_again};
+use super::reload::{Served, serves, serves_admin, up_again};
 use super::{WishArgs, edited, look, tell_tried};
 use crate::apply::accounts::journal_file;
 use crate::apply::config::{Done, carry_out, put_back};
@@ -102,8 +102,11 @@ pub fn run(args: &ApplyArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if told.is_some() {
-        let served = serves(&facts, certificate.as_deref());
-        return said(&served, done.id.as_deref());
+        let admin = edit.changed.iter().find(|(name, _)| name == "admin_ssl_cert");
+        let admin = admin.and_then(|(_, path)| serves_admin(&facts, path.as_ref()));
+        let main = serves(&facts, certificate.as_deref());
+        let all: Vec<Served> = std::iter::once(main).chain(admin).collect();
+        return said(&all, done.id.as_deref());
     }
     let Some(command) = &args.restart else {
         print(&format!("left to do: restart the server: {}\n", shell::RESTART))?;
@@ -160,9 +163,11 @@ fn not_done(error: &str, done: &Done) -> String {
     format!("not done: {error}\n  what could not be put back:{}", stuck.concat())
 }
 
-fn said(served: &Served, id: Option<&str>) -> Result<ExitCode, Failure> {
-    print(&format!("{}\n", served.words()))?;
-    if served.is_wrong() {
+fn said(all: &[Served], id: Option<&str>) -> Result<ExitCode, Failure> {
+    for served in all {
+        print(&format!("{}\n", served.words()))?;
+    }
+    if all.iter().any(Served::is_wrong) {
         let id = id.unwrap_or_default();
         tell(format_args!("if that is not meant: mytls undo {}\n", printable(id)));
         return Ok(ExitCode::from(FINDINGS));

@@ -15,6 +15,7 @@ use crate::facts::{Facts, session};
 use crate::printable::{printable, shown};
 use crate::trial;
 use crate::wire::{self, Endpoint, Limits, TlsOffer, Trust};
+use crate::x509::Certificate;
 
 /// How long a server may take to come up again.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -131,8 +132,27 @@ pub(super) fn serves(facts: &Facts, certificate: Option<&Path>) -> Served {
         let why = facts.wire.reason().map_or("", |unread| unread.why.as_str());
         return Served::Unseen(format!("what it shows could not be seen from outside: {why}"));
     };
-    let endpoint = Endpoint::new(seen.host.clone(), seen.port);
-    let place = format!("{}:{}", printable(&seen.host), seen.port);
+    shown_at(&seen.host, seen.port, path, &written)
+}
+
+/// The same on the port for administration, where the server has one; `certificate` is what
+/// `admin_ssl_cert` names.
+pub(super) fn serves_admin(facts: &Facts, certificate: &Path) -> Option<Served> {
+    let server = facts.server.read()?;
+    let host = server.variable("admin_address")?;
+    let port = server.variable("admin_port")?.parse().ok()?;
+    let data = Path::new(server.variable("datadir").unwrap_or_default());
+    let path = data.join(certificate);
+    let Some(written) = trial::first_certificate(&path) else {
+        let why = format!("{} holds no certificate to compare with", shown(&path));
+        return Some(Served::Unseen(why));
+    };
+    Some(shown_at(host, port, &path, &written))
+}
+
+fn shown_at(host: &str, port: u16, path: &Path, written: &Certificate) -> Served {
+    let endpoint = Endpoint::new(host.to_owned(), port);
+    let place = format!("{}:{port}", printable(host));
     match wire::probe(&endpoint, &Trust::Unverified, Limits::default(), &mut |_| ()).map(|w| w.tls)
     {
         Ok(TlsOffer::Established(handshake)) => match handshake.chain.first() {
