@@ -186,6 +186,11 @@ pub enum Overlay {
         planning: Planning,
         form: Form,
     },
+    /// Asks for the passphrase of the CA's key, without which some logins of the proof cannot be tried.
+    ProofKey {
+        account: AccountName,
+        form: Form,
+    },
     /// Asks where the report goes.
     Save(Form),
     /// Asks for a cipher suite.
@@ -390,6 +395,11 @@ pub enum Outcome {
     Applied(Result<Applied, (Applied, String)>),
     Proved(Result<Proof, String>),
     PasswordNeeded(AccountName),
+    /// Of the CA's key; `wrong`: the one that was given does not open it.
+    PassphraseNeeded {
+        account: AccountName,
+        wrong: bool,
+    },
     Saved(Result<PathBuf, String>),
     ClientFiles(AccountName, Option<(PathBuf, PathBuf)>),
     Denied(Result<Denial, String>),
@@ -469,6 +479,8 @@ pub enum Job {
         exam: Arc<Examination>,
         account: AccountName,
         password: Option<Secret>,
+        /// Leave out the logins that need the CA's key, where that is under a passphrase.
+        without_key: bool,
     },
     Save {
         exam: Arc<Examination>,
@@ -668,6 +680,7 @@ impl State {
             Some(
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
+                | Overlay::ProofKey { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
                 | Overlay::AskWhy { form, .. }
@@ -691,6 +704,7 @@ impl State {
             Some(
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
+                | Overlay::ProofKey { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
                 | Overlay::AskWhy { form, .. }
