@@ -5,8 +5,8 @@ use std::path::Path;
 use super::live::{Before, LiveError};
 use super::{Edit, Live, files_alone};
 use crate::apply::back::{self, Step};
-use crate::apply::journal::{self, Entry, State};
-use crate::apply::{self, Applied, Plan};
+use crate::apply::journal::{self, State};
+use crate::apply::{self, Applied, Noting, Plan};
 use crate::facts::session::{self, Session};
 use crate::facts::{Facts, ServerFacts};
 use crate::printable::shown;
@@ -47,11 +47,28 @@ pub fn carry_out(
             return done;
         }
     };
-    let mut applied = match apply::run(&edit.plan(), None, told) {
+    // noted before anything is written: who is stopped half way can still go back
+    let plan = edit.plan();
+    let server = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
+    let noting = match Noting::begin(journal, &plan, facts.target.display(), server) {
+        Ok(noting) => noting,
+        Err(error) => {
+            done.error = Some(format!(
+                "this could not be noted in the journal: {error}; nothing was written"
+            ));
+            return done;
+        }
+    };
+    let mark = |state| journal::mark(journal, noting.id(), state);
+    let mut applied = match apply::run_noted(&plan, None, Some(&noting), told) {
         Ok(applied) => applied,
         Err(both) => {
             done.lines.clone_from(&both.0.done);
             done.error = Some(both.1.to_string());
+            let ended = noting.end(&both.0, false);
+            let all_back = both.0.steps.is_empty();
+            // an entry without a mark is one that was cut off, and so it is
+            let _ = ended.and_then(|()| if all_back { mark(State::Undone) } else { Ok(()) });
             return done;
         }
     };
@@ -64,15 +81,13 @@ pub fn carry_out(
     };
     applied.steps.extend(last);
     applied.undo = applied.steps.iter().map(Step::line).collect();
-    let mut entry = Entry::new(facts.target.display(), applied.clone());
-    entry.server = facts.server.read().map(ServerFacts::identity).unwrap_or_default();
-    if let Err(error) = journal::append(journal, &entry) {
+    if let Err(error) = noting.end(&applied, true) {
         // what cannot be noted could not be taken back
         done.error = Some(format!("this could not be noted in the journal: {error}"));
         put_back_files(&applied, &mut done);
         return done;
     }
-    let mark = |state| journal::mark(journal, &entry.id, state);
+    let id = noting.id().to_owned();
     if let (Some(live), Some((conn, before))) = (live, &mut running)
         && let Err(LiveError::Refused { statement, why, stuck }) = live.switch(conn, before)
     {
@@ -81,15 +96,14 @@ pub fn carry_out(
         done.stuck = stuck;
         put_back_files(&applied, &mut done);
         let state = if done.stuck.is_empty() { State::Undone } else { State::Partly };
-        let _ = mark(state); // an entry without a mark is one that was cut off, and so it is
-        done.id = (!done.stuck.is_empty()).then_some(entry.id);
+        let _ = mark(state); // as above
+        done.id = (!done.stuck.is_empty()).then_some(id);
         return done;
     }
     for statement in live.into_iter().flat_map(Live::statements) {
         done.lines.push(format!("sent {}", crate::printable::printable(&statement)));
     }
-    let _ = mark(State::Applied);
-    done.id = Some(entry.id);
+    done.id = Some(id);
     done
 }
 
