@@ -17,6 +17,8 @@ use time::macros::format_description;
 
 use crate::x509::certificate::hex;
 
+mod attributes;
+
 /// What stands between a file's name and the time of its backup.
 const BACKUP: &str = ".bak-";
 
@@ -132,6 +134,9 @@ pub fn replace(path: &Path, bytes: &[u8], meta: Meta) -> Result<Option<PathBuf>,
         return Ok(None);
     }
     let temporary = Temporary::write(path, &folder, bytes, meta)?;
+    if exists {
+        attributes::carry_over(path, &temporary.0).map_err(|error| fault(path, error))?;
+    }
     let backup = if exists { Some(back_up(path)?) } else { None };
     temporary.rename_to(path)?;
     sync_folder(&folder)?;

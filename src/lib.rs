@@ -20,6 +20,7 @@ pub mod rules;
 pub mod sandbox;
 pub mod scan;
 pub mod secret;
+pub mod trial;
 pub mod tui;
 pub mod wire;
 pub mod x509;

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 pub mod accounts;
 pub mod authority;
 pub mod back;
+pub mod config;
 mod diff;
 pub mod firewall;
 pub mod journal;

@@ -7,6 +7,8 @@ use crate::printable::printable;
 use crate::remedy::config::unpersist;
 use crate::rules::{self, Answer, Finding, Rule, Severity, Step};
 
+pub mod policy;
+
 /// Facts and what the rules say of them.
 #[derive(Clone, Debug)]
 pub struct Examination {

@@ -11,6 +11,7 @@ mod account_login;
 mod accounts;
 mod ca;
 mod check;
+mod config;
 mod explain;
 mod firewall;
 mod grant;
@@ -74,6 +75,8 @@ enum Command {
     Accounts(Box<accounts::AccountsArgs>),
     /// Take back the last change, or one of those before
     Undo(undo::UndoArgs),
+    /// The server's own options about TLS: shown, changed where they count, tried before
+    Config(Box<config::ConfigArgs>),
     /// Prove that accounts need their certificate
     Prove(prove::ProveArgs),
     /// Say why an account cannot log in
@@ -145,6 +148,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::WhyDenied(args)) => why_denied::run(&args),
         Some(Command::Accounts(args)) => accounts::run(&args),
+        Some(Command::Config(args)) => config::run(&args),
         Some(Command::Undo(args)) => undo::run(&args),
         Some(Command::Ca(args)) => ca::run(&args),
         Some(Command::Listen(args)) => listen::run(&args),

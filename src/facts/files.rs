@@ -258,6 +258,11 @@ impl ServerUser {
     }
 }
 
+/// Who owns a file, and whether the server's user may read it; `None` where there is none.
+pub fn access_of(path: &Path, user: Option<&str>) -> Option<Access> {
+    access(path, user.and_then(ServerUser::find).as_ref())
+}
+
 /// Owner, mode, and all on the way that shuts the server's user out. Access control lists are
 /// seen only as far as they show in the group bits.
 fn access(path: &Path, user: Option<&ServerUser>) -> Option<Access> {

@@ -15,6 +15,7 @@ use crate::x509::{Certificate, PrivateKey};
 
 pub mod account;
 mod account_text;
+pub mod channels;
 pub mod config;
 pub mod confinement;
 pub mod exposure;
@@ -30,6 +31,7 @@ pub mod network;
 pub mod noise;
 mod own_account;
 mod own_config;
+pub mod place;
 mod process;
 mod proxy;
 mod rank;
@@ -239,6 +241,13 @@ pub struct ServerConfig {
     /// Those of them that another includes: a line at which the server gives up ends only them.
     #[serde(default)]
     pub included: Vec<PathBuf>,
+    /// The folders of `!includedir`, in the order in which they are read last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<PathBuf>,
+    /// Files that include themselves, by way of others or not: the servers give up on such a circle
+    /// after ten rounds, and go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circles: Vec<PathBuf>,
     /// Option name with underscores, without `loose_`; the last value wins, as for the server.
     pub options: BTreeMap<String, ConfigValue>,
     /// What `SET PERSIST` wrote (MySQL 8.0 and later): goes before the option files.

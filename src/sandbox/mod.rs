@@ -31,6 +31,7 @@ use crate::secret::Secret;
 
 mod accounts;
 mod config;
+pub mod dry;
 pub mod fault;
 mod folder;
 mod odd;
@@ -52,6 +53,11 @@ use server::{Process, Program, RunAs};
 /// program of this host.
 pub fn series_of(server: Option<&Path>) -> Result<Series, SandboxError> {
     Ok(Program::find(server)?.series())
+}
+
+/// The family and version of a server program.
+pub fn version_of(server: &Path) -> Result<(Flavor, crate::facts::Version), SandboxError> {
+    Program::find(Some(server)).map(|program| (program.flavor, program.version))
 }
 
 /// What sandbox is wanted.

@@ -49,6 +49,16 @@ impl RunAs {
         Ok(Self { owner: Some(Owner { uid: user.uid.as_raw(), gid: gid.as_raw() }) })
     }
 
+    /// The user of this name, where we may act as another; else whoever runs mytls.
+    pub(super) fn named(name: &str) -> Result<Self, SandboxError> {
+        if !Uid::effective().is_root() {
+            return Ok(Self { owner: None });
+        }
+        let user = User::from_name(name).ok().flatten().filter(|user| !user.uid.is_root());
+        let Some(user) = user else { return Self::choose() };
+        Ok(Self { owner: Some(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw() }) })
+    }
+
     /// Who owns the server's files; `None` when we are that one.
     pub(super) fn owner(&self) -> Option<Owner> {
         self.owner
@@ -119,6 +129,10 @@ impl Program {
             )));
         };
         Ok(Self { path, flavor, version })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn series(&self) -> Series {

@@ -3,6 +3,7 @@
 //! Source: MySQL manual, "Using Option Files"; MariaDB, "Configuring MariaDB with Option Files";
 //! `mysys/my_default.c` of both, and `my_print_defaults`, to which a test compares this.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,19 @@ pub fn read(
     named: Option<&Path>,
     server: Option<(Flavor, Version)>,
 ) -> Result<ServerConfig, String> {
+    read_with(named, server, &Overlay::new()).map(|(config, _)| config)
+}
+
+/// Files as they are going to be, by their path: read in the place of what is on the disk.
+pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
+
+/// As [`read`], with some files as they are going to be; and what the server is handed by all of
+/// them, in order, as `my_print_defaults` prints it.
+pub fn read_with(
+    named: Option<&Path>,
+    server: Option<(Flavor, Version)>,
+    overlay: &Overlay,
+) -> Result<(ServerConfig, Vec<String>), String> {
     let searched: Vec<PathBuf> = match named {
         Some(file) => vec![file.to_owned()],
         None => SEARCHED.iter().map(PathBuf::from).filter(|file| file.exists()).collect(),
@@ -56,8 +70,10 @@ pub fn read(
     let Some(main_file) = searched.first().cloned() else {
         return Err(format!("no option file at {}", SEARCHED.join(", ")));
     };
-    let config =
-        Reading::of(dialect::groups(server), Dialect::of(server)).read(main_file, &searched)?;
+    let mut reading = Reading::of(dialect::groups(server), Dialect::of(server));
+    reading.overlay = Some(overlay);
+    reading.arguments = Some(Vec::new());
+    let (config, arguments) = reading.read(main_file, &searched)?;
     let silent = config.options.is_empty() && config.lost.is_empty() && config.defects.is_empty();
     if let (Some(file), true) = (named, silent) {
         return Err(format!(
@@ -65,7 +81,7 @@ pub fn read(
             printable(&file.display().to_string())
         ));
     }
-    Ok(config)
+    Ok((config, arguments))
 }
 
 /// Reads a client's groups of one named file, or of the usual places and the user's own file;
@@ -86,6 +102,7 @@ pub fn read_client(named: Option<&Path>) -> Result<ServerConfig, String> {
     let groups = GROUPS.map(str::to_owned).to_vec();
     Reading::of(groups, Dialect::of(None))
         .read(searched.first().cloned().unwrap_or_default(), &searched)
+        .map(|(config, _)| config)
 }
 
 /// What programs that read these groups are handed by one option file, in order, as
@@ -107,25 +124,33 @@ pub fn arguments(
     Ok(reading.arguments.unwrap_or_default())
 }
 
-struct Reading {
+struct Reading<'a> {
     groups: Vec<String>,
+    overlay: Option<&'a Overlay>,
+    /// The files that are being read, each included by the one before it.
+    open: Vec<PathBuf>,
     dialect: Dialect,
     config: ServerConfig,
     /// As [`arguments`] has them, where they are wanted.
     arguments: Option<Vec<String>>,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn of(groups: Vec<String>, dialect: Dialect) -> Self {
-        Self { groups, dialect, config: ServerConfig::default(), arguments: None }
+        let (overlay, open, config) = (None, Vec::new(), ServerConfig::default());
+        Self { groups, overlay, open, dialect, config, arguments: None }
     }
 
-    fn read(mut self, main_file: PathBuf, files: &[PathBuf]) -> Result<ServerConfig, String> {
+    fn read(
+        mut self,
+        main_file: PathBuf,
+        files: &[PathBuf],
+    ) -> Result<(ServerConfig, Vec<String>), String> {
         self.config.main_file = main_file;
         for file in files {
             self.file(file, 0)?;
         }
-        Ok(self.config)
+        Ok((self.config, self.arguments.unwrap_or_default()))
     }
 
     /// One file and what it includes; whether the servers read it to its end. An error is the
@@ -135,7 +160,9 @@ impl Reading {
         if self.config.files.len() >= MOST_FILES {
             return Err(format!("{shown} is one of more than {MOST_FILES} option files"));
         }
-        let bytes = bounded::read(file, LARGEST).map_err(|unread| match unread {
+        let to_be = self.overlay.and_then(|overlay| overlay.get(file));
+        let bytes = to_be.map_or_else(|| bounded::read(file, LARGEST), |bytes| Ok(bytes.clone()));
+        let bytes = bytes.map_err(|unread| match unread {
             Unread::Directory => format!("{shown} is a folder, not an option file"),
             Unread::Io(error) => format!("{shown} could not be read: {error}"),
             Unread::NotAFile | Unread::TooLarge { .. } => {
@@ -150,7 +177,15 @@ impl Reading {
         if depth > 0 && !self.config.included.iter().any(|included| included == file) {
             self.config.included.push(file.to_owned());
         }
-        match self.lines(file, &bytes, depth) {
+        if self.open.iter().any(|open| open == file)
+            && !self.config.circles.iter().any(|known| known == file)
+        {
+            self.config.circles.push(file.to_owned());
+        }
+        self.open.push(file.to_owned());
+        let read = self.lines(file, &bytes, depth);
+        self.open.pop();
+        match read {
             Ok(()) => Ok(true),
             Err(given_up) => {
                 self.defect(given_up);
@@ -180,9 +215,11 @@ impl Reading {
                 }
                 Line::IncludeDir(path) => {
                     let folder = from_root(&path);
-                    let Some(files) = option_files(&folder) else {
+                    let Some(files) = self.option_files(&folder) else {
                         return Err(ConfigDefect::NoFolder { at: origin(), path: folder });
                     };
+                    self.config.folders.retain(|known| *known != folder);
+                    self.config.folders.push(folder);
                     for included in files {
                         let _ = self.file(&included, depth + 1); // as above
                     }
@@ -221,6 +258,19 @@ impl Reading {
         } else if room && is_like_a_server(group) {
             self.config.lost.push(lost(new, Some(group)));
         }
+    }
+
+    /// The files of a folder, and those that are going to be there.
+    fn option_files(&self, folder: &Path) -> Option<Vec<PathBuf>> {
+        let mut files = option_files(folder)?;
+        let to_be = self.overlay.into_iter().flat_map(|overlay| overlay.keys());
+        let new: Vec<PathBuf> = to_be
+            .filter(|file| file.parent() == Some(folder) && !files.contains(file))
+            .cloned()
+            .collect();
+        files.extend(new);
+        files.sort();
+        Some(files)
     }
 
     fn defect(&mut self, defect: ConfigDefect) {
@@ -264,126 +314,4 @@ fn option_files(folder: &Path) -> Option<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(text: &str) -> ServerConfig {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("my.cnf");
-        std::fs::write(&file, text).unwrap();
-        read(Some(&file), None).unwrap()
-    }
-
-    #[test]
-    fn spellings_quotes_and_comments_are_read_as_the_server_reads_them() {
-        let config = config(
-            "[client]\nssl-ca=/not/ours\n[mysqld]\n# comment\n; another\n\
-             ssl-ca = '/a b/ca#1.pem' # the CA\nSSL_CERT=\"/c\\\\d.pem\"\nloose-ssl_key=/k.pem\nskip-ssl\n",
-        );
-        assert_eq!(config.get("ssl_ca"), Some("/a b/ca#1.pem"));
-        assert_eq!(config.get("ssl_cert"), Some("/c\\d.pem"));
-        assert_eq!(config.get("ssl_key"), Some("/k.pem"));
-        assert_eq!(config.get("ssl"), Some("0"));
-        assert_eq!(config.origin("ssl_ca").unwrap().line, 6);
-    }
-
-    #[test]
-    fn the_last_value_wins_across_groups_and_included_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::create_dir(path("conf.d")).unwrap();
-        std::fs::write(
-            path("my.cnf"),
-            format!(
-                "[server]\nssl_key=/one\n!includedir {}\n[mariadb]\nssl_ca=/last\n",
-                path("conf.d").display()
-            ),
-        )
-        .unwrap();
-        std::fs::write(path("conf.d/b.cnf"), "[mysqld]\nssl_key=/three\n").unwrap();
-        std::fs::write(path("conf.d/a.cnf"), "[mysqld]\nssl_key=/two\nssl_ca=/first\n").unwrap();
-        std::fs::write(path("conf.d/c.txt"), "[mysqld]\nssl_key=/never\n").unwrap();
-        let config = read(Some(&path("my.cnf")), None).unwrap();
-        assert_eq!(config.get("ssl_key"), Some("/three"));
-        assert_eq!(config.get("ssl_ca"), Some("/last"));
-        assert_eq!(config.origin("ssl_key").unwrap().file, path("conf.d/b.cnf"));
-        assert_eq!(config.files.len(), 3);
-    }
-
-    #[test]
-    fn a_file_that_includes_itself_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("my.cnf");
-        std::fs::write(&file, format!("!include {}\n[mysqld]\nport=1\n", file.display())).unwrap();
-        assert_eq!(read(Some(&file), None).unwrap().get("port"), Some("1"));
-    }
-
-    #[test]
-    fn a_folder_a_missing_file_and_a_device_are_refused_in_words() {
-        assert!(read(Some(Path::new("/")), None).unwrap_err().contains("is a folder"));
-        assert!(read(Some(Path::new("/no/such.cnf")), None).unwrap_err().contains("/no/such.cnf"));
-        assert!(read(Some(Path::new("/dev/zero")), None).unwrap_err().contains("no option file"));
-    }
-
-    #[test]
-    fn groups_are_those_of_the_flavor_and_version() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("my.cnf");
-        let text = "[MYSQLD]\nport=1\n[mariadb-10.11]\nssl_ca=/a\n[mysqld-9.7]\nssl_ca=/m\n\
-                    [mysql]\nssl_key=/k\n[client]\nssl_cert=/c\n";
-        std::fs::write(&file, text).unwrap();
-        let of = |flavor, version| read(Some(&file), Some((flavor, version))).unwrap();
-        let mariadb = of(Flavor::MariaDb, Version(10, 11, 19));
-        assert_eq!((mariadb.get("ssl_ca"), mariadb.get("port")), (Some("/a"), Some("1")));
-        assert_eq!(of(Flavor::MySql, Version(9, 7, 4)).get("ssl_ca"), Some("/m"));
-        let older = of(Flavor::MySql, Version(8, 0, 36));
-        assert_eq!(older.get("ssl_ca"), None);
-        let lost: Vec<_> = older.lost.iter().filter_map(|lost| lost.group.as_deref()).collect();
-        assert_eq!(lost, ["mariadb-10.11", "mysqld-9.7", "mysql"]);
-    }
-
-    #[test]
-    fn what_keeps_a_server_from_starting_is_told_with_its_line() {
-        let broken = |text: &str| config(text).defects.remove(0);
-        assert!(matches!(broken("x=1\n"), ConfigDefect::NoGroup { at } if at.line == 1));
-        assert!(matches!(broken("\u{feff}[mysqld]\n"), ConfigDefect::NoGroup { .. }));
-        assert!(matches!(broken("[mysqld\n"), ConfigDefect::Broken { .. }));
-        assert!(matches!(broken("!includedir /no/such\n"), ConfigDefect::NoFolder { .. }));
-        assert!(matches!(broken("!include /no/such\n"), ConfigDefect::NotThere { .. }));
-    }
-
-    #[test]
-    fn a_file_that_everybody_may_write_is_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("my.cnf");
-        std::fs::write(&file, "[mysqld]\nport=1\n").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
-        let config = read(Some(&file), None).unwrap();
-        assert_eq!(config.get("port"), None);
-        assert!(matches!(config.defects[0], ConfigDefect::WorldWritable { .. }));
-    }
-
-    #[test]
-    fn a_folder_that_includes_itself_ends() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!("!includedir {}\n[mysqld]\nport=1\n", folder.path().display());
-        for name in ["a.cnf", "b.cnf", "c.cnf", "d.cnf"] {
-            std::fs::write(folder.path().join(name), &text).unwrap();
-        }
-        let config = read(Some(&folder.path().join("a.cnf")), None).unwrap();
-        assert_eq!((config.get("port"), config.files.len()), (Some("1"), MOST_FILES));
-    }
-
-    #[test]
-    fn a_named_file_that_is_empty_or_a_clients_is_refused_in_words() {
-        let folder = tempfile::tempdir().unwrap();
-        for text in ["", "[client]\nssl-ca=/ca.pem\n"] {
-            let file = folder.path().join("my.cnf");
-            std::fs::write(&file, text).unwrap();
-            assert!(
-                read(Some(&file), None).unwrap_err().contains("says nothing to the server"),
-                "{text}"
-            );
-        }
-    }
-}
+mod tests;
