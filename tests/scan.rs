@@ -5,8 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -20,6 +18,11 @@ use mytls::wire::{Endpoint, Limits, Trust};
 #[allow(dead_code, reason = "each test uses its part")]
 mod lab;
 
+#[path = "scan/command.rs"]
+mod command;
+#[path = "scan/hostile.rs"]
+mod hostile;
+
 /// A scan of this host's loopback, with the fast probes.
 fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
     let limits = Limits { connect: Duration::from_secs(2), total: Duration::from_secs(seconds) };
@@ -27,7 +30,7 @@ fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
         trust: &Trust::Unverified,
         limits,
         polite: false,
-        at_a_time: 4,
+        at_a_time: 8,
         give_up: &|_, _| 8,
         login: None,
     };
@@ -238,87 +241,5 @@ fn ten_scans_in_a_row_shut_nobody_out() {
                 }
             }
         }
-    }
-}
-
-/// Plays this to everybody who comes.
-fn hostile(play: impl Fn(TcpStream) + Send + Sync + 'static) -> Endpoint {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let play = std::sync::Arc::new(play);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let play = std::sync::Arc::clone(&play);
-            thread::spawn(move || play(stream));
-        }
-    });
-    Endpoint::new("127.0.0.1", port)
-}
-
-fn greeting() -> Vec<u8> {
-    let mut payload = b"\x0a9.7.4\0\x01\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xdf\x15".to_vec();
-    payload.extend([0; 10]);
-    payload.extend(b"ijklmnopqrst\0mysql_native_password\0");
-    let mut packet = vec![u8::try_from(payload.len()).unwrap(), 0, 0, 0];
-    packet.extend(payload);
-    packet
-}
-
-#[test]
-fn servers_that_mean_no_good_are_left_in_time_with_a_word_about_what_they_did() {
-    type Play = Box<dyn Fn(TcpStream) + Send + Sync>;
-    let greeted = |then: fn(&mut TcpStream)| -> Play {
-        Box::new(move |mut stream| {
-            let _ = stream.write_all(&greeting());
-            let mut read = [0; 4096];
-            let _ = stream.read(&mut read);
-            then(&mut stream);
-        })
-    };
-    let endless = |bytes: &'static [u8]| -> Play {
-        Box::new(move |mut stream| while stream.write_all(bytes).is_ok() {})
-    };
-    let plays: [(&str, Play); 9] = [
-        ("closed", Box::new(drop)),
-        ("something else", endless(&[0xff, 0xff, 0xff, 0, 0x0a])),
-        ("HTTP", endless(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
-        (
-            "time",
-            Box::new(|mut stream| {
-                for byte in greeting() {
-                    let _ = stream.write_all(&[byte]);
-                    thread::sleep(Duration::from_secs(1));
-                }
-            }),
-        ),
-        (
-            "time",
-            Box::new(|stream| {
-                thread::sleep(Duration::from_secs(30));
-                drop(stream);
-            }),
-        ),
-        (
-            "blocked",
-            Box::new(|mut stream| {
-                let _ = stream.write_all(b"\x15\0\0\0\xff\x69\x04Host is blocked...");
-            }),
-        ),
-        ("", greeted(|_| ())),
-        ("", greeted(|stream| while stream.write_all(&[0x16, 3, 3, 0, 1, 2]).is_ok() {})),
-        ("", greeted(|stream| while stream.write_all(&[0x55; 4096]).is_ok() {})),
-    ];
-    for (number, (word, play)) in plays.into_iter().enumerate() {
-        let endpoint = hostile(play);
-        let said = match look(&endpoint, 2) {
-            Err(why) => why,
-            Ok(scan) => {
-                let tls = scan.tls.unwrap();
-                assert!(tls.versions.iter().all(|version| !version.offered), "{number}");
-                tls.handshake_failed.expect("it failed")
-            }
-        };
-        eprintln!("{number}: {said}");
-        assert!(!said.is_empty() && said.contains(word), "{number}: {said}");
     }
 }

@@ -54,19 +54,28 @@ impl Elimination {
         if guessed.len() < self.under_way.len() {
             return None;
         }
-        let mut offered: Vec<u16> =
+        let offered: Vec<u16> =
             self.open.iter().copied().filter(|one| !guessed.contains(one)).collect();
         if offered.is_empty() {
             return None;
         }
         let guess = self.likely.iter().copied().find(|one| offered.contains(one));
+        Some(self.round(offered, guess))
+    }
+
+    /// A round with just these, alone.
+    pub fn round_of(&mut self, offered: Vec<u16>) -> Round {
+        self.round(offered, None)
+    }
+
+    fn round(&mut self, mut offered: Vec<u16>, guess: Option<u16>) -> Round {
         // a server that has an order of its own answers the same whichever way round it is asked
         if self.rounds % 2 == 1 {
             offered.reverse();
         }
         self.rounds += 1;
         self.under_way.push(guess);
-        Some(Round { offered, guess })
+        Round { offered, guess }
     }
 
     /// The answer to a round: what was chosen, or that nothing was.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use openssl::ssl::SslVersion;
 
-use super::hello::{self, Answer, FLIGHT_LIMIT, Heard, Offer, Protocol};
+use super::answer::{self, Answer, FLIGHT_LIMIT, Heard};
+use super::hello::{self, Offer, Protocol};
 use super::names;
 use super::result::Cost;
+use super::slots::Slots;
 use crate::wire::{self, CarriedTls, Endpoint, Exactly, Limits, Opening, Shaken, Trust, WireError};
 
 /// How much harm may be done.
@@ -43,6 +45,7 @@ pub struct Prober<'a> {
     pub polite: bool,
     pub cancel: &'a AtomicBool,
     pub count: Mutex<Count>,
+    pub slots: Slots,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,11 +63,12 @@ const PACE: Duration = Duration::from_millis(300);
 impl Prober<'_> {
     /// A bare hello: the fastest, and counted by the server as an error.
     pub fn bare(&self, offer: &Offer<'_>) -> Result<Option<Answer>, Stop> {
+        let _slot = self.slots.take();
         self.spend()?;
         let mut random = [0; 32];
         openssl::rand::rand_bytes(&mut random).map_err(|error| self.failed(&error.to_string()))?;
         let bytes = hello::client_hello(offer, random);
-        let enough = |heard: &[u8]| match hello::heard(heard) {
+        let enough = |heard: &[u8]| match answer::heard(heard) {
             Heard::More => false,
             // what else comes in the clear is in the same flight
             Heard::Answer(answer) => answer.complete,
@@ -73,7 +77,7 @@ impl Prober<'_> {
         let heard =
             wire::hello(&self.endpoint, self.opening, &bytes, self.limits, &enough, FLIGHT_LIMIT)
                 .map_err(|error| self.stop(error))?;
-        match hello::heard(&heard) {
+        match answer::heard(&heard) {
             Heard::Answer(answer) => Ok(Some(answer)),
             // an alert, or closed without a word: older servers have no alert for it
             Heard::Alert(_) | Heard::More => Ok(None),
@@ -92,10 +96,12 @@ impl Prober<'_> {
     ) -> Result<Result<Option<Shaken>, ()>, Stop> {
         let Some(version) = library_version(protocol) else { return Ok(Err(())) };
         let exactly = Exactly {
-            version,
+            version: Some(version),
             suites: suites.iter().filter_map(|one| names::suite(*one)?.openssl).collect(),
             groups: groups.iter().map(|group| names::group_name(*group)).collect(),
+            overhear: false,
         };
+        let _slot = self.slots.take();
         self.spend()?;
         let trust = Trust::Unverified;
         let carried = wire::carried(&self.endpoint, &trust, Some(&exactly), self.limits)
