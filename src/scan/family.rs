@@ -50,7 +50,8 @@ pub fn likely(leaf: Option<&Certificate>, protocol: Protocol) -> Vec<u16> {
     let fits = |iana: &str| {
         let kind = if rsa { "_RSA_WITH_" } else { "_ECDSA_WITH_" };
         let usual = iana.contains("_AES_") || iana.contains("CHACHA20");
-        let rare = ["CCM", "PSK", "DSS", "anon"].iter().any(|part| iana.contains(part));
+        let rare =
+            ["CCM", "PSK", "DSS", "anon", "TLS_ECDH_"].iter().any(|part| iana.contains(part));
         let new = iana.contains("GCM")
             || iana.contains("CHACHA")
             || iana.ends_with("SHA256")
