@@ -34,6 +34,7 @@ fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
         at_a_time: 8,
         give_up: &|_, _| 8,
         login: None,
+        told: &|_| (),
     };
     scan(endpoint, &how, &AtomicBool::new(false)).map_err(|error| error.to_string())
 }

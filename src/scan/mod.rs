@@ -4,6 +4,7 @@
 //! Each connection given up before a login counts towards `max_connect_errors` of the server, so every one is
 //! counted here before it is made: see [`Budget`].
 
+mod access;
 mod answer;
 mod aside;
 pub mod compare;
@@ -16,7 +17,7 @@ mod library;
 mod look;
 mod metrics;
 mod modern;
-mod names;
+pub mod names;
 mod older;
 pub mod policy;
 mod prober;
@@ -28,7 +29,8 @@ mod slots;
 mod system;
 pub mod targets;
 
-pub use force::{InForce, in_force};
+pub use access::{Access, GIVE_UP};
+pub use force::InForce;
 pub use hello::Protocol;
 pub use ledger::Ledger;
 pub use prober::{Budget, is_loopback};

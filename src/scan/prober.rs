@@ -44,6 +44,8 @@ pub struct Prober<'a> {
     pub budget: Budget<'a>,
     pub polite: bool,
     pub cancel: &'a AtomicBool,
+    /// Hears how many connections have been made so far.
+    pub told: &'a (dyn Fn(u32) + Sync),
     pub count: Mutex<Count>,
     pub slots: Slots,
 }
@@ -141,8 +143,9 @@ impl Prober<'_> {
             }
             Budget::Fixed(most) if count.since_reset >= *most => {
                 return Err(Stop::Budget(format!(
-                    "that would be more than {most} connections given up before a login, which count towards \
-                     the server's max_connect_errors; give a login, or allow more with --give-up"
+                    "without a login {most} more connections could be given up at this server, and are used up. Each \
+                     counts towards its max_connect_errors, which would shut this host out, and no waiting takes it \
+                     back: give a login (-u), which does, or allow more with --give-up where the limit is known"
                 )));
             }
             Budget::Free | Budget::Reset { .. } | Budget::Fixed(_) => {}
@@ -150,6 +153,7 @@ impl Prober<'_> {
         count.since_reset += 1;
         count.cost.given_up += 1;
         count.cost.connections += 1;
+        (self.told)(count.cost.connections);
         Ok(())
     }
 

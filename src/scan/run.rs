@@ -28,6 +28,8 @@ pub struct How<'a> {
     pub give_up: &'a (dyn Fn(&str, u32) -> u32 + Sync),
     /// Sets the server's count back.
     pub login: Option<ByLogin<'a>>,
+    /// Hears how many connections have been made so far.
+    pub told: &'a (dyn Fn(u32) + Sync),
 }
 
 /// A login that works, and what is known of it.
@@ -59,6 +61,7 @@ pub fn scan(endpoint: &Endpoint, how: &How<'_>, cancel: &AtomicBool) -> Result<S
         limits: how.limits,
         polite: how.polite,
         cancel,
+        told: how.told,
         count: Mutex::new(Count::default()),
         slots: Slots::new(at_a_time),
     };

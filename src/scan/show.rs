@@ -16,11 +16,36 @@ pub fn text(scan: &Scan) -> String {
         let _ = writeln!(out, "  {name:<14} {}", printable(&words));
     };
     line("server", scan.greeting.describe());
+    if let Some(tls) = &scan.tls {
+        version_lines(tls, &mut line);
+    }
+    rest_lines(scan, &mut line);
+    if let Some(tls) = &scan.tls {
+        for verdict in &tls.policies {
+            let words = if verdict.fits {
+                "fits".to_owned()
+            } else {
+                format!("no: {}", verdict.faults.join("; "))
+            };
+            line("policy", format!("{}: {words}", verdict.title));
+        }
+    }
+    format!("{}:{}\n{out}", scan.host, scan.port)
+}
+
+/// All but versions, suites and policies, as names and words; the words are not printable yet.
+pub fn rest(scan: &Scan) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    rest_lines(scan, &mut |name, words| all.push((name.to_owned(), words)));
+    all
+}
+
+fn rest_lines(scan: &Scan, line: &mut impl FnMut(&str, String)) {
     match &scan.tls {
         None => {
             line("TLS", "not offered: every session, password exchange and row can be read".into());
         }
-        Some(tls) => tls_lines(tls, &mut line),
+        Some(tls) => tls_lines(tls, line),
     }
     let cost = &scan.cost;
     let resets = if cost.resets > 0 { ", and a login set the count back" } else { "" };
@@ -32,18 +57,14 @@ pub fn text(scan: &Scan) -> String {
         ),
     );
     if let Some(in_force) = &scan.in_force {
-        in_force_lines(in_force, &mut line);
+        in_force_lines(in_force, line);
     }
     for why in &scan.left_out {
         line("left out", why.clone());
     }
-    format!("{}:{}\n{out}", scan.host, scan.port)
 }
 
-/// Of a chain; no honest one is longer.
-const SHOWN: usize = 10;
-
-fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
+fn version_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     for version in &tls.versions {
         let name = version.protocol.name();
         if !version.offered {
@@ -65,6 +86,12 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
             line("", suite.name.clone());
         }
     }
+}
+
+/// Of a chain; no honest one is longer.
+const SHOWN: usize = 10;
+
+fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     let missing =
         |words: &[String]| if words.is_empty() { "?".to_owned() } else { words.join(", ") };
     line("groups", missing(&tls.groups));
@@ -121,14 +148,6 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     );
     if let Some(bits) = tls.dh_bits {
         line("DH group", format!("{bits} bits"));
-    }
-    for verdict in &tls.policies {
-        let words = if verdict.fits {
-            "fits".to_owned()
-        } else {
-            format!("no: {}", verdict.faults.join("; "))
-        };
-        line("policy", format!("{}: {words}", verdict.title));
     }
 }
 

@@ -19,11 +19,13 @@ use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::{Remedy, offer, statement};
 use crate::report::markdown::{Deeds, markdown};
 use crate::rules::Step;
+use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
 use crate::x509::{Certificate, pem};
 
 mod change;
+mod offers;
 mod why;
 
 /// Works on real servers.
@@ -304,6 +306,15 @@ impl Engine for Live {
         login: &ClientLogin,
     ) -> Result<Denial, String> {
         why::denied(&exam.facts, account, login)
+    }
+
+    fn scan(
+        &self,
+        exam: &Examination,
+        cancel: &Cancel,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Scan, String> {
+        offers::scan(&exam.facts, cancel, told)
     }
 
     fn known_password(&self, account: &AccountName) -> Option<Secret> {

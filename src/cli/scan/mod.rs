@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -16,8 +17,8 @@ use super::{Failure, print, tell};
 use crate::bounded;
 use crate::facts::{Target, session};
 use crate::printable::{printable, printable_json, printable_lines};
-use crate::scan::{Ledger, compare, show, targets};
-use crate::wire::Endpoint;
+use crate::scan::{Access, GIVE_UP, Ledger, compare, show, targets};
+use crate::wire::{ClientIdentity, Endpoint};
 
 mod cancel;
 mod job;
@@ -53,7 +54,7 @@ pub struct ScanArgs {
     #[arg(long)]
     polite: bool,
     /// So many connections may be given up at a server where there is no login, over all scans until one
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = GIVE_UP)]
     give_up: u32,
     /// The server's max_connect_errors, where it is known and cannot be asked
     #[arg(long, value_name = "N")]
@@ -99,10 +100,19 @@ pub fn run(args: &ScanArgs) -> Result<ExitCode, Failure> {
         endpoints.retain(|endpoint| !done.contains_key(&endpoint.to_string()));
     }
     let before = args.compare.as_deref().map(saved::read).transpose()?;
-    let identity = job::identity(&target)?;
-    let (ledger, cancel) = (Ledger::usual(), Cancel::by_signal()?);
-    let trust = &trust;
-    let job = Job { args, target: &target, trust, identity, ledger, with_login, cancel };
+    let cancel = Cancel::by_signal()?;
+    let access = Access {
+        target: &target,
+        trust: &trust,
+        identity: identity(&target)?,
+        ledger: Ledger::usual(),
+        with_login,
+        give_up: args.give_up,
+        max_connect_errors: args.max_connect_errors,
+        polite: args.polite,
+        timeout: Duration::from_secs(args.timeout),
+    };
+    let job = Job { access, parallel: args.parallel.into(), cancel };
     let mut failure = None;
     let watched = many && std::io::stderr().is_terminal();
     let total = endpoints.len();
@@ -209,4 +219,13 @@ fn endpoints(args: &ScanArgs, target: &Target) -> Result<Vec<Endpoint>, Failure>
         endpoint.bind = args.bind;
     }
     Ok(all)
+}
+
+/// The client certificate for the login.
+fn identity(target: &Target) -> Result<Option<ClientIdentity>, Failure> {
+    let Some(certificate) = &target.ssl_cert else { return Ok(None) };
+    let key = target.ssl_key.as_ref().unwrap_or(certificate);
+    ClientIdentity::load(certificate, key)
+        .map(Some)
+        .map_err(|error| Failure::usage(error.to_string()))
 }

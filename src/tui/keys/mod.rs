@@ -40,6 +40,8 @@ pub enum Action {
     MarkShown,
     Cipher,
     WhyDenied,
+    /// What the server offers of TLS.
+    Scan,
     Copy,
     Next,
     Back,
@@ -82,10 +84,12 @@ pub enum Context {
     Ways,
     /// Why an account is denied.
     Denied,
+    /// What the server offers.
+    Scan,
 }
 
 impl Context {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
@@ -104,6 +108,7 @@ impl Context {
         Self::Ask,
         Self::Ways,
         Self::Denied,
+        Self::Scan,
     ];
 
     /// The context that the next key is for.
@@ -122,6 +127,7 @@ impl Context {
             Some(Overlay::Proof(_)) => Self::Proof,
             Some(Overlay::Ways(_)) => Self::Ways,
             Some(Overlay::Denied { .. }) => Self::Denied,
+            Some(Overlay::Scan { .. }) => Self::Scan,
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
@@ -166,6 +172,7 @@ impl Context {
             Self::Text => "Help, explanations and certificates",
             Self::Ask => "A password, a file's name, a cipher suite, or a word",
             Self::Denied => "Why an account is denied",
+            Self::Scan => "What the server offers",
             Self::Ways => "How to renew, why to revoke",
         }
     }

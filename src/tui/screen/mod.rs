@@ -32,6 +32,7 @@ mod register;
 pub mod report;
 pub mod review;
 mod roster;
+mod scan;
 
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);

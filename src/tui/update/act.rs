@@ -68,6 +68,7 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Mark => state.roster.mark(),
         Action::MarkShown => state.roster.mark_shown(),
         Action::WhyDenied => accounts::ask_client(state, effects),
+        Action::Scan => super::scan::ask(state, effects),
         Action::Cipher => accounts::ask_cipher(state),
         Action::Filter if matches!(state.place, Place::Step(_)) => state.roster.typing = true,
         Action::Sort if matches!(state.place, Place::Step(_)) => accounts::sort(state),
