@@ -67,10 +67,10 @@ fn one_server(name: &str, program: PathBuf) {
     let mut server = Server { sandbox, session, port };
     let near = proxy::start(port, Duration::ZERO);
     let far = proxy::start(port, Duration::from_millis(20));
-    beside_peers(&mut server, name, near, far);
+    beside_peers(&mut server, name, far);
     harm(&mut server, name, near);
     if name.starts_with("mariadb") {
-        many::measure(&server.sandbox.target(), port);
+        many::measure(server.sandbox.dir(), port);
     }
 }
 
@@ -137,13 +137,12 @@ struct Run {
     suites: usize,
 }
 
-fn beside_peers(server: &mut Server, name: &str, near: u16, far: u16) {
+fn beside_peers(server: &mut Server, name: &str, far: u16) {
     for (at, (port, trip)) in
         [(server.port, "loopback"), (far, "20 ms there and back")].iter().enumerate()
     {
         println!("\none scan of {name}, {trip}: wall, CPU, peak memory, connections, suites found");
         server.session.query_drop("SET GLOBAL max_connect_errors = 1000000").expect("root may");
-        let _ = near;
         let mut own = None;
         for peer in &PEERS {
             let command = (peer.command)(*port);
@@ -285,7 +284,7 @@ fn logs_in(server: &Server) -> bool {
     let ca = std::fs::read(server.sandbox.target().ssl_ca.expect("of the sandbox"));
     let ca = openssl::x509::X509::stack_from_pem(&ca.expect("it is there")).expect("it is PEM");
     let trust = Trust::Only(ca);
-    let password = PASSWORD.to_owned().into();
+    let password = mytls::secret::Secret::new(PASSWORD);
     let login = login(
         &endpoint,
         &Login { user: "scan", password: &password, tls: Some(Tls::new(&trust)) },

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -123,6 +124,8 @@ fn set_ups(series: Series) -> &'static [(&'static str, &'static [Protocol])] {
             ("", &[Tls10]),
             ("ssl_cipher=AES256-SHA:AES128-SHA", &[Tls10]),
             ("ssl_cipher=DES-CBC3-SHA", &[Tls10]),
+            ("ssl_cipher=DHE-RSA-AES256-SHA:AES128-SHA", &[Tls10]),
+            ("ssl_cipher=AES256-SHA", &[Tls10]),
             ("ssl_cipher=RC4-SHA:AES128-SHA", &[Tls10]),
         ],
     }
@@ -190,6 +193,14 @@ fn counted(server: &lab::Server) -> u64 {
     server.sql(asked).unwrap().parse().unwrap_or(0)
 }
 
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A port that leads to this one, from an address that is not exempt from being counted.
 fn from_127_0_0_2(port: u16) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -212,6 +223,20 @@ fn from_127_0_0_2(port: u16) -> u16 {
         }
     });
     lane
+}
+
+/// A login with the client program through that port.
+fn log_in(lane: u16, ca: &Path) {
+    let output = Command::new(lab::client())
+        .arg("--no-defaults")
+        .args(["--protocol=tcp", "-h127.0.0.1", "-uwatch", &format!("-P{lane}")])
+        .arg(format!("--ssl-ca={}", ca.display()))
+        .args(["--batch", "--skip-column-names", "-e", "SELECT USER()"])
+        .env("MYSQL_PWD", "Wat-ch3r")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(said, "watch@127.0.0.2", "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What a login is told beside what the wire shows.
@@ -261,24 +286,15 @@ fn ten_scans_in_a_row_shut_nobody_out() {
                 .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
         };
         let lane = from_127_0_0_2(target.port.unwrap());
-        let log_in = || {
-            let output = Command::new(lab::client())
-                .arg("--no-defaults")
-                .args(["--protocol=tcp", "-h127.0.0.1", "-uwatch", &format!("-P{lane}")])
-                .arg(format!("--ssl-ca={}", target.ssl_ca.as_ref().unwrap().display()))
-                .args(["--batch", "--skip-column-names", "-e", "SELECT USER()"])
-                .env("MYSQL_PWD", "Wat-ch3r")
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            assert_eq!(said, "watch@127.0.0.2", "{}", String::from_utf8_lossy(&output.stderr));
-        };
+        let log_in = || log_in(lane, target.ssl_ca.as_deref().unwrap());
         in_force_is_what_the_wire_shows(&scan(&["-u", "watch"]), &program);
         for limit in [100, 10] {
             server.sql(&format!("SET GLOBAL max_connect_errors={limit}")).unwrap();
             for login in [&[][..], &["-u", "watch"]] {
                 let (most, over) = (AtomicU64::new(0), AtomicBool::new(false));
                 thread::scope(|scope| {
+                    // also where something fails below: nobody waits for what is not told to end
+                    let _end = AtEnd(&over);
                     scope.spawn(|| {
                         while !over.load(Ordering::Relaxed) {
                             most.fetch_max(counted(&server), Ordering::Relaxed);
@@ -289,13 +305,13 @@ fn ten_scans_in_a_row_shut_nobody_out() {
                         let scan = scan(login);
                         let whole = scan.left_out.is_empty();
                         assert!(whole || login.is_empty(), "{:?}", scan.left_out);
-                        // two whole scans are within what is given up without a login
-                        assert!(whole || number > 1 || limit == 10, "{:?}", scan.left_out);
+                        // two whole scans of a MariaDB are within what is given up without a login
+                        let first = if mariadb { number < 2 } else { number == 0 };
+                        assert!(whole || !first || limit == 10, "{:?}", scan.left_out);
                         if number == 5 && !login.is_empty() {
                             log_in();
                         }
                     }
-                    over.store(true, Ordering::Relaxed);
                 });
                 let (most, what) =
                     (most.into_inner(), format!("{} {limit} {login:?}", program.series.name()));

@@ -3,32 +3,32 @@
 
 use std::io::{Read, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mytls::facts::Target;
-
 const MYTLS: &str = env!("CARGO_BIN_EXE_mytls");
 /// Of ten servers this many are real.
 const REAL: usize = 6;
 
-pub fn measure(target: &Target, port: u16) {
+pub fn measure(home: &Path, port: u16) {
     println!(
         "\nlists of servers: of ten, six are real, one hangs, one refuses, one speaks HTTP, one garbage; \
          --timeout 2, 32 at a time"
     );
     for many in [10, 100, 1000] {
         let ports: Vec<u16> = (0..many).map(|number| open(number, port)).collect();
-        let list: String = ports.iter().map(|port| format!("127.0.0.1:{port}\n")).collect();
+        let list = ports.iter().map(|port| format!("127.0.0.1:{port}\n"));
+        let list: String = list.collect();
         let file = std::env::temp_dir().join(format!("mytls-bench-targets-{}", std::process::id()));
         std::fs::write(&file, list).expect("TMPDIR is writable");
         let began = Instant::now();
         let mut child = Command::new(MYTLS)
             .args(["scan", "--format", "json", "--timeout", "2", "--targets"])
             .arg(&file)
-            .env("HOME", target.system_root.as_deref().unwrap_or(std::path::Path::new("/")))
+            .env("HOME", home)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -58,7 +58,7 @@ pub fn measure(target: &Target, port: u16) {
         println!(
             "  {many:>5} servers  {took:>7.2} s  {:>5.1} MB at most  {threads:>3} threads at most  \
              {scanned} scanned, {} said why not",
-            peak as f64 / 1024.0,
+            f64::from(u32::try_from(peak).unwrap_or(u32::MAX)) / 1024.0,
             lines - scanned
         );
         assert_eq!((lines, scanned), (many, many / 10 * REAL), "each server has its line");

@@ -39,24 +39,45 @@ pub fn may_lose_what_comes_early(greeting: &Greeting) -> bool {
     may_be_yassl(greeting)
 }
 
-/// Suites of TLS 1.3 that OpenSSL has where nobody chose any, its favourite first.
-pub const LIKELY_MODERN: [u16; 3] = [0x1302, 0x1303, 0x1301];
+/// Whether it has lists of suites of its own where nobody chose any (MySQL 8.0 and later: manual, section
+/// 8.3.2 "Encrypted Connection TLS Protocols and Ciphers").
+pub fn has_own_lists(greeting: &Greeting) -> bool {
+    greeting.flavor == Flavor::MySql && greeting.version >= Some(Version(8, 0, 0))
+}
 
-/// What a server with a certificate like this one likes best of the older versions, in OpenSSL's order.
-pub fn likely(leaf: Option<&Certificate>, protocol: Protocol) -> Vec<u16> {
+/// Suites of TLS 1.3 that a server has where nobody chose any, its favourite first.
+pub fn likely_modern(own_lists: bool) -> Vec<u16> {
+    if own_lists { vec![0x1301, 0x1302, 0x1303, 0x1304] } else { vec![0x1302, 0x1303, 0x1301] }
+}
+
+/// What MySQL has of TLS 1.2 where nobody chose any, in its order.
+const OWN_LIST: [u16; 13] = [
+    0xc02b, 0xc02c, 0xc02f, 0xc030, 0xcca9, 0xcca8, 0xc0ad, 0xc0ac, 0x9e, 0x9f, 0xccaa, 0xc09f,
+    0xc09e,
+];
+
+/// What a server with a certificate like this one likes best of the older versions, in OpenSSL's order or
+/// its own.
+pub fn likely(leaf: Option<&Certificate>, protocol: Protocol, own_lists: bool) -> Vec<u16> {
     let key = leaf.and_then(|leaf| leaf.public_key.as_ref());
     let rsa =
         key.is_some_and(|key| matches!(key.algorithm, KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss));
     let fits = |iana: &str| {
         let kind = if rsa { "_RSA_WITH_" } else { "_ECDSA_WITH_" };
         let usual = iana.contains("_AES_") || iana.contains("CHACHA20");
-        let rare =
-            ["CCM", "PSK", "DSS", "anon", "TLS_ECDH_"].iter().any(|part| iana.contains(part));
+        let rare = ["CCM", "PSK", "DSS", "anon", "SRP", "RMD", "TLS_ECDH_", "TLS_DH_"]
+            .iter()
+            .any(|part| iana.contains(part));
         let new = iana.contains("GCM")
             || iana.contains("CHACHA")
             || iana.ends_with("SHA256")
             || iana.ends_with("SHA384");
         iana.contains(kind) && usual && !rare && (protocol == Protocol::Tls12 || !new)
     };
+    if own_lists && protocol == Protocol::Tls12 {
+        let kind = if rsa { "RSA_WITH_" } else { "_ECDSA_WITH_" };
+        let has = |number: &u16| names::suite(*number).is_some_and(|one| one.iana.contains(kind));
+        return OWN_LIST.into_iter().filter(has).collect();
+    }
     names::suites().iter().filter(|one| fits(one.iana)).map(|one| one.number).collect()
 }

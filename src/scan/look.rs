@@ -29,6 +29,7 @@ pub struct Look<'a> {
     /// Every suite before TLS 1.3 that is offered.
     pub old_suites: Vec<u16>,
     pub first: Option<Shaken>,
+    own_lists: bool,
 }
 
 /// Looks at everything; `at_a_time` connections at most, and one where the server is near, for then
@@ -65,7 +66,8 @@ pub fn look(
     } else {
         family::old_suites()
     };
-    let look = Look { prober, workers, seen: Mutex::new(seen), old_suites, first };
+    let own_lists = family::has_own_lists(greeting);
+    let look = Look { prober, workers, seen: Mutex::new(seen), old_suites, first, own_lists };
     let mut versions = look.versions();
     versions.sort_by_key(|version| std::cmp::Reverse(version.protocol));
     if !versions.iter().any(|version| version.protocol == Protocol::Tls13 && version.offered) {
@@ -163,9 +165,17 @@ impl Look<'_> {
     pub fn likely(&self, protocol: Protocol) -> Vec<u16> {
         let Some(first) = &self.first else { return Vec::new() };
         match protocol {
-            Protocol::Tls13 => family::LIKELY_MODERN.to_vec(),
-            older => family::likely(first.handshake.chain.first(), older),
+            Protocol::Tls13 => family::likely_modern(self.own_lists),
+            older => family::likely(first.handshake.chain.first(), older, self.own_lists),
         }
+    }
+
+    /// What to guess: nothing, where one round is asked after the other.
+    pub fn guesses(&self, protocol: Protocol) -> Vec<u16> {
+        if self.workers == 1 || self.prober.is_careful() {
+            return Vec::new();
+        }
+        self.likely(protocol)
     }
 
     pub fn note_groups(&self, groups: &[u16]) {

@@ -6,19 +6,20 @@ use std::thread;
 use super::eliminate::Elimination;
 use super::hello::Protocol::Tls13;
 use super::look::Look;
-use super::names;
 use super::result::VersionScan;
+use super::{family, names};
 
 impl Look<'_> {
     pub fn tls13(&self) -> Vec<VersionScan> {
         let universe: Vec<u16> =
             names::suites().iter().filter(|one| one.is_modern()).map(|one| one.number).collect();
         let likely = self.likely(Tls13);
-        let mut suites = Elimination::of(universe, likely.clone());
+        let mut suites = Elimination::of(universe, self.guesses(Tls13));
         let mut groups = Elimination::of(names::groups(), Vec::new());
         let mut listed = Vec::new();
         if let Some(first) = self.first.as_ref().filter(|s| s.handshake.version == Tls13.name()) {
-            suites.know(first.suite, likely.clone());
+            // as the library offers them
+            suites.know(first.suite, family::likely_modern(false));
             listed = first.said.as_ref().map(|said| said.groups.clone()).unwrap_or_default();
             if let Some(group) = first.group.as_deref().and_then(of_openssl) {
                 groups.know(group, names::groups());
@@ -28,7 +29,7 @@ impl Look<'_> {
             return self.tls13_as_listed(suites, &listed);
         }
         if self.prober.is_careful() {
-            return self.tls13_carefully(suites, groups);
+            return self.tls13_carefully(suites, &groups);
         }
         while suites.found().len() < likely.len() {
             let (Some(some), Some(these)) = (suites.next(), groups.next()) else { break };
@@ -89,7 +90,7 @@ impl Look<'_> {
     }
 
     /// Groups that the library can take are carried through, the rest asked about.
-    fn tls13_carefully(&self, mut suites: Elimination, groups: Elimination) -> Vec<VersionScan> {
+    fn tls13_carefully(&self, mut suites: Elimination, groups: &Elimination) -> Vec<VersionScan> {
         let mut done = self.carefully(Tls13, &mut suites, &names::groups());
         let found = suites.found();
         if !found.is_empty() {

@@ -39,7 +39,7 @@ impl Look<'_> {
 
     fn suites_of(&self, protocol: Protocol, mut suites: Elimination) -> Vec<VersionScan> {
         let all = names::groups();
-        suites.likely(self.likely(protocol));
+        suites.likely(self.guesses(protocol));
         let done = if self.prober.is_careful() {
             self.carefully(protocol, &mut suites, &all)
         } else {

@@ -13,7 +13,9 @@ use super::hello::{self, Offer, Protocol};
 use super::names;
 use super::result::Cost;
 use super::slots::Slots;
-use crate::wire::{self, CarriedTls, Endpoint, Exactly, Limits, Opening, Shaken, Trust, WireError};
+use crate::wire::{
+    self, CarriedTls, Endpoint, Exactly, GivenUp, Limits, Opening, Shaken, Trust, WireError,
+};
 
 /// How much harm may be done.
 pub enum Budget<'a> {
@@ -48,6 +50,8 @@ pub struct Prober<'a> {
     pub told: &'a (dyn Fn(u32) + Sync),
     pub count: Mutex<Count>,
     pub slots: Slots,
+    /// Given up, and perhaps not counted yet: a login before that would not set it back.
+    pub left: Mutex<Vec<GivenUp>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -76,9 +80,12 @@ impl Prober<'_> {
             Heard::Answer(answer) => answer.complete,
             Heard::Alert(_) | Heard::Other(_) => true,
         };
-        let heard =
+        let (heard, left) =
             wire::hello(&self.endpoint, self.opening, &bytes, self.limits, &enough, FLIGHT_LIMIT)
                 .map_err(|error| self.stop(error))?;
+        if let Budget::Reset { .. } = self.budget {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
+        }
         match answer::heard(&heard) {
             Heard::Answer(answer) => Ok(Some(answer)),
             // an alert, or closed without a word: older servers have no alert for it
@@ -172,6 +179,9 @@ impl Prober<'_> {
             return None;
         }
         count.cost.connections += 1;
+        for left in self.left.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            left.wait();
+        }
         match login() {
             Ok(()) => {
                 count.cost.resets += 1;

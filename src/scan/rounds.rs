@@ -4,7 +4,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-use super::eliminate::Elimination;
+use super::eliminate::{Elimination, Preference};
 use super::hello::Protocol;
 use super::look::Look;
 use super::prober::Stop;
@@ -50,11 +50,36 @@ impl Look<'_> {
         } else {
             thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
         }
-        let stopped = lock().1.take();
+        let (elimination, stopped) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(stop) = &stopped {
             self.leave_out(stop);
         }
-        stopped.is_none()
+        stopped.is_none() && self.decide(elimination, ask)
+    }
+
+    /// Asks about pairs until the order is known; a server that goes by the client's has none.
+    fn decide(
+        &self,
+        elimination: &mut Elimination,
+        ask: impl Fn(&[u16]) -> Result<Option<u16>, Stop>,
+    ) -> bool {
+        const MOST: usize = 8;
+        for _ in 0..MOST {
+            if elimination.preference() != Preference::Server {
+                return true;
+            }
+            let Some(two) = elimination.undecided() else { return true };
+            let round = elimination.round_of(two.to_vec());
+            match ask(&round.offered) {
+                Ok(chosen) => elimination.answered(&round, chosen),
+                Err(stop) => {
+                    elimination.give_up(&round);
+                    self.leave_out(&stop);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// As few rounds as can be end without a login. What the library can speak is carried through, as long

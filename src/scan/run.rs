@@ -64,6 +64,7 @@ pub fn scan(endpoint: &Endpoint, how: &How<'_>, cancel: &AtomicBool) -> Result<S
         told: how.told,
         count: Mutex::new(Count::default()),
         slots: Slots::new(at_a_time),
+        left: Mutex::default(),
     };
     {
         let mut count = prober.count.lock().unwrap_or_else(PoisonError::into_inner);

@@ -83,8 +83,8 @@ fn messages(plain: &[u8]) -> Option<Said> {
         match kind {
             8 => said.groups = extension(content.counted()?, 10).map(u16s).unwrap_or_default(),
             13 => {
-                let context = content.byte()?;
-                content.take(usize::from(context))?;
+                let own = content.byte()?;
+                content.take(usize::from(own))?;
                 said.asks_certificate = Some(request(content.counted()?));
             }
             15 => said.signature = content.number(),

@@ -39,7 +39,7 @@ pub(crate) use flight::{CertificateRequest, From, Said};
 pub use identity::{ClientIdentity, IdentityError};
 pub use login::{Login, Outcome, Tls, Trace, login, traced_login};
 pub use probe::{Contact, contact, probe};
-pub(crate) use raw::{Carried, CarriedTls, Opening, Shaken, carried, hello, shaken};
+pub(crate) use raw::{Carried, CarriedTls, GivenUp, Opening, Shaken, carried, hello, shaken};
 pub(crate) use tls::Exactly;
 pub use tls::Trust;
 

@@ -52,6 +52,18 @@ pub struct Shaken {
     pub said: Option<Said>,
 }
 
+/// A connection that was given up: the server counts that before it closes its end, and not before it has seen
+/// ours closed.
+pub struct GivenUp(Channel);
+
+impl GivenUp {
+    /// Until the server has closed it.
+    pub fn wait(mut self) {
+        let mut piece = [0; 8192];
+        while matches!(self.0.read(&mut piece), Ok(1..)) {}
+    }
+}
+
 /// Sends a first hello and reads on until `enough` says so; what came after the greeting is returned, also
 /// where the server closed the connection behind it.
 pub fn hello(
@@ -61,7 +73,7 @@ pub fn hello(
     limits: Limits,
     enough: &dyn Fn(&[u8]) -> bool,
     most: usize,
-) -> Result<Vec<u8>, WireError> {
+) -> Result<(Vec<u8>, GivenUp), WireError> {
     let until = Until::new(limits);
     let at = endpoint.to_string();
     let request = auth::header(opening.capabilities);
@@ -100,7 +112,10 @@ pub fn hello(
             return Err(WireError::Server { at, code, message });
         }
     }
-    Ok(heard)
+    if let Channel::Plain(stream) = &stream {
+        stream.end();
+    }
+    Ok((heard, GivenUp(stream)))
 }
 
 /// Shakes hands with exactly these suites and goes on to a login that is refused.

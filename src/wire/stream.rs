@@ -53,6 +53,12 @@ impl Timed {
         self.tcp.peer_addr().ok().map(|address| address.ip())
     }
 
+    /// The other end is told that nothing more comes.
+    pub fn end(&self) {
+        // one that is gone already knows
+        let _ = self.tcp.shutdown(std::net::Shutdown::Write);
+    }
+
     /// From now on what comes is kept as well, as much of it as a handshake may have.
     pub fn keep(&mut self) {
         self.kept = Some(Vec::new());

@@ -34,7 +34,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn list(ports: &[u16]) -> String {
-    ports.iter().map(|port| format!("127.0.0.1:{port}\n")).collect()
+    let lines = ports.iter().map(|port| format!("127.0.0.1:{port}\n"));
+    lines.collect()
 }
 
 fn targets(lines: &[String]) -> Vec<String> {

@@ -102,7 +102,7 @@ fn servers_that_mean_no_good_are_left_in_time_with_a_word_about_what_they_did() 
         (
             "",
             greeted(|stream| {
-                drop(stream.write_all(b"\x15\0\0\x02\xff\x15\x04#08S01Bad handshake...."))
+                drop(stream.write_all(b"\x15\0\0\x02\xff\x15\x04#08S01Bad handshake...."));
             }),
         ),
     ];

@@ -77,8 +77,8 @@ fn matrix(tls: &TlsScan, columns: usize) -> Vec<Line<'static>> {
     let longest = names.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     let room = longest.min(columns.saturating_sub(2 + cells)).max(8);
     let mut out = Vec::new();
-    let heads: String =
-        offered.iter().map(|one| format!("{:>CELL$}", one.protocol.name())).collect();
+    let heads = offered.iter().map(|one| format!("{:>CELL$}", one.protocol.name()));
+    let heads: String = heads.collect();
     out.push(Line::styled(format!("  {}{heads}", fit("", room)), theme::quiet()));
     for (name, iana) in names {
         let place = |version: &&VersionScan| {
