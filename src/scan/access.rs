@@ -25,14 +25,16 @@ pub struct Access<'a> {
     /// Where it is known and cannot be asked.
     pub max_connect_errors: Option<u32>,
     pub polite: bool,
+    /// Connections at a time at one server.
+    pub at_a_time: usize,
     /// For one connection.
     pub timeout: Duration,
 }
 
 /// What may be given up where nothing was said: below ten, the least that a server shuts a host out at.
 pub const GIVE_UP: u32 = 8;
-/// Connections at a time at one server.
-const AT_A_TIME: usize = 8;
+/// Connections at a time at a server that is scanned alone.
+pub const AT_A_TIME: usize = 8;
 /// The least `max_connect_errors` that any version ever had (before 5.6.6).
 const LEAST_LIMIT: u32 = 10;
 
@@ -74,7 +76,7 @@ impl Access<'_> {
             trust: self.trust,
             limits,
             polite: self.polite,
-            at_a_time: AT_A_TIME,
+            at_a_time: self.at_a_time,
             give_up: &give_up,
             login,
             told,

@@ -29,7 +29,7 @@ mod slots;
 mod system;
 pub mod targets;
 
-pub use access::{Access, GIVE_UP};
+pub use access::{AT_A_TIME, Access, GIVE_UP};
 pub use force::InForce;
 pub use hello::Protocol;
 pub use ledger::Ledger;

@@ -17,13 +17,16 @@ use super::{Failure, print, tell};
 use crate::bounded;
 use crate::facts::{Target, session};
 use crate::printable::{printable, printable_json, printable_lines};
-use crate::scan::{Access, GIVE_UP, Ledger, compare, show, targets};
+use crate::scan::{AT_A_TIME, Access, GIVE_UP, Ledger, compare, show, targets};
 use crate::wire::{ClientIdentity, Endpoint};
 
 mod cancel;
 mod job;
 mod outcome;
 mod saved;
+
+/// So many servers are each asked in several connections at a time; more are not.
+const FEW: usize = 4;
 
 /// See what servers offer of TLS.
 ///
@@ -110,6 +113,8 @@ pub fn run(args: &ScanArgs) -> Result<ExitCode, Failure> {
         give_up: args.give_up,
         max_connect_errors: args.max_connect_errors,
         polite: args.polite,
+        // of many servers each waits for itself
+        at_a_time: if endpoints.len() > FEW { 1 } else { AT_A_TIME },
         timeout: Duration::from_secs(args.timeout),
     };
     let job = Job { access, parallel: args.parallel.into(), cancel };

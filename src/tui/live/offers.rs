@@ -3,7 +3,7 @@
 use crate::facts::gather::Cancel;
 use crate::facts::{Facts, session};
 use crate::prove::why;
-use crate::scan::{Access, GIVE_UP, Ledger, Scan};
+use crate::scan::{AT_A_TIME, Access, GIVE_UP, Ledger, Scan};
 use crate::wire::{ClientIdentity, Limits};
 
 pub fn scan(facts: &Facts, cancel: &Cancel, told: &(dyn Fn(&str) + Sync)) -> Result<Scan, String> {
@@ -26,6 +26,7 @@ pub fn scan(facts: &Facts, cancel: &Cancel, told: &(dyn Fn(&str) + Sync)) -> Res
         give_up: GIVE_UP,
         max_connect_errors: None,
         polite: false,
+        at_a_time: AT_A_TIME,
         timeout: Limits::default().total,
     };
     let so_far = |connections: u32| told(&format!("{connections} connections so far"));
