@@ -2,7 +2,7 @@
 //! while one looks for one of them; beside it, a bare substring scan through the same text.
 //!
 //! The whole of the wizard takes part but the terminal: the key goes in, the state changes, the
-//! frame is drawn into memory (80x24). Nothing is asked of a server.
+//! frame is drawn into memory (80x24). Nothing is asked of a server. Then accounts of real ones are changed.
 
 use std::time::Instant;
 
@@ -11,6 +11,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use walker::Walker;
 
+#[path = "accounts/apply.rs"]
+mod apply;
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/common/fake.rs"]
 mod fake;
@@ -77,6 +79,7 @@ fn main() {
     row("up, down, a page, to the ends, a mark", moves);
     row("sorted otherwise", sorts);
     println!("  from the facts to the first frame: {:.0} ms", ready.as_secs_f64() * 1e3);
+    apply::measure();
 }
 
 fn row(what: &str, mut times: Vec<f64>) {

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Client certificates as they are made without mytls: three `openssl` commands each, one each, and
-# easy-rsa where it is installed (EASYRSA_BIN names it elsewhere). Beside it mytls from its command
-# line, with its table read and every file on the disk. $1: a folder to work in, $2: mytls.
+# mkcert and easy-rsa where they are installed (MKCERT_BIN and EASYRSA_BIN name them elsewhere). Beside
+# it mytls from its command line, with its table read and every file on the disk. $1: a folder to work
+# in, $2: mytls.
 set -euo pipefail
 
 work=$1
 mytls=$2
 easyrsa=${EASYRSA_BIN:-/usr/share/easy-rsa/easyrsa}
+mkcert=${MKCERT_BIN:-$(command -v mkcert || true)}
 cd "$work"
 TIMEFORMAT='%U %S %R'
 
@@ -51,6 +53,15 @@ easy_rsa() {
     done
 }
 
+# Makes a CA of its own with the first; it is not installed anywhere.
+mk_cert() {
+    export CAROOT=$work/mkcert-ca
+    mkdir -p "$CAROOT"
+    for ((n = 0; n < $1; n++)); do
+        "$mkcert" -client -ecdsa -cert-file "mk-$n-cert.pem" -key-file "mk-$n-key.pem" "app$n"
+    done
+}
+
 batch() {
     "$mytls" ca client --ca-dir mytls-ca --from accounts.csv
 }
@@ -63,6 +74,12 @@ measure "mytls ca client --from, files and list on the disk" 1000 batch
 new_ca
 measure "one openssl command each" 100 one_command
 measure "three openssl commands each" 100 three_commands
+if [ -x "$mkcert" ]; then
+    mk_cert 1 > mkcert.log 2>&1 || { cat mkcert.log >&2; exit 1; }
+    measure "mkcert (all with the same subject)" 100 mk_cert
+else
+    echo "  mkcert is not installed: apt-get install mkcert, or MKCERT_BIN=PATH"
+fi
 if [ -x "$easyrsa" ]; then
     (
         export EASYRSA_PKI=$work/pki EASYRSA_BATCH=1 EASYRSA_ALGO=ec EASYRSA_CURVE=prime256v1

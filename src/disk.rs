@@ -160,6 +160,18 @@ pub fn restore(backup: &Path) -> Result<PathBuf, DiskError> {
     Ok(path)
 }
 
+/// What [`replace`] has kept of this file, the newest first.
+pub fn backups_of(path: &Path) -> Vec<PathBuf> {
+    let Some((folder, name)) = path.parent().zip(path.file_name()) else { return Vec::new() };
+    let start = [name.as_bytes(), BACKUP.as_bytes()].concat();
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_it = entries.filter(|entry| entry.file_name().as_bytes().starts_with(&start));
+    let mut found: Vec<PathBuf> = of_it.map(|entry| entry.path()).collect();
+    found.sort();
+    found.reverse();
+    found
+}
+
 /// Creates a folder that only its owner may enter (0700), and the folders above it. One that
 /// exists is left as it is, unless it is empty: then it is made private, too.
 pub fn create_private_dir(path: &Path) -> Result<(), DiskError> {

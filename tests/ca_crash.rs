@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mytls::ca::crl::Update;
 use mytls::ca::{Catalog, Kind, Store};
 use mytls::x509::{Certificate, PublicKey, pem};
 
@@ -157,6 +158,9 @@ impl World {
             let out = folder.join(name);
             ok(&["client", "--ca-dir", path(&world.ca), "--user", name, "--out", path(&out)]);
         }
+        let (foreign, out) = (path(&world.foreign), folder.join("out-foreign"));
+        ok(&["client", "--ca-dir", foreign, "--user", "gone", "--out", path(&out)]);
+        ok(&["revoke", "--ca-dir", foreign, "gone"]);
         let out = folder.join("db1");
         ok(&["server", "--ca-dir", path(&world.ca), "--san", "db1", "--out", path(&out)]);
         world
@@ -169,7 +173,7 @@ impl World {
         let out = self.folder.join(format!("out{}", round % 5));
         let fresh = self.fresh(round);
         let foreign = |file: &str| path(&self.foreign.join(file)).to_owned();
-        let (certificate, key) = (foreign("ca.pem"), foreign("ca-key.pem"));
+        let [certificate, key, list] = ["ca.pem", "ca-key.pem", "crl.pem"].map(foreign);
         let user = format!("app{}", round % 7);
         let table = self.folder.join("table.csv");
         let arguments: Vec<&str> = match name {
@@ -199,7 +203,10 @@ impl World {
                     "--intermediate",
                 ]
             }
-            _ => vec!["import", "--ca-dir", path(&fresh), "--cert", &certificate, "--key", &key],
+            _ => {
+                let files = ["--cert", &certificate, "--key", &key, "--crl", &list];
+                [&["import", "--ca-dir", path(&fresh)], &files[..]].concat()
+            }
         };
         (name, arguments.into_iter().map(str::to_owned).collect())
     }
@@ -278,12 +285,21 @@ impl World {
                 Store::open(&dir).unwrap();
             }
         }
+        if name == "create" {
+            // signed last: the CA is whole without it, and the next to sign clears away what was begun
+            Store::open(&dir).unwrap().sign_lists(&Update::default()).unwrap();
+        }
         let mut names: BTreeSet<String> = fs::read_dir(&dir)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        if name == "create" {
-            names.remove("crl.pem"); // signed last: the CA is whole without it
+        assert!(names.remove("crl.pem"));
+        if name == "import" {
+            // what was revoked before is known from the first moment, and signed by whoever opens it
+            let catalog = Catalog::read(&dir).unwrap();
+            assert_eq!(catalog.elsewhere.len(), 1);
+            assert_eq!(catalog.lists[0].serials, [catalog.elsewhere[0].serial.clone()]);
+            assert!(names.remove("pending"));
         }
         let mut expected = vec![".lock", "ca-key.pem", "ca.pem", "index.jsonl"];
         expected.extend((name == "create").then_some("root"));

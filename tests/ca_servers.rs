@@ -261,6 +261,12 @@ fn rotate_under_load(server: &Server) -> String {
     assert!(refused.contains("HandshakeRefused"), "the old certificate: {refused}");
     let required = server.sql("SHOW CREATE USER 'app'@'%'").unwrap();
     assert!(required.contains("issuing CA 2") && required.contains("/CN=app"), "{required}");
+    // issued once more by the new CA, an account keeps the subject that it is held to
+    let again = server.base().join("again");
+    let app = ["ca", "client", "--user", "app", "--ca-dir", shown(&new), "--out", shown(&again)];
+    let said = ok(server, &app);
+    assert!(said.contains("the subject is the one that its certificate had before"), "{said}");
+    server.is_let_in("app", &Files { trust: new.join("ca.pem"), own: again }).unwrap();
     let journal = server.base().join(".local/state/mytls/journal.jsonl");
     assert!(read(&journal).contains("CA rotation"), "{}", read(&journal));
     format!("{logins} logins of {} clients, none failed; killed {killed} times", clients.len())
@@ -311,6 +317,13 @@ fn drive(server: &Server, old: &Path, new: &Path, clients: &[Client]) -> usize {
         let began = Instant::now();
         let shown = ok(server, &next(&[]));
         assert!(shown.contains("Nothing was done"), "{step}: {shown}");
+        if ["accounts-bound", "server-drops-old"].contains(&step.as_str()) {
+            // its client shows the certificate of app
+            assert!(
+                shown.contains("! web@% (REQUIRE X509) is in no list of the old CA"),
+                "{shown}"
+            );
+        }
         let look = began.elapsed();
         // to do it takes the look that showing takes, then the work, then another look
         for percent in [[80, 110, 140], [95, 120, 150], [105, 130, 170]][rounds % 3] {
@@ -385,8 +398,18 @@ fn read_lists(server: &Server, ca: &Path) {
     ok(server, &["ca", "crl", "--ca-dir", shown(ca)]);
     let list = server.give("crl.pem", &read(&ca.join("crl.pem")));
     let config = server.dir().join("my.cnf");
-    fs::write(&config, format!("{}\nssl_crl = {}\n", read(&config), list.display())).unwrap();
+    let lines = documented_lines().replace("/etc/mysql/tls/crl.pem", shown(&list));
+    fs::write(&config, format!("{}\n{lines}", read(&config))).unwrap();
     server.sandbox.restart().unwrap();
+}
+
+/// What docs/ca.md says to write into the server's option file, to the letter.
+fn documented_lines() -> String {
+    let page = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ca.md"));
+    let block = page.split("```").find(|block| block.contains("ssl_crl = ")).unwrap();
+    let lines = block.split_once('\n').unwrap().1.to_owned();
+    assert_eq!(lines, "[mysqld]\nssl_crl = /etc/mysql/tls/crl.pem\n");
+    lines
 }
 
 /// A rotation from its first step to its last, with a login of each user after every one; returns how
@@ -497,7 +520,7 @@ fn revoke(server: &Server) {
     ok(server, &[&["ca", "crl"], &dir[..]].concat());
     server.give("crl.pem", &read(&ca.join("crl.pem")));
     if series == Series::MySql97 {
-        server.sql(&format!("SET GLOBAL ssl_crl = '{}'", list.display())).unwrap();
+        server.sql(&format!("SET PERSIST ssl_crl = '{}'", list.display())).unwrap();
         server.reload();
     } else {
         // no variable of it can be set: it takes one restart, and reloads from then on
@@ -540,6 +563,11 @@ fn revoke(server: &Server) {
     mytls::apply::run(&plan, Some(&server.sandbox), &mut |_| ()).unwrap();
     is_refused(&mover);
     is_refused(&retired);
+    if series == Series::MySql97 {
+        // what was set while it ran is there when it starts
+        server.sandbox.restart().unwrap();
+        is_refused(&mover);
+    }
 }
 
 // --- the accounts of a server ----------------------------------------------------------------------

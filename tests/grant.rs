@@ -40,6 +40,26 @@ impl Ca {
 }
 
 #[test]
+fn what_its_ca_revoked_gets_no_statement() {
+    let ca = Ca::new(&["app", "web"]);
+    let (dir, cert) = (ca.dir(), ca.cert("app"));
+    ok(&["ca", "revoke", "--ca-dir", path(&dir), "app", "--reason", "key-compromise"]);
+    let kept = dir.join("clients/app/client-cert.pem");
+    let mysql = ["--user", "app", "--dialect", "mysql-9.7", "--tls-library", "openssl-3"];
+    // by the folder it lies in, or by the CA that is named
+    for cert in [&["--cert", path(&kept)][..], &["--cert", &cert, "--ca-dir", path(&dir)]] {
+        let said = refused(&[&["grant"], cert, &mysql].concat());
+        assert!(said.contains("revoked it on ") && said.contains("(key-compromise)"), "{said}");
+        assert!(said.contains("issue another: mytls ca client --ca-dir"), "{said}");
+        let by_issuer = mytls(&[&["grant", "--level", "issuer"], cert, &mysql].concat());
+        assert!(by_issuer.status.success(), "it names the CA alone");
+        assert!(text(&by_issuer.stderr).contains("warning: the CA in "), "{by_issuer:?}");
+    }
+    let web = ca.cert("web");
+    ok(&[&["grant", "--cert", &web, "--ca-dir", path(&dir)], &mysql[..]].concat());
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_what_to_do() {
     let ca = Ca::new(&["app"]);
     let (dir, cert) = (ca.dir(), ca.cert("app"));
@@ -58,7 +78,7 @@ fn what_cannot_be_used_is_refused_with_what_to_do() {
         (&["--cert", &text_file, "--user", "app"], "no PEM block"),
         (&["--cert", &key, "--user", "app"], "it holds no certificate"),
         (&["--cert", &root, "--user", "app"], "that of a CA (CN=Own CA); name the client's own"),
-        (&["--cert", cert, "--user", "@x"], "the user is missing"),
+        (&["--cert", cert, "--user", "@"], "the user is missing"),
         (&["--cert", cert, "--user", "'app"], "not closed"),
         (&["--cert", cert, "--user", "app@"], "the host is missing"),
         (&["--cert", cert, "--user", &long], "33 characters, and MySQL 9.7 takes 32"),

@@ -113,3 +113,24 @@ fn mysql_lists_what_may_be_seen() {
         ),
     );
 }
+
+/// Up to MySQL 5.6 the clause of one's own account stands in its grants. One that REQUIREs anything cannot
+/// come in here: today's OpenSSL does not speak to yaSSL for a session, and the socket has no TLS.
+#[test]
+fn an_old_mysql_shows_somebody_without_privileges_their_own_account() {
+    let programs = lab::servers();
+    let Some(program) = programs.into_iter().find(|one| one.series == Series::MySql56) else {
+        return;
+    };
+    let server = program.start(&Fault::none()).unwrap();
+    let account = "'few'@'localhost' IDENTIFIED BY 'correct horse'";
+    server.sql(&format!("GRANT USAGE ON *.* TO {account} WITH MAX_USER_CONNECTIONS 9")).unwrap();
+    let output = accounts(&server, Some("few"), &["--format", "json"]);
+    assert_eq!(output.status.code(), Some(3), "it may see no other");
+    let few = one(&listed(&output), "few@localhost");
+    assert_eq!((&few["require"], &few["locked"]), (&"NONE".into(), &false.into()), "{few}");
+    server.sql(&format!("GRANT USAGE ON *.* TO {account} REQUIRE SSL")).unwrap();
+    let output = accounts(&server, Some("few"), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("1045") || said.contains("Access denied"), "{said}");
+}

@@ -189,6 +189,7 @@ impl Shop {
             dialect: None,
             crls: Vec::new(),
             old_tls: false,
+            around: prove::Around::default(),
             account: self.account.clone(),
             password: Some(&self.password),
             require,

@@ -326,7 +326,10 @@ fn what_is_missing_or_wrong_is_said_before_anything_is_tried() {
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let certificate = file("client/app-cert.pem");
-    let (code, said) = run(&["--cert", &certificate]);
+    // its key is looked for beside it
+    let alone = server.base().join("alone.pem");
+    fs::copy(&certificate, &alone).unwrap();
+    let (code, said) = run(&["--cert", alone.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("give its private key with --key"), "{said}");
     let other = server.base().join("other.key");

@@ -237,6 +237,10 @@ impl Engine for Odd {
         self.fake.plan_accounts(exam, orders, form)
     }
 
+    fn locked_key(&self, exam: &Examination, account: &AccountName) -> Option<bool> {
+        self.fake.locked_key(exam, account)
+    }
+
     fn client_files(
         &self,
         exam: &Examination,

@@ -633,6 +633,34 @@ fn the_passphrase_of_the_ca_is_asked_for_and_forgotten_with_the_plan() {
 }
 
 #[test]
+fn an_expired_ca_stands_on_top_of_its_screen() {
+    let mut w = with_ca();
+    w.engine.change(|does| {
+        let catalog = does.authority.as_mut().unwrap();
+        catalog.chain[0].not_after = 1_795_348_800 - 3 * 86_400;
+    });
+    w.walk("5g").sees("✗ CA Example CA expired on 2026-11-19, 3 days ago: whatever is below");
+    w.walk("<home>").sees("expired");
+}
+
+#[test]
+fn a_proof_asks_for_the_passphrase_of_the_ca_or_does_without_its_key() {
+    let mut w = with_ca();
+    w.engine.change(|does| does.passphrase = Some(Secret::new("correct horse")));
+    w.walk("5<down>p").sees("Passphrase of the private CA").sees("Enter alone leaves them");
+    w.walk("<esc>").does_not_see("Passphrase of the private CA");
+    assert!(w.state.layers.is_empty(), "without an answer there is no proof to look at");
+    w.walk("p'wrong'<enter>").sees("this does not open the key").does_not_see("wrong");
+    w.walk("'correct horse'").does_not_see("horse").walk("<enter>").sees("Proved.");
+    assert!(!format!("{:?}", w.state).contains("horse"));
+    // asked again, since it was wiped; Enter alone tries what needs no key
+    w.walk("p")
+        .sees("Passphrase of the private CA")
+        .walk("<enter>")
+        .sees("it takes the key of the CA");
+}
+
+#[test]
 fn what_cannot_be_taken_back_is_asked_twice() {
     let mut w = with_ca();
     w.walk("5g<end><up>").sees("── client etl").walk("<home><pgdn>").sees("── client app");

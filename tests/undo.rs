@@ -88,7 +88,27 @@ fn by_name(series: Series) {
     assert!(told.contains("taken back and read back: 7 accounts"), "{told}");
     assert_eq!(stored(&server, &show), before, "{told}");
     // nothing is left to be taken back
-    run(&server, &["undo"], &["--yes"], 2);
+    assert!(run(&server, &["undo"], &["--yes"], 0).contains("nothing to do"));
+
+    // the same for a machine to read: first what would be, then what was done
+    let report = |more: &[&str]| -> serde_json::Value {
+        let arguments = [&arguments[..2], &arguments[3..], &["--format", "json"], more].concat();
+        let output = mytls(&server, &["accounts", "require"], &arguments).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)))
+    };
+    let shown = report(&["--dry-run"]);
+    let all = shown["accounts"].as_array().unwrap();
+    assert_eq!((all.len(), &all[0]["outcome"]), (7, &"not done".into()), "{shown:#}");
+    assert_eq!(all[0]["after_clause"], "REQUIRE SSL");
+    assert!(shown["statements"].to_string().contains("REQUIRE SSL") && shown["applied"].is_null());
+    assert!(shown["forecast"]["refused"].is_array(), "{shown:#}");
+    assert_eq!(stored(&server, &show), before);
+    let done = report(&["--yes"]);
+    assert_eq!((&done["applied"], &done["verified"]), (&7.into(), &true.into()), "{done:#}");
+    let all = done["accounts"].as_array().unwrap();
+    assert!(all.iter().all(|one| one["outcome"] == "changed"), "{done:#}");
+    run(&server, &["undo", done["undo"].as_str().unwrap()], &["--yes"], 0);
+    assert_eq!(stored(&server, &show), before);
 
     // what somebody has changed since is not run over
     run(&server, &["accounts", "require"], &arguments, 0);

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::lab::{self, Server};
+use mysql::prelude::Queryable as _;
 use mytls::apply::{self, journal};
 use mytls::checklist::Examination;
 use mytls::facts::gather::{Cancel, gather};
+use mytls::facts::session::{self, Route};
 use mytls::sandbox::{Fault, Series};
 
 /// Every file that is no data of the server's: mode, user, group and content.
@@ -93,7 +95,8 @@ fn comes_back(series: Series, fault: &str, at_least: usize) -> Option<Server> {
         done.iter().flat_map(|one| &one.applied.undo).map(String::as_str).collect();
     if fault == "transport-not-enforced" {
         let of = |part: &str| assert!(done.iter().any(|line| line.contains(part)), "{done:?}");
-        let _ = ["line\nfeed;\n''x", "require_secure_transport = OFF", "my.cnf.bak-"].map(of);
+        let _ = ["line\nfeed;\n''x", "require_secure_transport = OFF"].map(of);
+        of(if series == Series::MySql97 { "RESET PERSIST" } else { "my.cnf.bak-" });
     }
 
     // a file that somebody has touched since keeps everything as it is
@@ -130,7 +133,7 @@ fn comes_back(series: Series, fault: &str, at_least: usize) -> Option<Server> {
     }
     let more: Vec<&PathBuf> = after.0.keys().filter(|path| !before.0.contains_key(*path)).collect();
     assert!(more.is_empty(), "{fault}: {more:?}: {said}");
-    undo(&server, &["--yes"], 2);
+    assert!(undo(&server, &["--yes"], 0).contains("nothing to do"));
     Some(server)
 }
 
@@ -210,8 +213,11 @@ fn transport(series: Series) {
     let plain = mysql::Conn::new(options).unwrap();
     let said = run(&["--dry-run"], 0);
     assert!(said.contains("1 session of `web` comes in without TLS from 127.0.0.1"), "{said}");
-    assert!(said.contains("+ SET GLOBAL require_secure_transport = ON;"), "{said}");
-    assert!(said.contains("+ require_secure_transport = ON"), "{said}");
+    let persists = series == Series::MySql97;
+    let statement = if persists { "PERSIST" } else { "GLOBAL" };
+    let statement = format!("+ SET {statement} require_secure_transport = ON;");
+    assert!(said.contains(&statement), "{said}");
+    assert_eq!(said.contains("\n+ require_secure_transport = ON"), !persists, "{said}");
     assert_eq!(state(&server), before, "a dry run does nothing");
     let said = run(&["--yes"], 0);
     assert!(said.contains("to take it back: mytls undo "), "{said}");
@@ -219,9 +225,15 @@ fn transport(series: Series) {
     assert_eq!(server.sql(on).unwrap(), "1");
     assert!(run(&["--yes"], 0).contains("nothing to do"));
     drop(plain);
+    server.sandbox.restart().unwrap();
+    assert_eq!(server.sql(on).unwrap(), "1", "for the next start, too");
     undo(&server, &["--yes"], 0);
     assert_eq!(server.sql(on).unwrap(), "0");
-    assert_eq!(state(&server), before);
+    let (after, options) = (state(&server), target.server_config.unwrap());
+    assert_eq!(after.1, before.1);
+    assert!(after.0[&options] == before.0[&options], "its options are as they were");
+    server.sandbox.restart().unwrap();
+    assert_eq!(server.sql(on).unwrap(), "0");
 }
 
 #[test]
@@ -232,4 +244,116 @@ fn mariadb_takes_tls_alone_and_back() {
 #[test]
 fn mysql_takes_tls_alone_and_back() {
     transport(Series::MySql97);
+}
+
+/// Whose own session comes in without TLS is asked a second time, and nothing is done before.
+#[test]
+fn whoever_would_lock_themselves_out_has_to_say_so() {
+    let programs = lab::servers();
+    let Some(program) = programs.into_iter().find(|one| one.series == Series::MariaDb1011) else {
+        return;
+    };
+    // TLS is on, and nothing that today's clients speak
+    let old = "title = \"\"\ndescription = \"\"\n[[changes]]\ndo = \"set-option\"\nname = \"tls_version\"\n\
+               value = \"TLSv1.1\"\n[[changes]]\ndo = \"remove-options\"\nnames = [\"require_secure_transport\"]\n";
+    let server = program.start(&Fault::from_toml("old", old).unwrap()).unwrap();
+    let target = server.sandbox.target();
+    // the client of the other tests wants TLS over the socket, too
+    let socket = Route::Socket(target.socket.clone().unwrap());
+    let root = std::cell::RefCell::new(session::open(&target, &socket).unwrap());
+    for statement in [
+        "CREATE USER 'adm'@'%' IDENTIFIED BY 'correct horse'",
+        "GRANT ALL ON *.* TO 'adm'@'%' WITH GRANT OPTION",
+    ] {
+        root.borrow_mut().query_drop(statement).unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let output = lab::mytls()
+            .args(["accounts", "require-transport", "-h", "127.0.0.1", "-u", "adm", "-P"])
+            .arg(target.port.unwrap().to_string())
+            .arg("--server-config")
+            .arg(target.server_config.as_ref().unwrap())
+            .arg("--insecure-login")
+            .args(arguments)
+            .env("MYSQL_PWD", "correct horse")
+            .env("XDG_STATE_HOME", server.base().join("state"))
+            .output()
+            .unwrap();
+        let said = [output.stdout.clone(), output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let on = || -> String {
+        let on = root.borrow_mut().query_first("SELECT @@GLOBAL.require_secure_transport");
+        on.unwrap().unwrap()
+    };
+    let (status, said) = run(&["--yes"]);
+    assert_eq!((status, on().as_str()), (Some(1), "0"), "{said}");
+    assert!(said.contains("YOURSELF") && said.contains("--lock-me-out"), "{said}");
+    let journal_file = server.base().join("state/mytls/journal.jsonl");
+    assert_eq!(journal::read(&journal_file).unwrap(), [], "nothing was begun");
+    let (status, said) = run(&["--yes", "--lock-me-out"]);
+    assert_eq!((status, on().as_str()), (Some(0), "1"), "{said}");
+    assert_eq!(run(&["--dry-run"]).0, Some(3), "and so it is");
+}
+
+/// The change that [`a_change_that_was_cut_off_comes_back`] cuts off, in a process of its own.
+#[test]
+#[ignore = "is run by another test"]
+fn cut_off() {
+    use mytls::apply::{Command, Noting, Plan, Write};
+    let Some(folder) = std::env::var_os("MYTLS_TEST_CUT_OFF").map(PathBuf::from) else { return };
+    let text = |name: &str| Write::text(&folder.join(name), "after".into(), 0o600, "a text");
+    let command = |text: String, undo: String| Command { text, undo };
+    let made = folder.join("made").display().to_string();
+    let plan = Plan {
+        title: "cut off".into(),
+        writes: vec![text("old"), text("sub/new")],
+        commands: vec![
+            command(format!("touch {made}"), format!("rm {made}")),
+            command("kill -9 $PPID".into(), "true".into()),
+            command("true".into(), format!("touch {made}-never")),
+        ],
+        ..Plan::default()
+    };
+    let journal_file = folder.join("state/mytls/journal.jsonl");
+    let noting = Noting::begin(&journal_file, &plan, "db1".into(), String::new()).unwrap();
+    let _ = apply::run_noted(&plan, None, Some(&noting), &mut |_| ());
+    panic!("it was to end before");
+}
+
+#[test]
+fn a_change_that_was_cut_off_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("old"), "before").unwrap();
+    std::fs::write(file("old.bak-20200101T000000Z"), "long ago").unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "cut_off", "--ignored"])
+        .env("MYTLS_TEST_CUT_OFF", folder.path())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(std::os::unix::process::ExitStatusExt::signal(&status) == Some(9), "{status}");
+    assert_eq!(std::fs::read(file("old")).unwrap(), b"after");
+    assert!(file("sub/new").exists() && file("made").exists());
+    let undo = |arguments: &[&str], expected: i32| {
+        let mut command = lab::mytls();
+        command.arg("undo").args(arguments).env("XDG_STATE_HOME", file("state"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(expected), "{said}");
+        said
+    };
+    let listed = undo(&["--list"], 0);
+    assert!(listed.contains("cut off (cut off, or still being made)"), "{listed}");
+    let id = listed.split(' ').next().unwrap().to_owned();
+    // what somebody else has written since is not run over
+    std::fs::write(file("sub/new"), "theirs").unwrap();
+    assert!(undo(&[&id, "--yes"], 1).contains("nothing was taken back"));
+    std::fs::write(file("sub/new"), "after").unwrap();
+    let said = undo(&[&id, "--yes"], 0);
+    assert!(!said.contains("never"), "{said}");
+    assert_eq!(std::fs::read(file("old")).unwrap(), b"before");
+    assert!(!file("sub").exists() && !file("made").exists(), "{said}");
+    assert!(undo(&["--list"], 0).contains("(taken back)"));
 }

@@ -98,6 +98,9 @@ fn lock_out(series: Series) {
     lab.without_a_password();
     lab.what_the_server_did_not_say();
     lab.beside_others_who_listen();
+    lab.two_reasons_at_once();
+    lab.roles_and_rights_of_others();
+    lab.a_host_is_not_shut_out();
 }
 
 struct Lab {
@@ -200,11 +203,15 @@ impl Lab {
 
     /// `mytls why-denied --format json`, parsed.
     fn why(&self, client: &Client) -> Value {
+        self.why_of("app", client)
+    }
+
+    fn why_of(&self, user: &str, client: &Client) -> Value {
         let target = self.server.sandbox.target();
         let dir = self.server.dir();
         let mut command = lab::mytls();
         command
-            .args(["why-denied", "--user", "app", "--format", "json", "-h", "127.0.0.1", "-P"])
+            .args(["why-denied", "--user", user, "--format", "json", "-h", "127.0.0.1", "-P"])
             .arg(target.port().to_string())
             .arg("--defaults-file")
             .arg(dir.join("client.cnf"))
@@ -311,6 +318,104 @@ impl Lab {
             let denial = self.why(&Client::Right);
             assert_eq!(denial["causes"][0]["kind"], "plugin", "{denial:#}");
             println!("a second factor was tried");
+        }
+    }
+
+    /// A lock shows once the password is right; who may look at the account is told both at once.
+    fn two_reasons_at_once(&self) {
+        self.reset();
+        self.server.sql("ALTER USER 'app'@'%' ACCOUNT LOCK").unwrap();
+        let denial = self.why(&Client::WrongPassword);
+        let kinds = [0, 1].map(|at| denial["causes"][at]["kind"].clone());
+        assert_eq!(kinds, ["password", "locked"], "{denial:#}");
+        assert_eq!(self.why(&Client::Right)["causes"][0]["kind"], "locked");
+    }
+
+    fn roles_and_rights_of_others(&self) {
+        self.reset();
+        let password = &self.password;
+        self.server.sql("CREATE ROLE clerks; GRANT clerks TO 'app'@'%'").unwrap();
+        let denial = self.why_of("clerks", &Client::Right);
+        // MySQL's is an account that is locked and has no password: this one is not right
+        let causes = denial["causes"].to_string();
+        assert!(
+            causes.contains("\"role\"") && causes.contains("nobody logs in as one"),
+            "{denial:#}"
+        );
+        assert!(!causes.contains("ACCOUNT UNLOCK"), "{denial:#}");
+        self.server.sql("DROP ROLE clerks").unwrap();
+        if !self.mysql() {
+            return; // a plugin that maps accounts would be needed
+        }
+        self.server
+            .sql(&format!(
+                "SET GLOBAL check_proxy_users = ON; SET GLOBAL caching_sha2_password_proxy_users = ON; \
+                 CREATE USER 'back'@'%' IDENTIFIED BY '{password}-' REQUIRE SUBJECT '/CN=another'; \
+                 GRANT PROXY ON 'back'@'%' TO 'app'@'%'"
+            ))
+            .unwrap();
+        let denial = self.why_of("app@%", &Client::Right);
+        assert_eq!(denial["causes"][0]["kind"], "subject", "{denial:#}");
+        assert!(denial["notes"][0].as_str().unwrap().contains("rights of back@%"), "{denial:#}");
+        let remedy = denial["causes"][0]["remedies"][0]["actions"][0]["text"].as_str().unwrap();
+        assert!(remedy.contains("'back'@'%'") && !remedy.contains("'app'"), "{remedy}");
+        self.server.sql(remedy).unwrap();
+        let denial = self.why_of("app@%", &Client::Right);
+        assert_eq!(
+            (&denial["let_in"], &denial["answer"]),
+            (&true.into(), &"let in, as back@%".into())
+        );
+        // its own REQUIRE is none of the server's business then, and its lock is
+        self.server.sql("ALTER USER 'app'@'%' REQUIRE SUBJECT '/CN=nobody'").unwrap();
+        assert_eq!(self.why_of("app@%", &Client::Right)["let_in"], true);
+        self.server.sql("ALTER USER 'back'@'%' ACCOUNT LOCK").unwrap();
+        assert_eq!(self.why_of("app@%", &Client::Right)["let_in"], true);
+        self.server.sql("ALTER USER 'app'@'%' ACCOUNT LOCK").unwrap();
+        assert_eq!(self.why_of("app@%", &Client::Right)["causes"][0]["kind"], "locked");
+        self.server
+            .sql(
+                "DROP USER 'back'@'%'; SET GLOBAL check_proxy_users = OFF; \
+                 SET GLOBAL caching_sha2_password_proxy_users = OFF",
+            )
+            .unwrap();
+    }
+
+    /// What is refused in the handshake and cannot be set back ends well before the server's limit.
+    fn a_host_is_not_shut_out(&self) {
+        self.reset();
+        let stranger =
+            Authority::create(&AuthoritySpec::named(&"Stranger".parse().unwrap())).unwrap();
+        let Client::Shows(certificate, key) = self.make("strange", &stranger, [-1, 30], false)
+        else {
+            panic!("it is made to be shown")
+        };
+        let try_it = || {
+            let target = self.server.sandbox.target();
+            let output = lab::mytls()
+                .args(["why-denied", "--user", "app", "-h", "127.0.0.1", "-P"])
+                .arg(target.port().to_string())
+                .args(["--bind-address", "127.0.0.2", "--ssl-ca"])
+                .arg(target.ssl_ca.unwrap())
+                .arg("--cert")
+                .arg(&certificate)
+                .arg("--key")
+                .arg(&key)
+                .env("HOME", self.server.base())
+                .env("XDG_STATE_HOME", self.server.base().join("without-login"))
+                .env("MYTLS_ACCOUNT_PASSWORD", &self.password)
+                .output()
+                .unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let said: Vec<String> = (0..9).map(|_| try_it()).collect();
+        let tried = said.iter().filter(|said| said.contains("refused in the handshake")).count();
+        assert!((2..9).contains(&tried), "{tried}: {}", said[8]);
+        assert!(said[8].contains("max_connect_errors"), "{}", said[8]);
+        if self.mysql() {
+            let count =
+                "SELECT COALESCE(MAX(SUM_CONNECT_ERRORS), 0) FROM performance_schema.host_cache";
+            let count: u32 = self.server.sql(count).unwrap().parse().unwrap();
+            assert!((1..=8).contains(&count), "the server counts {count}");
         }
     }
 

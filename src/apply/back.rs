@@ -1,6 +1,7 @@
 //! What takes a change back, step by step: kept with the change, and carried out while what the
 //! change wrote is still there.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use mysql::prelude::Queryable as _;
@@ -68,6 +69,9 @@ impl Step {
             Self::File { path, backup: Some(backup), .. } => {
                 format!("mv {} {}", shell::path(backup), shell::path(path))
             }
+            Self::File { path, backup: None, before: Some(_), .. } => {
+                format!("# put back what {} held, from its backup beside it", shell::path(path))
+            }
             Self::File { path, backup: None, .. } => format!("rm {}", shell::path(path)),
             Self::Folder { path } => format!("rmdir {}", shell::path(path)),
             Self::Aside { path, to } => format!("mv {} {}", shell::path(path), shell::path(to)),
@@ -90,7 +94,7 @@ pub enum NotBack {
 /// What taking a change back would do.
 #[derive(Debug)]
 pub struct Back<'a> {
-    todo: Vec<&'a Step>,
+    todo: Vec<Cow<'a, Step>>,
     /// What is as it was before already.
     pub already: Vec<String>,
 }
@@ -114,7 +118,8 @@ pub fn look(applied: &Applied) -> Result<Back<'_>, NotBack> {
     let mut back = Back { todo: Vec::new(), already: Vec::new() };
     let mut changed = Vec::new();
     for step in &applied.steps {
-        match standing(step) {
+        let step = with_backup(step);
+        match standing(&step) {
             Ok(true) => back.todo.push(step),
             Ok(false) => back.already.push(step.line()),
             Err(why) => changed.push(why),
@@ -123,13 +128,31 @@ pub fn look(applied: &Applied) -> Result<Back<'_>, NotBack> {
     if changed.is_empty() { Ok(back) } else { Err(NotBack::Changed(changed)) }
 }
 
+/// Of a change that was cut off the backup's name is not known, and what it holds is.
+fn with_backup(step: &Step) -> Cow<'_, Step> {
+    let Step::File { path, backup: None, before: Some(sum), after } = step else {
+        return Cow::Borrowed(step);
+    };
+    if sum == after {
+        return Cow::Borrowed(step);
+    }
+    let found = disk::backups_of(path).into_iter().find(|kept| sha256(kept).as_ref() == Some(sum));
+    Cow::Owned(Step::File {
+        path: path.clone(),
+        backup: found,
+        before: Some(sum.clone()),
+        after: after.clone(),
+    })
+}
+
 /// Whether the step is still to be done; the error says why it must not be.
 fn standing(step: &Step) -> Result<bool, String> {
     match step {
         Step::File { path, backup, before, after } => {
             let now = read(path)?;
             let kept = backup.as_deref().map(read).transpose()?.flatten();
-            if now.as_ref() == Some(after) && (backup.is_none() || kept == *before) {
+            let is_kept = if backup.is_some() { kept == *before } else { before.is_none() };
+            if now.as_ref() == Some(after) && is_kept {
                 return Ok(true);
             }
             if now == *before {
@@ -142,6 +165,9 @@ fn standing(step: &Step) -> Result<bool, String> {
                         "{shown}: its backup {} is gone, or is not what it was",
                         self::shown(backup)
                     )
+                }
+                (Some(now), None) if now == *after => {
+                    format!("{shown}: what it held before is kept nowhere beside it")
                 }
                 (None, _) => format!("{shown}: somebody has removed it since"),
                 _ => format!("{shown}: changed since, by somebody else or by a later change"),
@@ -163,7 +189,7 @@ impl Back<'_> {
 
     /// Whether the server is needed for it.
     pub fn has_statements(&self) -> bool {
-        self.todo.iter().any(|step| matches!(step, Step::Sql { .. }))
+        self.todo.iter().any(|step| matches!(**step, Step::Sql { .. }))
     }
 
     /// Does it; without a session, statements are left to a person. A step that fails does not keep
@@ -172,7 +198,7 @@ impl Back<'_> {
         let mut outcome = Outcome::default();
         let mut conn = None;
         for step in &self.todo {
-            let result = match (step, session) {
+            let result = match (step.as_ref(), session) {
                 (Step::ByHand { .. }, _) | (Step::Sql { .. }, None) => {
                     outcome.left.push(step.line());
                     continue;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Applied;
 use super::accounts::Change;
+use super::back::Step;
 use crate::disk::{self, DiskError};
 use crate::x509::certificate::hex;
 
@@ -30,6 +31,13 @@ pub struct Entry {
     /// what became of it is [marked](mark) later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<Change>,
+    /// Of a change that is noted before it is made: for each thing that it does, in their order, what
+    /// takes it back. Until its end is noted, [`Applied::steps`] are those of what it came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways_back: Vec<Vec<Step>>,
+    /// What follows when all of them were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_last: Option<Step>,
     /// As far as it was marked; of an entry whose program was killed, `None`.
     #[serde(skip)]
     pub state: Option<State>,
@@ -50,7 +58,14 @@ pub enum State {
 struct Mark {
     of: String,
     at: i64,
-    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+    /// Of [`Entry::ways_back`], the number of what is done next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reached: Option<usize>,
+    /// What was done in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    applied: Option<Applied>,
 }
 
 impl Entry {
@@ -62,6 +77,21 @@ impl Entry {
         let at = now();
         let id = format!("{}{}", at % 1000, hex(&random).to_ascii_lowercase());
         Self { id, at, target, applied, ..Self::default() }
+    }
+
+    fn heed(&mut self, mark: Mark) {
+        if let Some(number) = mark.reached {
+            let upto = self.ways_back.len().min(number + 1);
+            let steps = self.ways_back[..upto].iter().flatten().rev().cloned();
+            self.applied.steps = steps.chain(self.at_last.clone()).collect();
+            self.applied.undo = self.applied.steps.iter().map(Step::line).collect();
+        }
+        if let Some(applied) = mark.applied {
+            self.applied = applied;
+        }
+        if mark.state.is_some() {
+            self.state = mark.state;
+        }
     }
 }
 
@@ -83,7 +113,28 @@ pub fn append(file: &Path, entry: &Entry) -> Result<(), DiskError> {
 
 /// Adds what became of an entry.
 pub fn mark(file: &Path, id: &str, state: State) -> Result<(), DiskError> {
-    add(file, &Mark { of: id.to_owned(), at: now(), state })
+    add(file, &Mark { state: Some(state), ..Mark::of(id) })
+}
+
+/// Adds that this thing of an entry is done next.
+pub(super) fn reached(file: &Path, id: &str, number: usize) -> Result<(), DiskError> {
+    add(file, &Mark { reached: Some(number), ..Mark::of(id) })
+}
+
+/// Adds how the change of an entry ended.
+pub(super) fn ended(
+    file: &Path,
+    id: &str,
+    state: State,
+    applied: Applied,
+) -> Result<(), DiskError> {
+    add(file, &Mark { state: Some(state), applied: Some(applied), ..Mark::of(id) })
+}
+
+impl Mark {
+    fn of(id: &str) -> Self {
+        Self { of: id.to_owned(), at: now(), state: None, reached: None, applied: None }
+    }
 }
 
 fn add(file: &Path, line: &impl Serialize) -> Result<(), DiskError> {
@@ -134,7 +185,7 @@ pub fn read(file: &Path) -> Result<Vec<Entry>, DiskError> {
         } else if let Ok(mark) = serde_json::from_str::<Mark>(line)
             && let Some(entry) = entries.iter_mut().rev().find(|entry| entry.id == mark.of)
         {
-            entry.state = Some(mark.state);
+            entry.heed(mark);
         }
     }
     Ok(entries)

@@ -17,12 +17,14 @@ pub mod back;
 mod diff;
 pub mod firewall;
 pub mod journal;
+mod noted;
 pub mod register;
 pub mod remedy;
 pub mod rotate;
 mod run;
 
-pub use run::run;
+pub use noted::Noting;
+pub use run::{run, run_noted};
 
 /// Everything that is going to be changed, complete, before any of it is.
 #[derive(Clone, Debug, Default)]

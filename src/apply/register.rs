@@ -96,6 +96,9 @@ pub fn renewal(facts: &Facts, serial: &str, same_key: bool) -> Result<Plan, NotP
     let copy = dir.join(format!("issued/{}.pem", new.serial));
     plan.writes.push(kept(&copy, 0o644, "a copy for the CA's list".to_owned()));
     plan.writes.push(list(&dir));
+    if issued.ends_with_ca() {
+        plan.warnings.push(super::authority::no_longer(&until));
+    }
     if entry.kind == Kind::Client {
         plan.warnings.push(
             "the client goes on with its old certificate until it has these files, and the old one \
@@ -140,6 +143,11 @@ pub fn revocation(facts: &Facts, serial: &str, reason: Reason) -> Result<Plan, N
     let read = facts.files.read().and_then(|files| files.crl.as_ref());
     let mut deploy = None;
     match read.map(|read| &read.path) {
+        _ if facts.is_yassl() => plan.warnings.push(
+            "this server's library, yaSSL, knows no lists, whatever ssl_crl names: it takes the \
+             certificate until the account has another password, or a REQUIRE that it does not meet"
+                .to_owned(),
+        ),
         Some(path) if same(path, &crl) => reload(facts, &mut plan),
         Some(path) if may_replace(&dir, path) => {
             let what = "the same list, for the server; backup kept".to_owned();
@@ -300,6 +308,13 @@ mod tests {
             content: Ok(Vec::new()),
         });
         assert_eq!(revocation(&facts, &web, Reason::Superseded).unwrap().effect, Effect::Reload);
+
+        // yaSSL takes the option and looks at no list
+        let crate::facts::Source::Read(server) = &mut facts.server else { panic!() };
+        server.tls_library = Some("YaSSL".into());
+        let plan = revocation(&facts, &web, Reason::Superseded).unwrap();
+        assert_eq!(plan.effect, Effect::None);
+        assert!(plan.warnings[1].contains("yaSSL, knows no lists"), "{:?}", plan.warnings);
     }
 
     #[test]

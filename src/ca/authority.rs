@@ -12,6 +12,7 @@ use super::key::{Certified, Signing};
 use super::sign::Press;
 use super::{CaError, KeyForm, KeyKind, PlainName, San, Subject};
 use crate::secret::Secret;
+use crate::x509::certificate::unix_seconds;
 use crate::x509::{Certificate, KeyAlgorithm, PublicKey};
 
 /// A CA: its certificate, its key, and the CAs above it.
@@ -65,7 +66,8 @@ pub struct ClientSpec {
 /// From when until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// From five minutes ago (clocks differ) for this many days, but no longer than the CA.
+    /// From five minutes ago (clocks differ) for this many days, but no longer than the CA and those
+    /// above it.
     Days(u32),
     /// The same with the time told: seconds since 1970, UTC.
     From { now: i64, days: u32 },
@@ -101,7 +103,7 @@ impl Authority {
     /// Makes a CA below this one, which can issue no further CAs (path length 0).
     pub fn issue_authority(&self, spec: &AuthoritySpec) -> Result<Self, CaError> {
         let key = spec.key.generate()?;
-        let mut params = ca_params(spec, &Certified::new(&key)?, Some(&self.certificate))?;
+        let mut params = ca_params(spec, &Certified::new(&key)?, Some(self))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let certificate = self.sign(&params, &key)?;
         Ok(Self { certificate, key, chain: self.path() })
@@ -214,7 +216,17 @@ impl Authority {
 
     /// Itself first, the root last.
     pub fn path(&self) -> Vec<X509> {
-        std::iter::once(&self.certificate).chain(&self.chain).cloned().collect()
+        self.links().cloned().collect()
+    }
+
+    fn links(&self) -> impl Iterator<Item = &X509> {
+        std::iter::once(&self.certificate).chain(&self.chain)
+    }
+
+    /// When it, or the first of those above it, expires, and nothing that it issued is taken any more:
+    /// seconds since 1970, UTC.
+    pub fn ends(&self) -> i64 {
+        self.links().map(|ca| unix_seconds(ca.not_after())).min().unwrap_or(i64::MAX)
     }
 
     /// What everything that is no CA has.
@@ -224,7 +236,7 @@ impl Authority {
         validity: Validity,
         key: &Certified,
     ) -> Result<CertificateParams, CaError> {
-        let mut params = base_params(subject, validity, key, Some(&self.certificate))?;
+        let mut params = base_params(subject, validity, key, Some(self))?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         Ok(params)
@@ -240,7 +252,7 @@ impl Authority {
 
     /// The very seconds of a validity under this CA.
     pub(super) fn exact(&self, validity: Validity) -> Result<Validity, CaError> {
-        let (from, until) = dates(validity, Some(&self.certificate))?;
+        let (from, until) = dates(validity, Some(self))?;
         let (not_before, not_after) = (from.unix_timestamp(), until.unix_timestamp());
         Ok(Validity::Exact { not_before, not_after })
     }
@@ -273,6 +285,12 @@ impl Issued {
         pem(&self.chain)
     }
 
+    /// Whether it lives as long as its CA and no longer: it was to live longer.
+    pub fn ends_with_ca(&self) -> bool {
+        let until = unix_seconds(self.certificate.not_after());
+        self.chain.iter().any(|ca| unix_seconds(ca.not_after()) <= until)
+    }
+
     pub fn summary(&self) -> Certificate {
         Certificate::from_openssl(&self.certificate)
     }
@@ -295,9 +313,9 @@ pub(super) fn is_root(certificate: &X509Ref) -> bool {
 pub(super) fn ca_params(
     spec: &AuthoritySpec,
     key: &Certified,
-    issuer: Option<&X509Ref>,
+    above: Option<&Authority>,
 ) -> Result<CertificateParams, CaError> {
-    let mut params = base_params(&spec.subject, spec.validity, key, issuer)?;
+    let mut params = base_params(&spec.subject, spec.validity, key, above)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -308,11 +326,11 @@ fn base_params(
     subject: &Subject,
     validity: Validity,
     key: &Certified,
-    issuer: Option<&X509Ref>,
+    above: Option<&Authority>,
 ) -> Result<CertificateParams, CaError> {
     let mut params = CertificateParams::default();
     params.serial_number = Some(SerialNumber::from(serial()?));
-    (params.not_before, params.not_after) = dates(validity, issuer)?;
+    (params.not_before, params.not_after) = dates(validity, above)?;
     params.distinguished_name = subject.to_rcgen();
     params.use_authority_key_identifier_extension = true;
     params.key_identifier_method = KeyIdMethod::PreSpecified(key.identifier());
@@ -338,7 +356,7 @@ pub(crate) fn refuse_clock(now: i64) -> Result<(), CaError> {
 
 fn dates(
     validity: Validity,
-    issuer: Option<&X509Ref>,
+    above: Option<&Authority>,
 ) -> Result<(OffsetDateTime, OffsetDateTime), CaError> {
     let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CaError::Dates);
     let (now, days) = match validity {
@@ -351,14 +369,14 @@ fn dates(
     refuse_clock(now)?;
     let now_at = at(now)?;
     let mut until = now_at.checked_add(Duration::days(i64::from(days))).ok_or(CaError::Dates)?;
-    if let Some(issuer) = issuer {
-        let [begins, ends] =
-            [issuer.not_before(), issuer.not_after()].map(crate::x509::certificate::unix_seconds);
+    for ca in above.into_iter().flat_map(Authority::links) {
+        let [begins, ends] = [ca.not_before(), ca.not_after()].map(unix_seconds);
         if now < begins {
             return Err(CaError::BeforeItsCa { now, begins });
         }
         if now > ends {
-            return Err(CaError::Expired { ended: ends });
+            let name = crate::x509::Name::from_openssl(ca.subject_name()).short();
+            return Err(CaError::Expired { name, ended: ends });
         }
         until = until.min(at(ends)?);
     }

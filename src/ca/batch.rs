@@ -220,7 +220,7 @@ impl Authority {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             let der = press.certificate(&params, &public)?;
             let leaf = pem_block("CERTIFICATE", &der);
-            let pkcs8 = zeroize::Zeroizing::new(key.private_key_to_pkcs8()?);
+            let pkcs8 = public.pkcs8(&key)?;
             let entry = Entry {
                 serial: params.serial_number.as_ref().map(serial_hex).unwrap_or_default(),
                 // plain names: nothing in them is escaped by any library

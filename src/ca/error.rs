@@ -53,6 +53,8 @@ pub enum CaError {
     NoSuchCertificate { sought: String },
     #[error("it is not known where the files of {name} lie, or they are gone; say where to put new ones with --out", name = printable(name))]
     PlaceUnknown { name: String },
+    #[error("{name} was signed for a key that is kept elsewhere: ask its owner for a new request, and sign that with mytls ca sign; or make it a new key here, with --out", name = printable(name))]
+    KeyElsewhere { name: String },
     #[error("{path} is not the key of this certificate any more; renew with a new key: leave --same-key out", path = shown(path))]
     OtherKey { path: PathBuf },
     #[error("the certificate of {name} was revoked or replaced; issue a new one", name = printable(name))]
@@ -93,8 +95,10 @@ pub enum CaError {
     Clock { now: i64 },
     #[error("this machine's clock says {now}, and the CA is valid from {begins} on; set the clock first", now = day(*now), begins = day(*begins))]
     BeforeItsCa { now: i64, begins: i64 },
-    #[error("the CA expired on {ended}, so nothing that it issues is accepted; make a new one", ended = day(*ended))]
-    Expired { ended: i64 },
+    #[error("the CA {name} expired on {ended}, so nothing that is issued below it is accepted; replace it: mytls ca rotate", name = printable(name), ended = day(*ended))]
+    Expired { name: String, ended: i64 },
+    #[error("the root above it would be called `{name} root`, and a certificate's name has at most {longest} characters; choose a name of at most {most}", longest = super::PlainName::LONGEST, most = super::PlainName::LONGEST - " root".len())]
+    NoNameForRoot { name: super::PlainName },
     #[error("OpenSSL: {0}")]
     OpenSsl(#[from] openssl::error::ErrorStack),
     #[error("the certificate could not be built: {0}")]

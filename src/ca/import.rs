@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use openssl::pkey::{PKey, Private};
-use openssl::x509::{X509, X509KeyUsage};
+use openssl::x509::{X509, X509Crl, X509KeyUsage};
 
+use super::crl::{self, Update, lists_in, number_of};
 use super::protect::{self, Locked};
 use super::store::read;
 use super::{Authority, CaError, ClientSpec, KeyKind, Store, Subject, Validity};
@@ -21,6 +22,8 @@ pub struct Foreign<'a> {
     pub key: &'a Path,
     /// The CAs above it, in any order; `None` when it is a root, or they stand in its own file.
     pub chain: Option<&'a Path>,
+    /// What it revoked so far: its list, PEM or DER.
+    pub crl: Option<&'a Path>,
 }
 
 impl Store {
@@ -32,6 +35,8 @@ impl Store {
         now: i64,
     ) -> Result<Self, CaError> {
         let authority = foreign.examine(passphrase, now)?;
+        let list = foreign.crl.map(|path| last_list(path, &authority)).transpose()?;
+        let revoked = list.as_ref().map(crl::earlier).transpose()?.unwrap_or_default();
         let bytes = zeroize::Zeroizing::new(read(foreign.key)?);
         let is_encrypted = matches!(protect::from_pem(&bytes, None), Err(Ok(_)));
         let given = passphrase.is_some();
@@ -39,7 +44,7 @@ impl Store {
         let may_list =
             |ca: &X509| ca.key_usage().is_none_or(|usage| usage.contains(X509KeyUsage::CRL_SIGN));
         let may_list = may_list(&authority.certificate);
-        let mut store = Self::install_under(dir, authority, None, passphrase)?;
+        let mut store = Self::install_with(dir, authority, None, passphrase, &revoked)?;
         if !may_list {
             store.note(
                 "its key usage lacks cRLSign: it issues, and nothing that it issued can be revoked"
@@ -52,8 +57,24 @@ impl Store {
                     .to_owned(),
             );
         }
+        if list.is_some() {
+            store.sign_lists(&Update { now, ..Update::default() })?;
+        }
         Ok(store)
     }
+}
+
+/// The list that the CA signed last, of those in a file.
+fn last_list(path: &Path, authority: &Authority) -> Result<X509Crl, CaError> {
+    let bytes = read(path)?;
+    let mut lists = lists_in(&bytes);
+    lists.extend(X509Crl::from_der(&bytes).ok());
+    let key = authority.certificate.public_key()?;
+    let mut own: Vec<X509Crl> =
+        lists.into_iter().filter(|list| list.verify(&key).unwrap_or(false)).collect();
+    own.sort_by_key(number_of);
+    let why = "there is no list of revoked certificates in it that this CA signed".to_owned();
+    own.pop().ok_or_else(|| CaError::NotAccepted { path: path.to_owned(), why })
 }
 
 impl Foreign<'_> {

@@ -11,6 +11,7 @@ use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use rcgen::{PublicKeyData, SignatureAlgorithm, SigningKey};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::CaError;
 use crate::x509::PublicKey;
@@ -117,6 +118,27 @@ impl Certified {
         Ok(Self { bits, algorithm })
     }
 
+    /// The private half as PKCS#8 (RFC 5958, RFC 5915 within it), as OpenSSL writes it. For P-256 it is
+    /// put together here: OpenSSL 3 takes an eighth of the time for it that making and certifying the
+    /// key takes.
+    pub(super) fn pkcs8(&self, key: &PKeyRef<Private>) -> Result<Zeroizing<Vec<u8>>, CaError> {
+        const LONG: usize = 32;
+        const BEFORE_PRIVATE: &[u8] =
+            b"\x30\x81\x87\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\
+            \x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x04\x6d\x30\x6b\x02\x01\x01\x04\x20";
+        const BEFORE_PUBLIC: &[u8] = b"\xa1\x44\x03\x42\x00";
+        if self.algorithm != &rcgen::PKCS_ECDSA_P256_SHA256 || self.bits.len() != 2 * LONG + 1 {
+            return Ok(Zeroizing::new(key.private_key_to_pkcs8()?));
+        }
+        let length = BEFORE_PRIVATE.len() + LONG + BEFORE_PUBLIC.len() + self.bits.len();
+        let number = Zeroizing::new(key.ec_key()?.private_key().to_vec_padded(32)?);
+        let mut whole = Zeroizing::new(Vec::with_capacity(length));
+        for part in [BEFORE_PRIVATE, &number[..], BEFORE_PUBLIC, &self.bits] {
+            whole.extend_from_slice(part);
+        }
+        Ok(whole)
+    }
+
     /// The key identifier: 160 bits of SHA-256 over the key (RFC 7093 §2, method 1).
     pub(super) fn identifier(&self) -> Vec<u8> {
         openssl::sha::sha256(&self.bits)[..20].to_vec()
@@ -169,5 +191,25 @@ impl SigningKey for Signing<'_> {
             signer.sign_oneshot_to_vec(message)
         };
         sign().map_err(|_: ErrorStack| rcgen::Error::RemoteKeyError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_is_written_as_openssl_writes_it() {
+        // often enough for numbers that begin with zeros
+        for _ in 0..600 {
+            let key = KeyKind::P256.generate().unwrap();
+            let own = Certified::new(&key).unwrap().pkcs8(&key).unwrap();
+            assert_eq!(*own, key.private_key_to_pkcs8().unwrap());
+        }
+        for kind in [KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048] {
+            let key = kind.generate().unwrap();
+            let own = Certified::new(&key).unwrap().pkcs8(&key).unwrap();
+            assert_eq!(*own, key.private_key_to_pkcs8().unwrap());
+        }
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::authority::refuse_clock;
 pub use super::error::day;
-use super::store::{Catalog, Entry};
+use super::store::{Catalog, Elsewhere, Entry};
 use super::tree::{Branch, Order, Tree, What};
 use super::watch;
 use crate::printable::printable;
@@ -39,9 +40,13 @@ impl Status {
             Entry { dropped: true, .. } => Self::Dropped,
             Entry { revoked: Some(_), .. } => Self::Revoked,
             Entry { replaced_by: Some(_), .. } => Self::Replaced,
-            Entry { not_after, .. } if *not_after < now => Self::Expired,
-            _ => Self::Valid,
+            Entry { not_after, .. } => Self::until(*not_after, now),
         }
+    }
+
+    /// Of something that is valid up to and with this second.
+    pub fn until(not_after: i64, now: i64) -> Self {
+        if not_after < now { Self::Expired } else { Self::Valid }
     }
 
     pub fn word(self) -> &'static str {
@@ -63,15 +68,24 @@ pub fn text(catalog: &Catalog, now: i64, look: Look) -> String {
     });
     let mut text = String::new();
     // writing to a String cannot fail
+    if refuse_clock(now).is_err() {
+        let _ = writeln!(
+            text,
+            "this machine's clock says {}, so nothing below is right about what has expired: set it\n",
+            day(now)
+        );
+    }
     if let Some(next) = watch::next(catalog, now) {
-        let _ = writeln!(text, "next: {}\n", next.sentence(now));
+        let _ = writeln!(text, "{}\n", next.headline(now));
     }
     draw(&mut text, catalog, &tree, look);
     for list in &catalog.lists {
         let name = catalog.chain.get(list.of).map_or(String::new(), |ca| ca.subject.short());
         let (name, count, until) = (printable(&name), list.serials.len(), day(list.next_update));
-        let _ = writeln!(text, "\nCRL of {name}: {count} revoked, next update by {until}");
+        let by = if list.next_update < now { "was due by" } else { "by" };
+        let _ = writeln!(text, "\nCRL of {name}: {count} revoked, next update {by} {until}");
     }
+    elsewhere(&mut text, catalog, look);
     if catalog.entries.is_empty() {
         text.push_str("\nnothing was issued yet\n");
     }
@@ -100,6 +114,8 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
         serial: &'a str,
         not_before: i64,
         not_after: i64,
+        /// Valid or expired.
+        status: Status,
         sha256: &'a str,
     }
     #[derive(Serialize)]
@@ -113,6 +129,8 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
         ca: String,
         this_update: i64,
         next_update: i64,
+        /// Expired: servers that read it refuse everybody.
+        status: Status,
         revoked: &'a [String],
     }
     #[derive(Serialize)]
@@ -123,6 +141,8 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
         cas: Vec<Ca<'a>>,
         certificates: Vec<One<'a>>,
         crls: Vec<List<'a>>,
+        /// What was revoked here and issued with another tool.
+        revoked_elsewhere: &'a [Elsewhere],
         under_way: &'a [String],
     }
     let subject = |ca: &Certificate| ca.subject.oneline(OneLine::OpenSsl3);
@@ -137,6 +157,7 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
                 serial: &ca.serial,
                 not_before: ca.not_before,
                 not_after: ca.not_after,
+                status: Status::until(ca.not_after, now),
                 sha256: &ca.sha256,
             })
             .collect(),
@@ -152,14 +173,32 @@ pub fn json(catalog: &Catalog, now: i64) -> String {
                 ca: catalog.chain.get(list.of).map(subject).unwrap_or_default(),
                 this_update: list.this_update,
                 next_update: list.next_update,
+                status: Status::until(list.next_update, now),
                 revoked: &list.serials,
             })
             .collect(),
+        revoked_elsewhere: &catalog.elsewhere,
         under_way: &catalog.under_way,
     };
     // plain strings and numbers: there is nothing in it that could not be written
     let json = serde_json::to_string_pretty(&whole).unwrap_or_default();
     crate::printable::printable_json(&json) + "\n"
+}
+
+/// What the CA revoked of what another tool issued.
+fn elsewhere(text: &mut String, catalog: &Catalog, look: Look) {
+    let count = catalog.elsewhere.len();
+    // writing to a String cannot fail
+    let _ = match (count, look.all) {
+        (0, _) => Ok(()),
+        (_, false) => {
+            writeln!(text, "\n{count} revoked that another tool issued: --all shows them")
+        }
+        (_, true) => writeln!(text, "\nrevoked, and issued with another tool"),
+    };
+    for Elsewhere { serial, revoked } in catalog.elsewhere.iter().filter(|_| look.all) {
+        let _ = writeln!(text, "  {serial}  {} ({})", day(revoked.at), revoked.reason.name());
+    }
 }
 
 /// The tree, beside each line its lifetime and what else there is to say.
@@ -175,7 +214,7 @@ fn draw(text: &mut String, catalog: &Catalog, tree: &Tree, look: Look) {
             None => writeln!(text, "{name}"),
             Some(life) => {
                 let bar = tree.time.bar(life, LINE, look.ascii);
-                let (until, more) = (day(life.1), more(catalog, line));
+                let (until, more) = (day(life.1), more(catalog, line, tree.time.now));
                 let whole = format!("{name:<widest$}  {bar}  until {until}  {more}");
                 writeln!(text, "{}", whole.trim_end())
             }
@@ -192,10 +231,16 @@ pub fn name(catalog: &Catalog, line: &Branch) -> String {
     }
 }
 
-fn more(catalog: &Catalog, line: &Branch) -> String {
+fn more(catalog: &Catalog, line: &Branch, now: i64) -> String {
     let (entry, status) = match line.what {
-        What::Ca(at) if catalog.chain[at].self_signed => return "root CA".to_owned(),
-        What::Ca(_) => return "CA".to_owned(),
+        What::Ca(at) => {
+            let ca = &catalog.chain[at];
+            let what = if ca.self_signed { "root CA" } else { "CA" };
+            return match Status::until(ca.not_after, now) {
+                Status::Expired => format!("expired  {what}"),
+                _ => what.to_owned(),
+            };
+        }
         What::Title(..) => return String::new(),
         What::Entry(at, status) => (&catalog.entries[at], status),
     };
@@ -267,6 +312,18 @@ CRL of Example CA: 1 revoked, next update by 2027-02-14
         let all = text(&catalog, now + 40 * 86_400, Look { ascii: true, all: true });
         assert!(all.is_ascii() && all.contains("revoked 2027-01-15 (superseded)"), "{all}");
         assert!(all.contains("until 2027-02-14  expired"), "{all}");
+        assert!(all.contains("next update was due by 2027-02-14"), "{all}");
+        let end = text(&catalog, now + 4000 * 86_400, Look { ascii: true, all: false });
+        assert!(end.contains("until 2037-01-12  expired  root CA"), "{end}");
+        assert!(
+            end.lines().next().unwrap().ends_with("servers that read it refuse everybody"),
+            "{end}"
+        );
+        let epoch = text(&catalog, 7, Look::default());
+        assert!(
+            epoch.starts_with("this machine's clock says 1970-01-01, so nothing below"),
+            "{epoch}"
+        );
     }
 
     #[test]
@@ -276,6 +333,13 @@ CRL of Example CA: 1 revoked, next update by 2027-02-14
         let catalog = catalog(folder.path(), now);
         let value: serde_json::Value = serde_json::from_str(&json(&catalog, now)).unwrap();
         assert_eq!(value["cas"][1]["subject"], "/CN=Example Root");
+        assert_eq!(value["cas"][1]["status"], "valid");
+        let end: serde_json::Value =
+            serde_json::from_str(&json(&catalog, now + 4000 * 86_400)).unwrap();
+        assert_eq!(
+            (&end["cas"][0]["status"], &end["crls"][0]["status"]),
+            (&"expired".into(), &"expired".into())
+        );
         assert_eq!(value["certificates"][3]["status"], "revoked");
         assert_eq!(value["certificates"][3]["revoked"]["reason"], "superseded");
         assert_eq!(value["certificates"][2]["names"][0], "app");

@@ -63,8 +63,7 @@ impl Store {
         out: Option<&Path>,
     ) -> Result<(Issued, Vec<Written>), CaError> {
         if entry.files.is_empty() && out.is_none() {
-            // by a request, for instance: its key is somebody else's
-            return Err(CaError::PlaceUnknown { name: entry.names.join(", ") });
+            return Err(CaError::KeyElsewhere { name: entry.names.join(", ") });
         }
         let mut work = self.begin()?;
         still_current(work.index.get(&entry.serial))?;
@@ -91,7 +90,7 @@ impl Store {
             None => Destination { files: entry.files.clone(), deployed: entry.deployed },
         };
         let [certificate, key, others @ ..] = to.files.as_slice() else {
-            return Err(CaError::PlaceUnknown { name: entry.names.join(", ") });
+            return Err(CaError::KeyElsewhere { name: entry.names.join(", ") });
         };
         if out.is_none() && !(certificate.exists() && key.exists()) {
             return Err(CaError::PlaceUnknown { name: entry.names.join(", ") });
@@ -120,7 +119,7 @@ impl Store {
     /// The key that an entry's certificate belongs to, from where its files lie.
     fn key_of(&self, entry: &Entry, certificate: &X509) -> Result<PKey<Private>, CaError> {
         let path = entry.files.get(1).map(|file| self.dir().join(file));
-        let path = path.ok_or_else(|| CaError::PlaceUnknown { name: entry.names.join(", ") })?;
+        let path = path.ok_or_else(|| CaError::KeyElsewhere { name: entry.names.join(", ") })?;
         let bytes = zeroize::Zeroizing::new(read(&path)?);
         let block = pem::private_key(&bytes);
         let block = block.map_err(|defect| CaError::File { path: path.clone(), defect })?;

@@ -195,8 +195,7 @@ mod tests {
     }
 
     fn catalog(entries: Vec<Entry>) -> Catalog {
-        let (chain, lists, under_way) = (Vec::new(), Vec::new(), Vec::new());
-        Catalog { dir: "/ca".into(), chain, entries, lists, under_way, torn: false }
+        Catalog { entries, dir: "/ca".into(), ..Catalog::default() }
     }
 
     #[test]

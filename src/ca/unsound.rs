@@ -26,8 +26,7 @@ impl Unsound {
         by: Option<&Authority>,
     ) -> Result<Authority, CaError> {
         let key = spec.key.generate()?;
-        let issuer = by.map(|by| by.certificate.as_ref());
-        let mut params = ca_params(spec, &Certified::new(&key)?, issuer)?;
+        let mut params = ca_params(spec, &Certified::new(&key)?, by)?;
         self.apply(&mut params);
         let certificate = match by {
             Some(by) => by.sign(&params, &key)?,

@@ -25,7 +25,7 @@ pub struct LoginArgs {
     /// The account's certificate (PEM), with the CAs between below it
     #[arg(long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
-    /// Its private key (PEM); without it, the certificate's file is looked at for one
+    /// Its private key (PEM); without it, the certificate's file, or client-key.pem beside client-cert.pem
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// An option file of the account's client, for its password; or `MYTLS_ACCOUNT_PASSWORD`
@@ -63,7 +63,8 @@ impl LoginArgs {
 
     /// The certificate with its key.
     pub fn identity(&self, certificate: &Path) -> Result<ClientIdentity, Failure> {
-        let key = self.key.as_deref().unwrap_or(certificate);
+        let beside = self.key.is_none().then(|| key_beside(certificate)).flatten();
+        let key = self.key.as_deref().or(beside.as_deref()).unwrap_or(certificate);
         ClientIdentity::load(certificate, key).map_err(|error| {
             let missing = self.key.is_none();
             let advice = if missing { "; give its private key with --key" } else { "" };
@@ -86,7 +87,7 @@ impl LoginArgs {
             Failure::usage(format!("the certificate {path} cannot be read: {error}"))
         })?;
         let holds_key = pem::private_key(&bytes).is_ok();
-        if self.key.is_some() || holds_key {
+        if self.key.is_some() || holds_key || key_beside(certificate).is_some() {
             return Ok((Some(self.identity(certificate)?), Vec::new()));
         }
         let chain = pem::certificates(&bytes).map_err(|defect| {
@@ -95,6 +96,19 @@ impl LoginArgs {
         })?;
         Ok((None, chain.iter().map(|x509| Certificate::from_openssl(x509)).collect()))
     }
+}
+
+/// `client-key.pem` beside `client-cert.pem`, as `mytls ca client` writes them; unless the certificate's file
+/// holds a key itself.
+fn key_beside(certificate: &Path) -> Option<PathBuf> {
+    let bytes = bounded::read(certificate, 1 << 20).ok()?;
+    if pem::private_key(&bytes).is_ok() {
+        return None;
+    }
+    let name = certificate.file_name()?.to_str()?;
+    let at = name.rfind("cert")?;
+    let key = format!("{}key{}", &name[..at], &name[at + "cert".len()..]);
+    Some(certificate.with_file_name(key)).filter(|path| path.is_file())
 }
 
 /// Whether somebody wants this to end: then it ends between two logins, and what was changed at the

@@ -10,7 +10,7 @@ use super::check::Format;
 use super::{Failure, print};
 use crate::printable::printable;
 use crate::rules::messages::{self, Message};
-use crate::rules::{self, Rule};
+use crate::rules::{self, Rule, Step};
 
 /// Say what a rule checks and how to fix it, or what is behind a client's or server's message.
 #[derive(Debug, Args)]
@@ -77,6 +77,11 @@ fn led_back(meanings: &[Message]) -> String {
             out,
             "\nmytls check finds out which of them it is; mytls explain {rule} says more of one."
         );
+        let is_of_accounts = rules::find(rule).is_some_and(|rule| rule.step == Step::Accounts);
+        if is_of_accounts {
+            out += "mytls why-denied --user USER --cert FILE tries the account's own login, and tells the password \
+                    from the certificate.\n";
+        }
     }
     out
 }

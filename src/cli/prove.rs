@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
 use super::account_login::{LoginArgs, stopped};
 use super::check::Format;
 use super::target::TargetArgs;
-use super::{FINDINGS, Failure, NOT_EXAMINED, print};
+use super::{FINDINGS, Failure, NOT_EXAMINED, print, tell};
 use crate::apply::Plan;
 use crate::ca::{CaError, Store};
 use crate::facts::gather::{Cancel, gather};
 use crate::facts::{AccountName, Facts};
-use crate::printable::printable_json;
-use crate::prove::{self, Matrix, Subject, Witness};
+use crate::printable::{printable, printable_json};
+use crate::prove::{self, Matrix, Needs, Subject, Witness};
 use crate::wire::ClientIdentity;
 
 /// Prove that an account needs its certificate: log in with it, and with everything else
@@ -35,7 +35,8 @@ use crate::wire::ClientIdentity;
     the account's password, what the server decides in the handshake is tried all the same; a wrong\n\
     one counts as one failed login (FAILED_LOGIN_ATTEMPTS; MariaDB: max_password_errors).\n\
     With --ca-dir the certificates of its clients are taken, and the cases that take its key.\n\
-    Exit status: 0 proven, 1 not, 2 bad usage, 3 could not be tried."
+    Exit status: 0 proven, and it needs a certificate (--at-least); 1 not; 2 bad usage; 3 could not\n\
+    be tried."
 )]
 pub struct ProveArgs {
     /// Account to prove, as user@host; several with --ca-dir
@@ -43,6 +44,9 @@ pub struct ProveArgs {
     accounts: Vec<AccountName>,
     #[command(flatten)]
     login: LoginArgs,
+    /// The least that a login has to need for the exit status 0
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    at_least: AtLeast,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
@@ -51,6 +55,27 @@ pub struct ProveArgs {
     ascii: bool,
     #[command(flatten)]
     target: TargetArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum AtLeast {
+    None,
+    Tls,
+    #[default]
+    Certificate,
+    ItsCertificate,
+}
+
+impl AtLeast {
+    fn is_met(self, matrix: &Matrix) -> bool {
+        let least = match self {
+            Self::None => Needs::Nothing,
+            Self::Tls => Needs::Tls,
+            Self::Certificate => Needs::Certificate,
+            Self::ItsCertificate => Needs::ItsCertificate,
+        };
+        matrix.proved() && matrix.needs() >= least
+    }
 }
 
 pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
@@ -72,7 +97,14 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
     let mut witness = Witness::open(&facts, Plan::session_of(&facts).as_ref());
     for (name, (identity, ca)) in args.accounts.iter().zip(identities) {
         let account = known.iter().find(|account| account.name == *name).ok_or_else(|| {
-            Failure::not_examined(format!("there is no account {name}{}", like(known, name)))
+            let server = facts.server.read();
+            if server.is_some_and(|server| server.roles.contains(&name.user)) {
+                return Failure::usage(format!(
+                    "{} is a role, and nobody logs in as one: name an account that it is granted to",
+                    printable(&name.user)
+                ));
+            }
+            Failure::usage(format!("there is no account {name}{}", like(known, name)))
         })?;
         let subject = Subject::of(&facts, account, password.as_ref(), identity, ca);
         let mut subject = subject.map_err(Failure::not_examined)?;
@@ -84,18 +116,26 @@ pub fn run(args: &ProveArgs) -> Result<ExitCode, Failure> {
         Format::Text => {
             let texts = matrices.iter().map(|matrix| matrix.text(args.ascii));
             print(&texts.collect::<Vec<_>>().join("\n"))?;
+            for matrix in matrices.iter().filter(|matrix| matrix.proved()) {
+                if !args.at_least.is_met(matrix) {
+                    tell(format_args!(
+                        "{}: that is less than was asked for (--at-least): status 1\n",
+                        matrix.account
+                    ));
+                }
+            }
         }
         Format::Json => {
             let object = serde_json::json!({
                 "schema": 1,
                 "tool": concat!("mytls ", env!("CARGO_PKG_VERSION")),
-                "proved": matrices.iter().all(Matrix::proved),
+                "proved": matrices.iter().all(|matrix| args.at_least.is_met(matrix)),
                 "matrices": matrices.iter().map(Matrix::json).collect::<Vec<_>>(),
             });
             print(&format!("{}\n", printable_json(&format!("{object:#}"))))?;
         }
     }
-    let status = if matrices.iter().all(Matrix::proved) {
+    let status = if matrices.iter().all(|matrix| args.at_least.is_met(matrix)) {
         0
     } else if matrices.iter().any(Matrix::was_decided) {
         FINDINGS

@@ -93,7 +93,8 @@ fn last_back(args: &UndoArgs, entries: &[Entry], file: &Path) -> Result<ExitCode
         something && entry.state != Some(State::Undone)
     };
     if !entries.iter().any(|entry| open(&entry)) {
-        return Err(Failure::usage("the journal has nothing that could be taken back"));
+        print("nothing to do: the journal has nothing that could be taken back\n")?;
+        return Ok(ExitCode::SUCCESS);
     }
     let target = args.target.resolve()?;
     let facts = gather(&target, &Cancel::default(), &mut |_| ());
@@ -254,13 +255,24 @@ fn accounts_back(args: &UndoArgs, back: &TakeBack, journal: &Path) -> Result<Exi
         }
         tell(format_args!("{message}\n"));
     }
+    if back.plan.changes.is_empty() {
+        print("nothing to do: every account has what it had before\n")?;
+        let well = back.changed.is_empty();
+        if !args.dry_run {
+            // what somebody else has changed is then not in the way of what is older
+            let state = if well { State::Undone } else { State::Partly };
+            journal::mark(journal, &back.id, state)
+                .map_err(|error| Failure::not_examined(error.to_string()))?;
+        }
+        return Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) });
+    }
     print(&preview(&back.plan))?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let dangers: &[Danger] = if args.lock_me_out { &[Danger::OwnSession] } else { &[] };
     let done = back.run(journal, dangers, &mut |_| ()).map_err(|error| failed(&error))?;
-    print(&outcome(&done, "taken back"))?;
+    print(&outcome(&done, "taken back", &[]))?;
     let well = done.error.is_none() && back.changed.is_empty();
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
@@ -282,7 +294,7 @@ fn line(entry: &Entry) -> String {
         Some(State::Applied) => "",
         Some(State::Undone) => " (taken back)",
         Some(State::Partly) => " (not all of it)",
-        None if entry.accounts.is_empty() => "",
+        None if entry.accounts.is_empty() && entry.ways_back.is_empty() => "",
         None => " (cut off, or still being made)",
     };
     let (target, title) = (printable(&entry.target), printable(&entry.applied.title));

@@ -152,6 +152,9 @@ pub struct More {
     pub roles: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default_roles: Vec<String>,
+    /// The accounts whose rights a login of it may be given (`GRANT PROXY`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<AccountName>,
     /// It may read the binary log (`REPLICATION SLAVE`), as replicas do.
     #[serde(default)]
     pub may_replicate: bool,

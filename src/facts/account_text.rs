@@ -17,6 +17,9 @@ pub struct NoAccount {
     why: &'static str,
 }
 
+const SEVERAL: &str =
+    "it holds a comma or a quote (of several accounts each is an argument of its own)";
+
 /// As MySQL's statements have it: each part bare or in quotes of any of the three kinds, in which
 /// the quote itself stands twice; no host means `%`. Backslashes are themselves.
 impl FromStr for AccountName {
@@ -32,10 +35,14 @@ impl FromStr for AccountName {
                 let at =
                     text.rfind("@'").or_else(|| text.rfind("@\"")).or_else(|| text.rfind("@`"));
                 let end = at.or_else(|| text.rfind('@')).unwrap_or(text.len());
-                if end == 0 {
+                if end == 0 && text.len() < 2 {
                     return Err(no("the user is missing (the anonymous account is ''@'host')"));
                 }
-                (text[..end].to_owned(), &text[end..])
+                let user = &text[..end];
+                if user.contains('@') && user.contains(',') {
+                    return Err(no(SEVERAL));
+                }
+                (user.to_owned(), &text[end..])
             }
         };
         let host = match rest.strip_prefix('@') {
@@ -46,6 +53,9 @@ impl FromStr for AccountName {
                 Some(Err(why)) => return Err(no(why)),
                 Some(Ok((host, ""))) => host,
                 Some(Ok(_)) => return Err(no("something follows the host")),
+                None if host.contains([',', '\'', '"', '`']) => {
+                    return Err(no(SEVERAL));
+                }
                 None => host.to_owned(),
             },
         };
@@ -93,6 +103,7 @@ mod tests {
             ("joe@example.com@%", "joe@example.com", "%"),
             ("'joe@example.com'", "joe@example.com", "%"),
             ("''@'localhost'", "", "localhost"),
+            ("@localhost", "", "localhost"),
             (r"'a\b'@'%'", r"a\b", "%"),
             ("'a\nb`\"'@'10.0.0.0/255.0.0.0'", "a\nb`\"", "10.0.0.0/255.0.0.0"),
             ("'app'@''", "app", ""),
@@ -106,8 +117,10 @@ mod tests {
     fn what_is_none_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "user is missing"),
-            ("@localhost", "user is missing"),
+            ("@", "user is missing"),
             ("app@", "host is missing"),
+            ("app@%,web@%", "comma or a quote"),
+            ("'app'@10.0.%'", "comma or a quote"),
             ("'app", "not closed"),
             ("'app'@'%", "not closed"),
             ("'app'x@%", "other than @"),

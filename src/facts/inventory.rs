@@ -22,6 +22,7 @@ const SYNTAX: u16 = 1064;
 /// All that [`read`] found.
 pub struct Seen {
     pub accounts: Source<Vec<Account>>,
+    pub roles: Vec<String>,
     pub sessions: Source<Vec<OtherSession>>,
     pub processes: Vec<OtherSession>,
     pub unseen: Vec<String>,
@@ -30,7 +31,9 @@ pub struct Seen {
 
 pub fn read(conn: &mut Conn, flavor: Flavor, performance_schema: bool) -> Seen {
     let mut unseen = Vec::new();
-    let accounts = read_accounts(conn, flavor, &mut unseen).unwrap_or_else(|error| {
+    let mut role_names = Vec::new();
+    let accounts = read_accounts(conn, flavor, &mut unseen, &mut role_names);
+    let accounts = accounts.unwrap_or_else(|error| {
         Source::unread(
             UnreadKind::Refused,
             format!("the accounts could not be read: {}", words(&error)),
@@ -59,13 +62,14 @@ pub fn read(conn: &mut Conn, flavor: Flavor, performance_schema: bool) -> Seen {
         ));
         Vec::new()
     });
-    Seen { accounts, sessions, processes, unseen, sources }
+    Seen { accounts, roles: role_names, sessions, processes, unseen, sources }
 }
 
 fn read_accounts(
     conn: &mut Conn,
     flavor: Flavor,
     unseen: &mut Vec<String>,
+    role_names: &mut Vec<String>,
 ) -> Result<Source<Vec<Account>>, mysql::Error> {
     let columns: Vec<Row> = conn.query("SHOW COLUMNS FROM mysql.user")?;
     let columns: Vec<String> =
@@ -98,6 +102,7 @@ fn read_accounts(
     for row in conn.query_iter(statement)? {
         let row = row?;
         if cell(&row, 8) == "Y" {
+            role_names.push(cell(&row, 0));
             continue; // MariaDB's roles are no accounts: nobody logs in as one
         }
         if accounts.len() == MOST {
@@ -131,6 +136,7 @@ fn account(row: &Row, hidden: &mut HashMap<AccountName, Hidden>, roles: &mut Rol
         is_role: roles.granted.contains(&name),
         roles: roles.of.remove(&name).unwrap_or_default(),
         default_roles: roles.default.remove(&name).unwrap_or_default(),
+        proxies: roles.proxies.remove(&name).unwrap_or_default(),
         may_replicate: cell(row, 11) == "Y",
         max_user_connections: cell(row, 12).parse().unwrap_or(0),
     };
@@ -210,6 +216,7 @@ struct Roles {
     of: HashMap<AccountName, Vec<String>>,
     default: HashMap<AccountName, Vec<String>>,
     granted: std::collections::HashSet<AccountName>,
+    proxies: HashMap<AccountName, Vec<AccountName>>,
 }
 
 impl Roles {
@@ -222,6 +229,14 @@ impl Roles {
     }
 
     fn fill(&mut self, conn: &mut Conn, flavor: Flavor) -> Result<(), mysql::Error> {
+        // the one without a name stands for everybody, and is root's
+        const PROXIES: &str = "SELECT User, Host, Proxied_user, Proxied_host \
+            FROM mysql.proxies_priv WHERE Proxied_user <> ''";
+        each(conn, PROXIES, |row| {
+            let proxied = AccountName::new(cell(row, 2), cell(row, 3));
+            let name = AccountName::new(cell(row, 0), cell(row, 1));
+            self.proxies.entry(name).or_default().push(proxied);
+        })?;
         if flavor == Flavor::MariaDb {
             return each(conn, "SELECT User, Host, Role FROM mysql.roles_mapping", |row| {
                 let name = AccountName::new(cell(row, 0), cell(row, 1));

@@ -29,6 +29,7 @@ pub mod network;
 #[cfg(test)]
 pub mod noise;
 mod own_account;
+mod proxy;
 mod rank;
 pub mod server;
 pub mod session;
@@ -41,7 +42,8 @@ pub use confinement::Confinement;
 pub use exposure::{Client, Listener, Port};
 pub use host::HostNames;
 pub use log_place::LogPlace;
-pub use rank::Rank;
+pub use proxy::ActsAs;
+pub use rank::{Rank, has_length, knows_lengths};
 pub use target::Target;
 pub use trust::{CaEntry, CaFolder, Crl, NearbyCrls};
 
@@ -510,6 +512,9 @@ pub struct ServerFacts {
     /// Status variables that matter, by their own spelling.
     pub status: BTreeMap<String, String>,
     pub accounts: Source<Vec<Account>>,
+    /// MariaDB's roles, which are no accounts and have no host. Those of MySQL are among the accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// Other people's sessions, with how they are connected.
     pub sessions: Source<Vec<OtherSession>>,
     /// From where clients come.

@@ -123,5 +123,19 @@ mod tests {
             "GRANT USAGE ON *.* TO 'few REQUIRE SSL'@'%' IDENTIFIED BY PASSWORD '*00' REQUIRE X509";
         assert_eq!(of(grants, Flavor::MySql).require, Require::X509);
         assert_eq!(of("CREATE USER `few REQUIRE SSL`@`%`", Flavor::MariaDb).require, Require::None);
+        // as MySQL 5.6.24 says it, with what follows the clause
+        let head = "GRANT USAGE ON *.* TO 'few REQUIRE SSL'@'%' IDENTIFIED BY PASSWORD '*0E8F'";
+        for (clause, described) in [
+            ("REQUIRE X509 WITH MAX_USER_CONNECTIONS 3", "X509"),
+            ("REQUIRE SUBJECT '' WITH MAX_USER_CONNECTIONS 3", "SUBJECT ''"),
+            (
+                "REQUIRE ISSUER '/CN=CA' SUBJECT '/O=a' CIPHER 'AES256-SHA'",
+                "SUBJECT + ISSUER + CIPHER",
+            ),
+            ("WITH MAX_USER_CONNECTIONS 9", "NONE"),
+        ] {
+            let found = of(&format!("{head} {clause}"), Flavor::MySql);
+            assert_eq!(found.require.describe(), described, "{clause}");
+        }
     }
 }

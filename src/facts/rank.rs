@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{AccountName, Flavor, ServerFacts, Version};
+use super::{Account, AccountName, Flavor, ServerFacts, Version};
 
 /// The greater, the sooner it is looked at. Where two are equal the server's choice is its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,56 @@ impl ServerFacts {
     pub fn rank(&self, name: &AccountName) -> Rank {
         Rank::of(self.flavor, self.version, name)
     }
+
+    /// Of accounts that all fit a login, those that may be the one that answers it: more than one
+    /// where the server puts them side by side, or where its order was never measured.
+    pub fn first<'a>(&self, fitting: &[&'a Account]) -> Vec<&'a Account> {
+        let mut first = first_by(fitting, |name| self.rank(name));
+        if !self.order_is_known() {
+            // before it reckoned with sizes, MariaDB had the order of MySQL
+            let old = |name: &AccountName| Rank::of(Flavor::MySql, Version(5, 6, 0), name);
+            for account in first_by(fitting, old) {
+                if first.iter().all(|known| known.name != account.name) {
+                    first.push(account);
+                }
+            }
+        }
+        first
+    }
+
+    /// Measured on MariaDB 10.11.19 and 11.8.9, MySQL 9.7.4 and 5.6.24.
+    fn order_is_known(&self) -> bool {
+        self.flavor == Flavor::MySql || self.version >= Version(10, 11, 19)
+    }
+
+    /// Whether a client at this host or address may come to this account, as this server reads hosts.
+    /// `10.0.0.0/16` is a network to MySQL 8.0.23 and later; to all others a name that no host has
+    /// (measured on MariaDB 10.11.19 and 11.8.9 and on MySQL 5.6.24).
+    pub fn admits(&self, name: &AccountName, host: &str) -> bool {
+        (self.knows_lengths() || !has_length(&name.host)) && name.admits(host)
+    }
+
+    pub fn knows_lengths(&self) -> bool {
+        knows_lengths(self.flavor, self.version)
+    }
+}
+
+/// Those of the highest rank.
+fn first_by<'a>(fitting: &[&'a Account], rank: impl Fn(&AccountName) -> Rank) -> Vec<&'a Account> {
+    let best = fitting.iter().map(|account| rank(&account.name)).max();
+    fitting.iter().copied().filter(|account| Some(rank(&account.name)) == best).collect()
+}
+
+/// Whether such a server takes `10.0.0.0/16` for a network.
+pub fn knows_lengths(flavor: Flavor, version: Version) -> bool {
+    flavor == Flavor::MySql && version >= Version(8, 0, 23)
+}
+
+/// Whether a host is a network with the length of its prefix.
+pub fn has_length(host: &str) -> bool {
+    host.split_once('/').is_some_and(|(net, length)| {
+        net.parse::<Ipv4Addr>().is_ok() && length.parse::<u32>().is_ok_and(|bits| bits <= 32)
+    })
 }
 
 impl Rank {
@@ -129,6 +179,35 @@ mod tests {
         for pair in hosts.windows(2) {
             assert!(rank(&pair[0]) > rank(&pair[1]), "{flavor:?}: {pair:?}");
         }
+    }
+
+    #[test]
+    fn a_length_is_a_network_to_new_mysql_alone_and_an_order_nobody_measured_is_not_guessed() {
+        use crate::rules::testing::{account, with_server};
+        let of = |flavor, version| {
+            let facts = with_server(|server| (server.flavor, server.version) = (flavor, version));
+            facts.server.read().unwrap().clone()
+        };
+        let net = AccountName::new("a", "10.0.0.0/16");
+        assert!(of(Flavor::MySql, Version(8, 0, 23)).admits(&net, "10.0.3.7"));
+        for (flavor, version) in
+            [(Flavor::MySql, Version(8, 0, 22)), (Flavor::MariaDb, Version(11, 8, 9))]
+        {
+            assert!(!of(flavor, version).admits(&net, "10.0.3.7"), "{flavor:?}");
+            let mask = AccountName::new("a", "10.0.0.0/255.255.0.0");
+            assert!(of(flavor, version).admits(&mask, "10.0.3.7"), "{flavor:?}");
+        }
+
+        let none = crate::facts::Require::None;
+        let [one, many, all] =
+            ["1_.0.3.7", "10.0.3.%", "%"].map(|host| account("a", host, none.clone()));
+        let hosts = |version, fitting: &[&Account]| -> Vec<String> {
+            let server = of(Flavor::MariaDb, version);
+            server.first(fitting).iter().map(|account| account.name.host.clone()).collect()
+        };
+        assert_eq!(hosts(Version(10, 11, 19), &[&many, &one]), ["1_.0.3.7"]);
+        assert_eq!(hosts(Version(10, 2, 0), &[&many, &one]), ["1_.0.3.7", "10.0.3.%"]);
+        assert_eq!(hosts(Version(10, 2, 0), &[&all, &one]), ["1_.0.3.7"], "either way");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Flavor, ServerFacts, Session, Transport, Version};
 use crate::printable::printable;
 
 /// What is asked of `SHOW GLOBAL VARIABLES`. A server lacks some of them, each version others.
-const VARIABLES: [&str; 45] = [
+const VARIABLES: [&str; 49] = [
     "version",
     "version_comment",
     "version_ssl_library",
@@ -54,6 +54,10 @@ const VARIABLES: [&str; 45] = [
     "mysqlx_port",
     "extra_port",
     "wsrep_on",
+    "check_proxy_users",
+    "mysql_native_password_proxy_users",
+    "sha256_password_proxy_users",
+    "caching_sha2_password_proxy_users",
     "system_versioning_alter_history", // only MariaDB has it, whatever its version text says
 ];
 
@@ -120,6 +124,7 @@ pub fn read(conn: &mut Conn, over: Transport) -> Result<ServerFacts, mysql::Erro
             .unwrap_or_default(),
         session,
         accounts: seen.accounts,
+        roles: seen.roles,
         sessions: seen.sessions,
         processes: seen.processes,
         unseen: seen.unseen,

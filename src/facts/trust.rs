@@ -110,6 +110,17 @@ impl Crl {
         }
     }
 
+    /// Whether it names this certificate.
+    pub fn revokes(&self, certificate: &Certificate) -> bool {
+        let (Some(own), Ok(crl)) =
+            (certificate.to_openssl(), X509Crl::from_pem(self.pem.as_bytes()))
+        else {
+            return false;
+        };
+        self.issuer == certificate.issuer
+            && matches!(crl.get_by_cert(&own), openssl::x509::CrlStatus::Revoked(_))
+    }
+
     /// Whether this CA made it: by name and signature.
     pub fn is_of(&self, ca: &Certificate) -> bool {
         if self.issuer != ca.subject {
@@ -199,6 +210,26 @@ mod tests {
         assert_eq!(hashed.len(), 2);
         assert!(hashed.contains(&("One".into(), true)) && hashed.contains(&("Two".into(), false)));
         assert_eq!(folder.trusted().count(), 1);
+    }
+
+    #[test]
+    fn a_list_names_what_its_ca_revoked_and_no_other() {
+        use crate::ca::crl::{Edition, Reason, RevokedSerial};
+        use crate::ca::{Authority, AuthoritySpec, KeyKind, Validity};
+        let make = |name: &str| Authority::create(&AuthoritySpec::named(&name.parse().unwrap()));
+        let (ca, other) = (make("One").unwrap(), make("Two").unwrap());
+        let issue = |user: &str| {
+            let spec = ca.client_spec(&user.parse().unwrap(), KeyKind::P256, Validity::LEAF);
+            ca.issue_client(&spec.unwrap()).unwrap()
+        };
+        let (gone, stays) = (issue("gone"), issue("stays"));
+        let serial = gone.certificate.serial_number().to_bn().unwrap().to_vec();
+        let revoked = [RevokedSerial { serial, at: 1_800_000_000, reason: Reason::Superseded }];
+        let edition = Edition { number: 1, this_update: 1_800_000_000, next_update: 1_900_000_000 };
+        let list =
+            |by: &Authority| Crl::from_openssl(&by.revocation_list(edition, &revoked).unwrap());
+        assert!(list(&ca).revokes(&gone.summary()) && !list(&ca).revokes(&stays.summary()));
+        assert!(!list(&other).revokes(&gone.summary()), "the same number of another CA");
     }
 
     #[test]

@@ -6,9 +6,15 @@
 
 use super::log::{Line, Mismatch};
 use super::{ACCESS_DENIED, Case, Happened, INSECURE_TRANSPORT, Reason, Subject, Witness};
-use crate::facts::Require;
+use crate::facts::{AccountName, Require};
 use crate::printable::printable;
 use crate::wire::Trace;
+
+/// `ER_ACCOUNT_HAS_BEEN_LOCKED`, of MySQL and of MariaDB: both look at the password before.
+const LOCKED_MYSQL: u16 = 3118;
+const LOCKED_MARIADB: u16 = 4151;
+/// `ER_MUST_CHANGE_PASSWORD_LOGIN`
+const EXPIRED: u16 = 1862;
 
 /// Listens to what the server has to say about a login that was refused.
 pub(super) fn reason(
@@ -31,17 +37,20 @@ pub(super) fn reason(
     };
     let meaning = match happened {
         Happened::HandshakeRefused { reason } => in_the_handshake(reason, &lines),
-        Happened::Refused { code: ACCESS_DENIED, message }
-            if elsewhere(subject, message, trace).is_some() =>
-        {
-            let from = elsewhere(subject, message, trace).unwrap_or_default();
-            format!(
-                "{} may not come from {from}, so another account answered, or none",
-                subject.account
-            )
+        Happened::Refused { code: ACCESS_DENIED, message } => {
+            match elsewhere(subject, message, trace) {
+                Some(other) => other,
+                None => blame(Shown::of(case), subject.require, heard),
+            }
         }
-        Happened::Refused { code: ACCESS_DENIED, .. } => {
-            blame(Shown::of(case), subject.require, heard)
+        Happened::Refused { code: LOCKED_MYSQL | LOCKED_MARIADB, .. } if subject.around.is_role => {
+            "it is a role, and nobody logs in as one; the password is right".to_owned()
+        }
+        Happened::Refused { code: LOCKED_MYSQL | LOCKED_MARIADB, .. } => {
+            "the account is locked; the password is right".to_owned()
+        }
+        Happened::Refused { code: EXPIRED, .. } => {
+            "the password is right, and has expired".to_owned()
         }
         Happened::Refused { code: INSECURE_TRANSPORT, .. } => {
             "the server takes no connection without TLS, whatever the account says".to_owned()
@@ -51,13 +60,31 @@ pub(super) fn reason(
     Some(Reason { lines: lines.iter().map(Line::message).collect(), mismatch, meaning })
 }
 
-/// Where the login came from, when that is no host of this account.
+/// Why the login did not come to this account, where it did not: it is not for the host that it came
+/// from, or another one is more specific.
 fn elsewhere(subject: &Subject<'_>, message: &str, trace: &Trace) -> Option<String> {
     let named = super::why::host(message, &subject.account.user);
     let from = named.or_else(|| Some(trace.from?.to_string()))?;
-    let admits = super::why::answering::admits(&subject.account, Some(&from))
-        || trace.from.is_some_and(|ip| subject.account.admits(&ip.to_string()));
-    (!admits).then(|| printable(&from).into_owned())
+    let address = trace.from.map(|ip| ip.to_string());
+    let admits = |account: &AccountName| {
+        let addressed = address.as_deref().is_some_and(|ip| subject.admits(account, ip));
+        addressed
+            || subject.admits(account, &from)
+            || (from == "localhost" && subject.admits(account, "127.0.0.1"))
+    };
+    let from = printable(&from);
+    if !admits(&subject.account) {
+        return Some(format!(
+            "{} may not come from {from}, so another account answered, or none",
+            subject.account
+        ));
+    }
+    let first = subject.around.before.iter().find(|other| admits(other))?;
+    Some(format!(
+        "{first} answers whoever comes from {from}, and not {}: of the accounts that fit, the one with the \
+         more specific host does",
+        subject.account
+    ))
 }
 
 fn in_the_handshake(alert: &str, lines: &[Line]) -> String {

@@ -1,41 +1,44 @@
 //! The login matrix: each promise about an account is tried against the real server, the login
 //! that must work and those that must not.
 
-use std::time::Instant;
-
-use openssl::bn::BigNum;
 use openssl::pkey::{PKey, Private};
-use openssl::x509::{X509, X509Crl};
+use openssl::x509::X509;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{AccountName, Crl, Flavor, Require};
-use crate::remedy::statement::{Dialect, Form};
+use crate::remedy::statement::Dialect;
 use crate::secret::Secret;
-use crate::wire::{
-    self, ClientIdentity, Endpoint, Limits, Login, Outcome, Tls, Trace, Trust, WireError,
-};
-use crate::x509::Certificate;
+use crate::wire::{ClientIdentity, Endpoint, Trust};
 
+mod administrator;
+mod budget;
 mod difference;
+mod ear;
 mod expected;
 mod forge;
 mod log;
 mod louder;
 mod meaning;
 pub mod reach;
+mod run;
 mod show;
 mod subject;
 pub mod why;
 mod witness;
 
+pub use budget::Budget;
 pub use difference::{Difference, difference};
 pub use expected::expected;
 pub use log::{Mismatch, Part};
+pub use run::{TAKES_CA_KEY, matrix};
+pub use show::Needs;
 pub use witness::Witness;
 
 /// The one error with which an account's REQUIRE refuses (`ER_ACCESS_DENIED_ERROR`). Others, such as
 /// a limit on connections (1226), 1040 or 1129, say nothing about certificates.
 const ACCESS_DENIED: u16 = 1045;
+/// As whom a login is tried that is to go no further than the handshake: nobody.
+const NOBODY: &str = "mytls-probe";
 /// `require_secure_transport` (`ER_SECURE_TRANSPORT_REQUIRED`).
 const INSECURE_TRANSPORT: u16 = 3159;
 
@@ -63,6 +66,24 @@ pub struct Subject<'a> {
     pub crls: Vec<Crl>,
     /// The server's TLS is yaSSL's, which speaks TLS 1.0.
     pub old_tls: bool,
+    pub around: Around,
+}
+
+/// What is known besides about who answers a login, and what it may cost.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Other accounts that a login of this user may come to, and that answer before this one where
+    /// they fit.
+    pub before: Vec<AccountName>,
+    /// The accounts whose rights a login may be given (`GRANT PROXY`).
+    pub proxies: Vec<AccountName>,
+    /// Nobody logs in as this: it is a role.
+    pub is_role: bool,
+    /// A host of the form `10.0.0.0/16` is a network to the server.
+    pub lengths: bool,
+    /// What somebody should know before reading the matrix.
+    pub notes: Vec<String>,
+    pub budget: Budget,
 }
 
 /// The logins that were tried, and what came of them.
@@ -93,6 +114,10 @@ pub struct Matrix {
     /// How many connections it took.
     #[serde(default)]
     pub connections: usize,
+    /// Whose rights, and whose REQUIRE, a login gets where those are another account's; and that
+    /// nobody can log in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A statement from the server's own words.
@@ -240,196 +265,6 @@ impl Matrix {
     pub fn row(&self, case: Case) -> Option<&Row> {
         self.rows.iter().find(|row| row.case == case)
     }
-}
-
-/// Tries every case, and tells each row as it comes. Between two rows it looks whether it was
-/// cancelled; the rest is then not tried.
-///
-/// The right certificate comes first: while that is not let in, a refusal of anything else proves
-/// nothing, and may be one more wrong password towards a locked account. Whenever a certificate was
-/// refused in the handshake, which counts towards `max_connect_errors`, the right one logs in once
-/// more: that sets the count back to zero. Where the refusal's alert was lost, the login is tried
-/// a second time, so that a server whose limit is 1 or 2 (the default is 100) may still shut this
-/// host out; loopback addresses are exempt.
-pub fn matrix(
-    subject: &Subject<'_>,
-    witness: &mut Witness,
-    told: &mut dyn FnMut(&Row),
-    cancelled: &dyn Fn() -> bool,
-) -> Matrix {
-    let started = Instant::now();
-    let mut rows: Vec<Row> = Vec::with_capacity(Case::ALL.len());
-    let mut stop: Option<&str> = None;
-    let mut connections = 0;
-    let mut from = None;
-    let cases = Case::ALL.into_iter().filter(|case| *case != Case::Revoked || subject.has_crl());
-    for case in cases {
-        if stop.is_none() && cancelled() {
-            stop = Some("cancelled");
-        }
-        let mut trace = Trace::default();
-        witness.begin();
-        let happened = match stop {
-            Some(why) => Happened::NotTried { why: why.to_owned() },
-            None => attempt(subject, case, &mut trace),
-        };
-        if case == Case::RightCertificate {
-            stop = stop.or(why_stop(&happened));
-        }
-        let expected = expected(case, subject.require, subject.flavor, subject.transport_enforced);
-        let reason = meaning::reason(subject, case, &happened, &trace, witness);
-        let row = Row { case, expected, happened, reason };
-        told(&row);
-        rows.push(row);
-        connections += trace.connections.len();
-        from = trace.from.or(from);
-        let counted = matches!(rows.last(), Some(row) if row.was_refused_in_handshake());
-        if counted && rows.first().is_some_and(Row::holds) {
-            // only for its effect on the server's count
-            let _ = attempt(subject, Case::RightCertificate, &mut Trace::default());
-            connections += 1;
-        } else if counted && witness.set_back(&subject.endpoint, from) {
-            connections += 1;
-        }
-    }
-    Matrix {
-        account: subject.account.clone(),
-        require: subject.require.describe(),
-        against: subject.endpoint.to_string(),
-        corrected: rows.first().and_then(|right| corrected(subject, right)),
-        rows,
-        seconds: started.elapsed().as_secs_f64(),
-        heard_in: witness.place(),
-        unheard: witness.why_not().map(str::to_owned),
-        connect_errors: from.and_then(|from| witness.connect_errors(from)),
-        connections,
-    }
-}
-
-/// The account's clause with what the server saw in it, where the right certificate was refused for
-/// that.
-fn corrected(subject: &Subject<'_>, right: &Row) -> Option<Corrected> {
-    let mismatch = right.reason.as_ref()?.mismatch.as_ref()?;
-    let require = mismatch.corrected(subject.require)?;
-    let dialect = subject.dialect?;
-    let names = std::slice::from_ref(&subject.account);
-    let written = dialect.require(names, &require, Form::Alter);
-    let undo = dialect.require(names, subject.require, Form::Alter);
-    Some(Corrected { statement: written.sql(), undo: undo.sql(), warnings: written.warnings })
-}
-
-/// Why the other cases cannot prove anything after this outcome of the right certificate.
-fn why_stop(right: &Happened) -> Option<&'static str> {
-    match right {
-        Happened::Refused { .. } => {
-            Some("the right certificate was refused, so that another refusal proves nothing")
-        }
-        Happened::Failed { .. } | Happened::NotTried { .. } => {
-            Some("the right certificate could not be tried")
-        }
-        Happened::LetIn { .. }
-        | Happened::OtherAccount { .. }
-        | Happened::HandshakeOnly
-        | Happened::HandshakeRefused { .. } => None,
-    }
-}
-
-/// As whom a login is tried that is to go no further than the handshake: nobody.
-const NOBODY: &str = "mytls-probe";
-
-fn attempt(subject: &Subject<'_>, case: Case, trace: &mut Trace) -> Happened {
-    let by_account = matches!(case, Case::NoTls | Case::NoCertificate | Case::OtherSubject);
-    if subject.password.is_none() && by_account {
-        return Happened::NotTried { why: "it takes the account's password".to_owned() };
-    }
-    let identity = match identity(subject, case) {
-        Ok(identity) => identity,
-        Err(happened) => return happened,
-    };
-    let tls = Tls {
-        identity: identity.as_ref(),
-        // A private CA vouches for its servers; of a public one any server may have a certificate.
-        check_host: subject.trust.is_public(),
-        old_tls: subject.old_tls,
-        ..Tls::new(&subject.trust)
-    };
-    let nothing = Secret::default();
-    let login = Login {
-        user: if subject.password.is_some() { &subject.account.user } else { NOBODY },
-        password: subject.password.unwrap_or(&nothing),
-        tls: (case != Case::NoTls).then_some(tls),
-    };
-    let outcome = wire::traced_login(&subject.endpoint, &login, Limits::default(), trace);
-    if subject.password.is_none() {
-        return match outcome {
-            Ok(Outcome::HandshakeRefused { reason }) => Happened::HandshakeRefused { reason },
-            Ok(Outcome::LetIn { .. } | Outcome::Refused { .. }) => Happened::HandshakeOnly,
-            // what it asked for then is nobody's plugin
-            Err(WireError::Plugin { .. } | WireError::PasswordKept { .. }) => {
-                Happened::HandshakeOnly
-            }
-            Err(error) => Happened::Failed { why: error.why() },
-        };
-    }
-    match outcome {
-        Ok(Outcome::LetIn { account, .. }) if !is_account(&account, &subject.account) => {
-            Happened::OtherAccount { account }
-        }
-        Ok(Outcome::LetIn { account, tls }) => {
-            let (tls, cipher) = tls.unzip();
-            Happened::LetIn { account, tls, cipher }
-        }
-        Ok(Outcome::Refused { code, message }) => Happened::Refused { code, message },
-        Ok(Outcome::HandshakeRefused { reason }) => Happened::HandshakeRefused { reason },
-        Err(error) => Happened::Failed { why: error.why() },
-    }
-}
-
-/// Why a login was not tried that needs a certificate made for it.
-pub const TAKES_CA_KEY: &str = "it takes the key of the CA";
-
-/// What is shown in this case; or why it cannot be tried.
-fn identity(subject: &Subject<'_>, case: Case) -> Result<Option<ClientIdentity>, Happened> {
-    let right = &subject.identity;
-    let not_tried = |why: &str| Happened::NotTried { why: why.to_owned() };
-    let forged = match case {
-        Case::NoTls | Case::NoCertificate => return Ok(None),
-        Case::RightCertificate => return Ok(Some(right.clone())),
-        Case::OtherCa => forge::other_ca(right),
-        Case::OtherSubject | Case::Expired | Case::Revoked => {
-            let (ca, key) = subject.ca.as_ref().ok_or_else(|| not_tried(TAKES_CA_KEY))?;
-            match case {
-                Case::Expired => forge::expired(right, ca, key),
-                Case::Revoked => {
-                    let serial = subject.revoked_serial(ca);
-                    let serial = serial
-                        .ok_or_else(|| not_tried("the list of this CA revokes nothing yet"))?;
-                    forge::revoked(right, ca, key, &serial)
-                }
-                _ => forge::other_subject(right, ca, key),
-            }
-        }
-    };
-    forged.map(Some).map_err(|error| not_made(&error))
-}
-
-impl Subject<'_> {
-    fn has_crl(&self) -> bool {
-        !self.crls.is_empty() && !self.old_tls
-    }
-
-    /// A serial number that this CA has revoked, as the server's list says.
-    fn revoked_serial(&self, ca: &X509) -> Option<BigNum> {
-        let ca = Certificate::from_openssl(ca);
-        let list = self.crls.iter().find(|list| list.is_of(&ca))?;
-        let list = X509Crl::from_pem(list.pem.as_bytes()).ok()?;
-        let revoked = list.get_revoked()?;
-        revoked.into_iter().next()?.serial_number().to_bn().ok()
-    }
-}
-
-fn not_made(error: &forge::ForgeError) -> Happened {
-    Happened::NotTried { why: error.to_string() }
 }
 
 /// Whether `CURRENT_USER()` names this account. Users are told apart by case, hosts are not.

@@ -95,17 +95,71 @@ impl Matrix {
         if !self.proved() {
             return format!("Not proved: not every login to {account} was tried.");
         }
-        let let_in =
-            |case| self.row(case).is_some_and(|row| matches!(row.happened, Happened::LetIn { .. }));
-        if let_in(Case::NoTls) {
-            format!("As its REQUIRE {} says: {account} is let in without TLS.", self.require)
-        } else if let_in(Case::NoCertificate) {
-            format!("Proved: {account} needs TLS; it does not need a certificate.")
-        } else if let_in(Case::OtherSubject) {
-            format!("Proved: {account} needs a certificate; any of this CA will do.")
-        } else {
-            format!("Proved: {account} needs its certificate.")
+        let untried = self.untried();
+        let proved = if untried.is_empty() { "Proved" } else { "Proved as far as it was tried" };
+        let rest = match untried.as_slice() {
+            [] => String::new(),
+            some => {
+                let titles: Vec<&str> = some.iter().map(|row| row.case.title()).collect();
+                let why = match &some[0].happened {
+                    Happened::NotTried { why } => format!(" ({why})"),
+                    _ => String::new(),
+                };
+                format!(" Not tried: {}{why}.", titles.join("; "))
+            }
+        };
+        match self.needs() {
+            Needs::Nothing => {
+                format!(
+                    "As its REQUIRE {} says: {account} is let in without TLS.{rest}",
+                    self.require
+                )
+            }
+            Needs::Tls => {
+                format!("{proved}: {account} needs TLS; it does not need a certificate.{rest}")
+            }
+            Needs::Certificate => {
+                format!("{proved}: {account} needs a certificate; any of this CA will do.{rest}")
+            }
+            Needs::ItsCertificate => format!("{proved}: {account} needs its certificate.{rest}"),
         }
+    }
+}
+
+/// How much a login has to show, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Needs {
+    Nothing,
+    Tls,
+    /// Any of a CA that the server trusts.
+    Certificate,
+    ItsCertificate,
+}
+
+impl Matrix {
+    /// The least that gets in: as it was tried, and where that takes the CA's key, as REQUIRE says.
+    pub fn needs(&self) -> Needs {
+        let lets_in = |case| {
+            self.row(case).is_some_and(|row| match row.happened {
+                Happened::LetIn { .. } | Happened::OtherAccount { .. } => true,
+                _ => !row.was_tried() && row.expected == Expected::LetIn,
+            })
+        };
+        if lets_in(Case::NoTls) {
+            Needs::Nothing
+        } else if lets_in(Case::NoCertificate) {
+            Needs::Tls
+        } else if lets_in(Case::OtherSubject) {
+            Needs::Certificate
+        } else {
+            Needs::ItsCertificate
+        }
+    }
+
+    /// The cases that were not tried.
+    fn untried(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| !row.was_tried()).collect()
     }
 }
 
@@ -156,6 +210,7 @@ impl Matrix {
             }
         }
         let _ = write!(out, "\n{}\n", self.summary());
+        self.notes.iter().for_each(|note| line(&mut out, format_args!("Note: {note}.")));
         if let Some(corrected) = &self.corrected {
             line(&mut out, format_args!("What asks for what the server saw:"));
             corrected.statement.lines().for_each(|text| line(&mut out, format_args!("  {text}")));
@@ -189,6 +244,9 @@ impl Matrix {
         let mut object = serde_json::to_value(self).unwrap_or_default();
         object["proved"] = self.proved().into();
         object["summary"] = self.summary().into();
+        object["needs"] = self.proved().then(|| serde_json::to_value(self.needs()).ok()).into();
+        let untried = self.untried().into_iter().map(|row| serde_json::to_value(row.case));
+        object["not_tried"] = untried.filter_map(Result::ok).collect::<Vec<_>>().into();
         let rows = object["rows"].as_array_mut().into_iter().flatten();
         for (json, row) in rows.zip(&self.rows) {
             json["holds"] = row.was_tried().then(|| row.holds()).into();

@@ -42,6 +42,7 @@ fn proof() -> Matrix {
         corrected: None,
         connect_errors: Some(0),
         connections: 8,
+        notes: Vec::new(),
     }
 }
 
@@ -54,6 +55,22 @@ fn a_proof_needs_every_row_that_can_be_tried() {
     without_ca_key.rows[4].happened = not_tried();
     without_ca_key.rows[5].happened = not_tried();
     assert!(without_ca_key.proved());
+    let said = without_ca_key.summary();
+    assert!(
+        said.starts_with("Proved as far as it was tried: app@% needs its certificate."),
+        "{said}"
+    );
+    assert!(
+        said.contains("Not tried: same CA, other subject; expired certificate (it takes"),
+        "{said}"
+    );
+    // what REQUIRE lets in is not kept out for want of a try
+    without_ca_key.rows[4].expected = Expected::LetIn;
+    assert!(without_ca_key.summary().contains("any of this CA will do"));
+    assert_eq!(
+        (proof().needs(), without_ca_key.needs()),
+        (Needs::ItsCertificate, Needs::Certificate)
+    );
 
     let mut cancelled = proof();
     cancelled.rows[3].happened = not_tried();

@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::facts::{
-    Account, AccountName, Carrier, Facts, Flavor, OtherSession, Require, ServerFacts, Transport,
-};
+use crate::facts::{Account, AccountName, Carrier, Facts, OtherSession, Require, ServerFacts};
 use crate::printable::printable;
-use crate::remedy::statement::Dialect;
-use crate::x509::{Certificate, pem};
+
+mod absent;
+mod proposed;
+
+use absent::{absent, own};
+use proposed::Proposed;
 
 /// What is to be changed.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +174,8 @@ impl<'a> Accounts<'a> {
             _ => None,
         };
         let fits = |account: &Account| {
-            account.name.admits(from) || also.is_some_and(|also| account.name.admits(also))
+            self.server.admits(&account.name, from)
+                || also.is_some_and(|also| self.server.admits(&account.name, also))
         };
         let named = self.by_user.get(session.user.as_str()).into_iter().flatten();
         let anonymous = self.by_user.get("").into_iter().flatten();
@@ -190,12 +193,11 @@ impl<'a> Accounts<'a> {
             };
             let named = self.by_user.get(session.user.as_str()).into_iter().flatten();
             let hidden: Vec<&Account> = named.filter(by_address).copied().collect();
-            fitting.retain(|account| rank(&account.name) == best);
+            fitting = self.server.first(&fitting);
             fitting.extend(hidden);
             return fitting;
         }
-        fitting.retain(|account| rank(&account.name) == best);
-        fitting
+        self.server.first(&fitting)
     }
 }
 
@@ -203,268 +205,10 @@ fn is_of_addresses(host: &str) -> bool {
     host.starts_with(|c: char| c.is_ascii_digit()) || host.contains(':')
 }
 
-struct Proposed<'a> {
-    require: HashMap<&'a AccountName, &'a Require>,
-    secure_transport: bool,
-}
-
-impl<'a> Proposed<'a> {
-    fn of(proposal: Proposal<'a>) -> Self {
-        match proposal {
-            Proposal::Require(list) => Self {
-                require: list.iter().map(|(name, require)| (name, require)).collect(),
-                secure_transport: false,
-            },
-            Proposal::SecureTransport => Self { require: HashMap::new(), secure_transport: true },
-        }
-    }
-
-    fn session<'b>(
-        &self,
-        session: &OtherSession,
-        candidates: &[&'b Account],
-    ) -> (Outcome, Option<&'b Account>) {
-        let carrier = session.carrier();
-        if self.secure_transport {
-            let outcome = match carrier {
-                Carrier::Tls | Carrier::Local => Outcome::In,
-                Carrier::Tcp => Outcome::Out("the server would refuse it (3159)"),
-                Carrier::Unknown => {
-                    Outcome::Unclear("the server does not tell whether it uses TLS")
-                }
-            };
-            return (outcome, candidates.first().copied());
-        }
-        let mut outcomes: Vec<(Outcome, &Account)> = Vec::new();
-        for account in candidates {
-            let outcome = self.account(account, carrier);
-            if outcomes.iter().all(|(one, _)| *one != outcome) {
-                outcomes.push((outcome, account));
-            }
-        }
-        match outcomes.as_slice() {
-            [] => (Outcome::In, None), // of no account that is known, so of none that changes
-            [(outcome, account)] => {
-                (outcome.clone(), Some(*account).filter(|_| candidates.len() == 1))
-            }
-            _ => (Outcome::Unclear("more than one account may have answered it"), None),
-        }
-    }
-
-    fn account(&self, account: &Account, carrier: Carrier) -> Outcome {
-        match self.require.get(&account.name) {
-            None => Outcome::In,
-            Some(require) => fulfils(require, &account.require, carrier),
-        }
-    }
-
-    /// What bites later than a session of now.
-    fn traps(&self, server: &ServerFacts, accounts: &Accounts) -> Vec<String> {
-        let mut notes = Vec::new();
-        let locals = || {
-            let tightened = self.require.iter().filter(|(_, require)| ***require != Require::None);
-            tightened.filter(|(name, _)| name.admits("localhost"))
-        };
-        let by_socket: Vec<String> = locals()
-            .filter(|(name, _)| {
-                accounts.find(name).is_some_and(|account| {
-                    matches!(account.plugin.as_str(), "unix_socket" | "auth_socket")
-                })
-            })
-            .map(|(name, _)| name.to_string())
-            .collect();
-        let first = locals().map(|(name, _)| name.to_string()).min();
-        if let Some(first) = first {
-            let more = match locals().count() - 1 {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            notes.push(format!(
-                "{first}{more} may come over the socket, where REQUIRE counts too: the `mysql` client \
-                 uses no TLS there unless it is told to (--ssl-mode=REQUIRED), and is refused with \
-                 1045; MariaDB's client uses TLS there by itself, unless --skip-ssl"
-            ));
-        }
-        if !by_socket.is_empty() {
-            notes.push(format!(
-                "{} log in by their user on this host ({}): they are refused as well without TLS over \
-                 the socket",
-                by_socket.join(", "),
-                match server.flavor {
-                    Flavor::MariaDb => "unix_socket",
-                    Flavor::MySql => "auth_socket",
-                }
-            ));
-        }
-        if !self.require.is_empty() && !server.sources.is_empty() {
-            notes.push(format!(
-                "this server is a replica of {}: accounts are changed there, and arrive here by \
-                 themselves; a change made here alone is lost with the next that comes from there",
-                printable(&server.sources.join(", "))
-            ));
-        }
-        notes
-    }
-}
-
-/// Whether a session of an account that requires `now` fulfils `then`.
-#[allow(clippy::match_same_arms)] // in the order in which they are decided
-fn fulfils(then: &Require, now: &Require, carrier: Carrier) -> Outcome {
-    const NO_TLS: &str = "its account would require TLS";
-    match (then, carrier) {
-        (Require::None, _) => return Outcome::In,
-        (_, Carrier::Tcp | Carrier::Local) => return Outcome::Out(NO_TLS),
-        // whoever was let in fulfilled what was required
-        (then, _) if then == now => return Outcome::In,
-        (Require::Ssl, Carrier::Tls) => return Outcome::In,
-        (_, Carrier::Unknown) if *now == Require::None => {
-            return Outcome::Unclear("the server does not tell whether it uses TLS");
-        }
-        (Require::Ssl, Carrier::Unknown) => return Outcome::In,
-        (Require::X509 | Require::Specified { .. }, _) => {}
-    }
-    let shows_one = match now {
-        Require::None | Require::Ssl => false,
-        Require::X509 => true,
-        Require::Specified { subject, issuer, .. } => !(subject.is_empty() && issuer.is_empty()),
-    };
-    match (then, now) {
-        (Require::X509, _) if shows_one => Outcome::In,
-        (
-            Require::Specified { subject, issuer, cipher },
-            Require::Specified { subject: had_subject, issuer: had_issuer, cipher: had_cipher },
-        ) if shows_one
-            && [(subject, had_subject), (issuer, had_issuer), (cipher, had_cipher)]
-                .iter()
-                .all(|(then, now)| then.is_empty() || then == now) =>
-        {
-            Outcome::In
-        }
-        (Require::Specified { subject, issuer, .. }, _)
-            if subject.is_empty() && issuer.is_empty() =>
-        {
-            Outcome::Unclear(
-                "its account would require one cipher (MySQL: and a certificate), and which a session \
-                 uses was not looked at",
-            )
-        }
-        (Require::X509, _) => Outcome::Unclear(
-            "its account would require a certificate, and no server tells whether a session has shown one",
-        ),
-        _ => Outcome::Unclear(
-            "its account would require one certificate, and no server tells which a session has shown",
-        ),
-    }
-}
-
-/// What would become of mytls' own account on its next login.
-fn own(
-    facts: &Facts,
-    server: &ServerFacts,
-    accounts: &Accounts,
-    proposed: &Proposed,
-) -> Option<String> {
-    let tls = !server.session.cipher.is_empty();
-    if proposed.secure_transport {
-        return (!tls && server.session.over == Transport::Tcp).then(|| {
-            "this very session comes in over the network without TLS, and could not come back"
-                .to_owned()
-        });
-    }
-    let mine = proposed.require.iter().find(|(name, _)| {
-        printable(&format!("{}@{}", name.user, name.host)) == server.current_user
-    });
-    let (name, then) = mine?;
-    let now = accounts.find(name).map_or(&Require::None, |account| &account.require);
-    let carrier = match (tls, server.session.over) {
-        (true, _) => Carrier::Tls,
-        (false, Transport::Socket) => Carrier::Local,
-        (false, Transport::Tcp) => Carrier::Tcp,
-    };
-    match fulfils(then, now, carrier) {
-        Outcome::In => None,
-        Outcome::Out(_) => Some(format!(
-            "this very session is of {name} and comes in {}: it could not come back",
-            carrier.words()
-        )),
-        // what mytls itself shows is known
-        Outcome::Unclear(_) if **then == Require::X509 && facts.target.ssl_cert.is_some() => None,
-        Outcome::Unclear(_) if shows(facts, server, then) => None,
-        Outcome::Unclear(_) if facts.target.ssl_cert.is_none() => Some(format!(
-            "this very session is of {name} and shows no certificate: it could not come back"
-        )),
-        Outcome::Unclear(_) => Some(format!(
-            "this very session is of {name}, and whether its certificate is the one required was not \
-             looked at: it might not come back"
-        )),
-    }
-}
-
-/// Whether the certificate of mytls' own login is the one that this asks for.
-fn shows(facts: &Facts, server: &ServerFacts, then: &Require) -> bool {
-    const LARGEST: u64 = 1 << 20;
-    let Require::Specified { subject, issuer, cipher } = then else { return false };
-    let dialect = Dialect::of(server);
-    let leaf = facts.target.ssl_cert.as_ref().and_then(|path| {
-        let bytes = crate::bounded::read(path, LARGEST).ok()?;
-        pem::certificates(&bytes).ok()?.into_iter().next()
-    });
-    let Some(leaf) = leaf.map(|x509| Certificate::from_openssl(&x509)) else { return false };
-    let is = |asked: &str, name| {
-        asked.is_empty() || dialect.written(name).is_ok_and(|written| written == asked)
-    };
-    dialect.names_known
-        && !(subject.is_empty() && issuer.is_empty())
-        && is(subject, &leaf.subject)
-        && is(issuer, &leaf.issuer)
-        && (cipher.is_empty() || *cipher == server.session.cipher)
-}
-
-/// Words in the names of accounts whose clients come from time to time. A guess, and told as one.
-const MONITORS: [&str; 11] = [
-    "exporter", "monitor", "proxysql", "zabbix", "nagios", "icinga", "pmm", "datadog", "telegraf",
-    "maxscale", "haproxy",
-];
-
-fn absent(accounts: &Accounts, proposed: &Proposed, sessions: &[OtherSession]) -> Vec<String> {
-    let here: std::collections::HashSet<&str> =
-        sessions.iter().map(|session| session.user.as_str()).collect();
-    let concerned = |account: &&Account| {
-        if account.locked || here.contains(account.name.user.as_str()) {
-            return false;
-        }
-        if proposed.secure_transport {
-            return account.is_for_the_network() && account.require == Require::None;
-        }
-        let then = proposed.require.get(&account.name);
-        then.is_some_and(|then| **then != Require::None && **then != account.require)
-    };
-    let mut out: Vec<String> = accounts
-        .all()
-        .filter(concerned)
-        .filter_map(|account| {
-            let user = account.name.user.to_ascii_lowercase();
-            let name = &account.name;
-            if MONITORS.iter().any(|word| user.contains(word)) {
-                return Some(format!(
-                    "{name} has no session now; by its name a monitor or proxy comes in with it from time to time"
-                ));
-            }
-            // an administrator holds every privilege, a replica's account this one
-            let replicates = account.more.may_replicate && user != "root";
-            replicates.then(|| {
-                format!("{name} has no session now, and may replicate: a replica that is away comes in with it")
-            })
-        })
-        .collect();
-    out.sort();
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Source;
+    use crate::facts::{Flavor, Source};
     use crate::rules::testing;
 
     fn session(id: u64, user: &str, host: &str, kind: &str) -> OtherSession {

@@ -150,6 +150,7 @@ fn build() -> Facts {
                 ("require_secure_transport".to_owned(), "ON".to_owned()),
             ]),
             status: BTreeMap::new(),
+            roles: Vec::new(),
             accounts: Source::Read(vec![account("app", "%", Require::X509)]),
             sessions: Source::Read(Vec::new()),
             clients: Source::Read(Vec::new()),

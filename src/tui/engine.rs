@@ -113,6 +113,11 @@ pub trait Engine: Send + Sync {
         told: &mut dyn FnMut(ProofRow),
     ) -> Result<Proof, String>;
 
+    /// Whether the key of the CA that issued this account's certificate is under a passphrase that is
+    /// not at hand, so that some of the logins cannot be tried; `true` when the one that is at hand does
+    /// not open it.
+    fn locked_key(&self, exam: &Examination, account: &AccountName) -> Option<bool>;
+
     /// Certificate and key of an account's client, where they lie in the CA of this server.
     fn client_files(&self, exam: &Examination, account: &AccountName)
     -> Option<(PathBuf, PathBuf)>;
@@ -253,7 +258,7 @@ impl Proof {
         let all = self.rows.len();
         let left = all - kept;
         let rest = if self.holds_but_for_key() && left > 0 {
-            format!("; the other {left} need the CA's key: mytls prove asks for its passphrase")
+            format!("; the other {left} need the CA's key, and with it its passphrase")
         } else {
             String::new()
         };

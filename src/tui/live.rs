@@ -1,18 +1,19 @@
 //! The real engine: what the wizard asks for, done by the rooms below.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::kept::{certificate, client_file, revoked, signing_ca};
 use super::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
     ProofRow, Reason, StatementForm,
 };
 use crate::apply::accounts::{self, Danger};
-use crate::apply::{self, Applied, Plan, Restart, authority, journal};
+use crate::apply::{self, Applied, Noting, Plan, Restart, authority};
 use crate::ca::{self, Catalog, Store};
 use crate::checklist::{Examination, Verdict};
 use crate::facts::gather::{Cancel, Progress, gather};
-use crate::facts::{AccountName, Facts, Require, Target, files, session};
+use crate::facts::{AccountName, Require, Target, session};
 use crate::prove::{self, Expected, Row, Subject, Witness};
 use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
@@ -22,9 +23,10 @@ use crate::rules::Step;
 use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
-use crate::x509::{Certificate, pem};
+use crate::x509::Certificate;
 
 mod change;
+mod kept;
 mod offers;
 mod why;
 
@@ -46,15 +48,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// Enters a change in the journal, where one is kept.
-    fn note(&self, target: &Target, applied: &Applied, told: &mut dyn FnMut(&str)) {
-        let Some(file) = &self.journal else { return };
-        let entry = journal::Entry::new(target.display(), applied.clone());
-        if let Err(error) = journal::append(file, &entry) {
-            told(&format!("this change could not be noted in the journal: {error}"));
-        }
-    }
-
     pub fn suggesting(suggested: Target) -> Self {
         Self { suggested, ..Self::default() }
     }
@@ -159,7 +152,7 @@ impl Engine for Live {
         let revoked: Vec<String> =
             accounts.iter().filter_map(|name| revoked(&exam.facts, &made(name)?)).collect();
         let valid = |name: &AccountName| {
-            made(name).filter(|certificate| self::revoked(&exam.facts, certificate).is_none())
+            made(name).filter(|certificate| kept::revoked(&exam.facts, certificate).is_none())
         };
         let cipher = cipher.map(Cipher::parse).transpose().map_err(|why| why.to_string())?;
         let wish = offer::Wish { level, cipher: cipher.as_ref(), form: written_as(form) };
@@ -225,23 +218,21 @@ impl Engine for Live {
         if let Some(accounts) = &plan.accounts {
             return self.apply_to_accounts(plan, accounts, told);
         }
-        // Before anything is done: should this program be killed, the journal says what was under way.
-        let files = plan.writes.iter().map(|write| write.path.display().to_string());
-        let begun = Applied {
-            title: format!("begun: {}", plan.title),
-            left: vec![format!(
-                "if no entry follows, look at {}",
-                files.collect::<Vec<_>>().join(", ")
-            )],
-            ..Applied::default()
-        };
-        self.note(target, &begun, told);
-        let result = apply::run(plan, self.restart.as_deref(), told);
+        // Before anything is done: should this program be killed, what it came to can be taken back.
+        let noting = self.journal.as_ref().and_then(|file| {
+            let begun = Noting::begin(file, plan, target.display(), String::new());
+            let failed =
+                |error| told(&format!("this change cannot be noted in the journal: {error}"));
+            begun.map_err(failed).ok()
+        });
+        let result = apply::run_noted(plan, self.restart.as_deref(), noting.as_ref(), told);
         let applied = match &result {
             Ok(applied) => applied,
             Err(failed) => &failed.0,
         };
-        self.note(target, applied, told);
+        if let Some(Err(error)) = noting.map(|noting| noting.end(applied, result.is_ok())) {
+            told(&format!("how this ended could not be noted in the journal: {error}"));
+        }
         if let (Ok(_), Some(ca)) = (&result, &plan.trust) {
             *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca.clone());
         }
@@ -288,6 +279,10 @@ impl Engine for Live {
             heard: matrix.heard_in.clone().ok_or(matrix.unheard.clone().unwrap_or_default()),
             corrected: matrix.corrected.clone(),
         })
+    }
+
+    fn locked_key(&self, exam: &Examination, account: &AccountName) -> Option<bool> {
+        kept::locked_key(&exam.facts.target, account)
     }
 
     fn client_files(
@@ -374,44 +369,6 @@ fn fresh_accounts(exam: &Examination) -> Result<Vec<crate::facts::Account>, Stri
         crate::facts::Source::Read(accounts) => Ok(accounts),
         crate::facts::Source::Unread(unread) => Err(unread.why),
     }
-}
-
-/// A file of the client certificate that the private CA of this server made for an account.
-fn client_file(target: &Target, account: &AccountName, name: &str) -> Option<PathBuf> {
-    let account: ca::PlainName = account.user.parse().ok()?;
-    let dir = target.ca_dir.as_ref()?.join("clients").join(account.as_str());
-    Some(dir.join(name)).filter(|path| path.is_file())
-}
-
-fn certificate(path: &Path) -> Option<Certificate> {
-    let found = files::bytes(path).and_then(|bytes| pem::certificates(&bytes)).ok()?;
-    found.first().map(|x509| Certificate::from_openssl(x509))
-}
-
-/// Why a client certificate is not to be offered: the private CA that issued it has revoked it. A
-/// server without `ssl_crl` lets it in all the same.
-fn revoked(facts: &Facts, certificate: &Certificate) -> Option<String> {
-    let catalog = Catalog::read(facts.target.ca_dir.as_ref()?).ok()?;
-    let entry = catalog.entries.iter().find(|entry| entry.sha256 == certificate.sha256)?;
-    let on = ca::day(entry.revoked?.at);
-    let reads_list = facts.files.read().is_some_and(|files| files.crl.is_some());
-    let rest =
-        if reads_list { "" } else { "; this server reads no list (ssl_crl) and takes it still" };
-    Some(format!(
-        "the certificate of {} was revoked on {on} and is not used; c makes another{rest}",
-        entry.names.join(", ")
-    ))
-}
-
-/// The private CA with its key, where it is the one that issued this certificate.
-fn signing_ca(
-    target: &Target,
-    identity: &ClientIdentity,
-) -> Option<(openssl::x509::X509, openssl::pkey::PKey<openssl::pkey::Private>)> {
-    let store = Store::open(target.ca_dir.as_ref()?).ok()?;
-    let authority = store.authority();
-    let issued = identity.chain.first()?.verify(&authority.key).unwrap_or(false);
-    issued.then(|| (authority.certificate.clone(), authority.key.clone()))
 }
 
 fn proof_row(row: &Row) -> ProofRow {

@@ -292,14 +292,16 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
             let mut line = |line: &str| told(Told::Line(line.to_owned()));
             Outcome::Applied(engine.apply(&target, &plan, &mut line))
         }
-        Job::Prove { exam, account, password } => {
-            match password.or_else(|| engine.known_password(&account)) {
-                None => Outcome::PasswordNeeded(account),
-                Some(password) => {
-                    let mut row = |row| told(Told::Row(row));
-                    Outcome::Proved(engine.prove(&exam, &account, &password, cancel, &mut row))
-                }
+        Job::Prove { exam, account, password, without_key } => {
+            let Some(password) = password.or_else(|| engine.known_password(&account)) else {
+                return Outcome::PasswordNeeded(account);
+            };
+            let locked = (!without_key).then(|| engine.locked_key(&exam, &account)).flatten();
+            if let Some(wrong) = locked {
+                return Outcome::PassphraseNeeded { account, wrong };
             }
+            let mut row = |row| told(Told::Row(row));
+            Outcome::Proved(engine.prove(&exam, &account, &password, cancel, &mut row))
         }
         Job::Save { exam, done, proofs, path } => {
             Outcome::Saved(save(&engine.report(&exam, &done, &proofs), &path).map(|()| path))

@@ -254,11 +254,8 @@ mod tests {
         };
         let catalog = Catalog {
             dir: "/ca".into(),
-            chain: Vec::new(),
             entries: (0..count).map(entry).collect(),
-            lists: Vec::new(),
-            under_way: Vec::new(),
-            torn: false,
+            ..Catalog::default()
         };
         Register::new(catalog, 500_000)
     }

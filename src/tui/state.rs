@@ -187,6 +187,11 @@ pub enum Overlay {
         planning: Planning,
         form: Form,
     },
+    /// Asks for the passphrase of the CA's key, without which some logins of the proof cannot be tried.
+    ProofKey {
+        account: AccountName,
+        form: Form,
+    },
     /// Asks where the report goes.
     Save(Form),
     /// Asks for a cipher suite.
@@ -399,6 +404,11 @@ pub enum Outcome {
     Applied(Result<Applied, (Applied, String)>),
     Proved(Result<Proof, String>),
     PasswordNeeded(AccountName),
+    /// Of the CA's key; `wrong`: the one that was given does not open it.
+    PassphraseNeeded {
+        account: AccountName,
+        wrong: bool,
+    },
     Saved(Result<PathBuf, String>),
     ClientFiles(AccountName, Option<(PathBuf, PathBuf)>),
     Denied(Result<Denial, String>),
@@ -482,6 +492,8 @@ pub enum Job {
         exam: Arc<Examination>,
         account: AccountName,
         password: Option<Secret>,
+        /// Leave out the logins that need the CA's key, where that is under a passphrase.
+        without_key: bool,
     },
     Save {
         exam: Arc<Examination>,
@@ -681,6 +693,7 @@ impl State {
             Some(
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
+                | Overlay::ProofKey { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
                 | Overlay::AskWhy { form, .. }
@@ -704,6 +717,7 @@ impl State {
             Some(
                 Overlay::Password { form, .. }
                 | Overlay::Passphrase { form, .. }
+                | Overlay::ProofKey { form, .. }
                 | Overlay::Save(form)
                 | Overlay::Cipher(form)
                 | Overlay::AskWhy { form, .. }

@@ -402,9 +402,15 @@ impl Engine for Fake {
         self.does.lock().unwrap().can_restart
     }
 
+    fn locked_key(&self, exam: &Examination, _: &AccountName) -> Option<bool> {
+        let opens = self.does.lock().unwrap().passphrase.clone()?;
+        let given = exam.facts.target.ca_passphrase.as_ref();
+        (given != Some(&opens)).then_some(given.is_some())
+    }
+
     fn prove(
         &self,
-        _: &Examination,
+        exam: &Examination,
         account: &AccountName,
         password: &Secret,
         _: &Cancel,
@@ -428,12 +434,16 @@ impl Engine for Fake {
                 _ => prove::Reason::default(),
             }),
         };
+        let opened = self.locked_key(exam, account).is_none();
+        let forged = row("same CA, other subject", false, false, "");
+        let untried =
+            ProofRow { holds: None, detail: prove::TAKES_CA_KEY.into(), ..forged.clone() };
         let rows = vec![
             row("the right certificate", true, !broken, "TLSv1.3"),
             row("no TLS", false, false, ""),
             row("TLS, no certificate", false, false, ""),
             row("same subject, other CA", false, false, "unknown ca"),
-            row("same CA, other subject", false, false, ""),
+            if opened { forged } else { untried },
         ];
         rows.iter().cloned().for_each(told);
         Ok(Proof {
@@ -600,9 +610,7 @@ pub fn authority() -> Catalog {
             ca("Example Root", "Example Root", "a0", 10),
         ],
         entries,
-        lists: Vec::new(),
-        under_way: Vec::new(),
-        torn: false,
+        ..Catalog::default()
     }
 }
 
@@ -850,6 +858,7 @@ fn server(does: &Does) -> ServerFacts {
             ("tls_version".to_owned(), "TLSv1.2,TLSv1.3".to_owned()),
         ]),
         status: BTreeMap::new(),
+        roles: Vec::new(),
         accounts: Source::Read(accounts(does)),
         sessions: Source::Read(vec![session(7, "app", "TCP/IP"), session(8, "app", "SSL/TLS")]),
         clients: Source::unread(UnreadKind::NotAsked, "", ""),

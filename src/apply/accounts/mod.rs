@@ -5,17 +5,18 @@
 //! and was to have, and the server says which of them it has.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mysql::Conn;
-use mysql::prelude::Queryable as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 mod lock;
 pub mod raw;
+mod send;
 mod undo;
+
+use send::{send, verify};
 
 pub use raw::Raw;
 pub use undo::{Standing, TakeBack, take_back};
@@ -23,9 +24,8 @@ pub use undo::{Standing, TakeBack, take_back};
 use super::journal::{self, Entry};
 use super::{Applied, DiffKind, DiffLine};
 use crate::disk::DiskError;
-use crate::facts::session::{self, Route, Session};
+use crate::facts::session::{self, Route};
 use crate::facts::{AccountName, Facts, Require, Target};
-use crate::printable::{printable, printable_lines};
 use crate::remedy::lockout::{self, Forecast, Proposal};
 use crate::remedy::statement::{Dialect, Form};
 
@@ -251,35 +251,13 @@ impl Change {
     }
 
     pub fn diff(&self, number: usize) -> Vec<DiffLine> {
-        let line = |kind, raw: &Raw| DiffLine { number, kind, text: shown(raw) };
+        let line = |kind, raw: &Raw| DiffLine { number, kind, text: raw.clause() };
         vec![
             DiffLine { number, kind: DiffKind::Kept, text: self.name.to_string() },
             line(DiffKind::Removed, &self.before),
             line(DiffKind::Added, &self.after),
         ]
     }
-}
-
-/// The clause as people read it, with every character of its names.
-fn shown(raw: &Raw) -> String {
-    let mut text = match raw.kind.as_str() {
-        "" => "REQUIRE NONE",
-        "ANY" => "REQUIRE SSL",
-        "X509" => "REQUIRE X509",
-        _ => "REQUIRE",
-    }
-    .to_owned();
-    for (what, value) in
-        [("SUBJECT", &raw.subject), ("ISSUER", &raw.issuer), ("CIPHER", &raw.cipher)]
-    {
-        if !value.is_empty() {
-            let _ = write!(text, " {what} '{}'", printable(value));
-        }
-    }
-    if raw.is_hollow() {
-        text += " SUBJECT ''";
-    }
-    text
 }
 
 /// Does it: notes the way back, sends, reads back. `dangers` are those that somebody has said yes
@@ -328,104 +306,6 @@ pub fn apply(
         ));
     }
     Ok(outcome)
-}
-
-/// The session if it still stands, and why it ended early.
-type Sent = (Option<Session>, Option<String>);
-
-fn send(mut conn: Session, plan: &AccountPlan, told: &mut dyn FnMut(usize)) -> Sent {
-    let mut changes = plan.changes.iter().peekable();
-    for (at, statement) in plan.statements.iter().enumerate() {
-        // many take seconds: what somebody else has changed meanwhile is not run over
-        let its_own =
-            |change: &&Change| statement.contains(&crate::remedy::statement::account(&change.name));
-        if let Some(change) = changes.next_if(its_own)
-            && let Ok(now) = raw::one(&mut conn, &change.name)
-            && now.as_ref() != Some(&change.before)
-        {
-            let why = format!(
-                "{} was changed by somebody else in the meantime: it and what follows it was left alone",
-                change.name
-            );
-            return (Some(conn), Some(why));
-        }
-        if let Err(error) = conn.query_drop(statement) {
-            let why = refusal(statement, &error);
-            let stands = matches!(error, mysql::Error::MySqlError(_));
-            return (stands.then_some(conn), Some(why));
-        }
-        told(at + 1);
-    }
-    (Some(conn), None)
-}
-
-/// Why the server would not, and what to do about it.
-fn refusal(statement: &str, error: &mysql::Error) -> String {
-    let code = match error {
-        mysql::Error::MySqlError(error) => error.code,
-        _ => 0,
-    };
-    let advice = match code {
-        1290 | 1836 => {
-            ": the server takes no changes (read_only, super_read_only): make them on its source, or \
-             switch that off first"
-        }
-        1227 | 1044 | 1045 | 1142 | 1410 => {
-            ": log in as an account with CREATE USER (MySQL up to 5.6: GRANT OPTION and SELECT and \
-             UPDATE on mysql.*)"
-        }
-        1133 => {
-            ": MySQL does not find an account whose host holds an escaped wildcard (\\_ or \\%) to alter \
-             it: give it another host first (RENAME USER), or make it anew (DROP USER, CREATE USER)"
-        }
-        1396 => ": it may have been dropped in the meantime, or it is a role",
-        0 => ": the connection broke",
-        _ => "",
-    };
-    let statement = printable_lines(statement).split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{}, at {statement}{advice}", session::words(error))
-}
-
-/// Reads back what is stored, over a new session where the old one broke.
-fn verify((conn, error): Sent, plan: &AccountPlan, entry: &Entry) -> Outcome {
-    let mut outcome = Outcome { error, ..Outcome::default() };
-    let names = plan.changes.iter().map(|change| &change.name);
-    let read = match conn {
-        Some(mut conn) => stored(&mut conn, names),
-        None => session::open(&plan.session.0, &plan.session.1)
-            .map_err(AccountsError::from)
-            .and_then(|mut conn| stored(&mut conn, names)),
-    };
-    let now = match read {
-        Ok(now) => now,
-        Err(error) => {
-            let why = outcome.error.take().map_or(String::new(), |why| format!("{why}; "));
-            outcome.error = Some(format!(
-                "{why}and what the accounts have now could not be read: {error}. The journal has what \
-                 each had: mytls undo {} finds out which were changed",
-                entry.id
-            ));
-            return outcome;
-        }
-    };
-    for change in &plan.changes {
-        let name = change.name.clone();
-        match now.get(&change.name) {
-            Some(raw) if *raw == change.after => outcome.applied.push(name),
-            Some(raw) if *raw == change.before => outcome.left.push(name),
-            _ => outcome.odd.push(name),
-        }
-    }
-    if outcome.error.is_none() && !(outcome.left.is_empty() && outcome.odd.is_empty()) {
-        let lost: Vec<AccountName> = outcome.left.iter().chain(&outcome.odd).cloned().collect();
-        outcome.error =
-            Some(format!("the server said yes and stores something else for {}", names_of(&lost)));
-    }
-    outcome
-}
-
-fn names_of(list: &[AccountName]) -> String {
-    names(list)
 }
 
 fn stored<'a>(

@@ -2,12 +2,14 @@
 //! them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, Row, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{AccountName, Require};
+use crate::printable::printable;
 
 /// `ssl_type`, `x509_subject`, `x509_issuer` and `ssl_cipher` of `mysql.user`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,28 @@ impl Raw {
         (Self::of(&require) == *self).then_some(require)
     }
 
+    /// The clause as people read it, with every character of its names.
+    pub fn clause(&self) -> String {
+        let mut text = match self.kind.as_str() {
+            "" => "REQUIRE NONE",
+            "ANY" => "REQUIRE SSL",
+            "X509" => "REQUIRE X509",
+            _ => "REQUIRE",
+        }
+        .to_owned();
+        for (what, value) in
+            [("SUBJECT", &self.subject), ("ISSUER", &self.issuer), ("CIPHER", &self.cipher)]
+        {
+            if !value.is_empty() {
+                let _ = write!(text, " {what} '{}'", printable(value));
+            }
+        }
+        if self.is_hollow() {
+            text += " SUBJECT ''";
+        }
+        text
+    }
+
     /// SPECIFIED, and then nothing: what an empty name leaves behind.
     pub fn is_hollow(&self) -> bool {
         self.kind == "SPECIFIED"
@@ -61,18 +85,30 @@ impl Raw {
     }
 }
 
-/// What is stored for this account now; `None` for one that is not there, or whose columns are no
-/// UTF-8.
-pub fn one(conn: &mut Conn, name: &AccountName) -> Result<Option<Raw>, mysql::Error> {
-    let row: Option<Row> = conn.exec_first(
-        "SELECT ssl_type, x509_subject, x509_issuer, ssl_cipher FROM mysql.user \
-         WHERE user = ? AND host = ?",
-        (&name.user, &name.host),
-    )?;
-    Ok(row.and_then(|row| {
-        let [kind, subject, issuer, cipher] = [0, 1, 2, 3].map(|at| text(&row, at));
-        Some(Raw { kind: kind?, subject: subject?, issuer: issuer?, cipher: cipher? })
-    }))
+/// What is stored for these few accounts now, found by their names; one that is not there, or whose
+/// columns are no UTF-8, is not in it.
+pub fn some(
+    conn: &mut Conn,
+    names: &[&AccountName],
+) -> Result<BTreeMap<AccountName, Raw>, mysql::Error> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let one = "(user = ? AND host = ?)";
+    let query = format!("{COLUMNS} WHERE {}", vec![one; names.len()].join(" OR "));
+    let values = names.iter().flat_map(|name| [&name.user, &name.host]);
+    let values: Vec<Value> = values.map(|text| text.as_str().into()).collect();
+    let rows: Vec<Row> = conn.exec(query, values)?;
+    Ok(rows.iter().filter_map(of_row).collect())
+}
+
+const COLUMNS: &str =
+    "SELECT user, host, ssl_type, x509_subject, x509_issuer, ssl_cipher FROM mysql.user";
+
+fn of_row(row: &Row) -> Option<(AccountName, Raw)> {
+    let [user, host, kind, subject, issuer, cipher] = [0, 1, 2, 3, 4, 5].map(|at| text(row, at));
+    let raw = Raw { kind: kind?, subject: subject?, issuer: issuer?, cipher: cipher? };
+    Some((AccountName::new(user?, host?), raw))
 }
 
 fn text(row: &Row, at: usize) -> Option<String> {
@@ -89,21 +125,11 @@ pub fn read(
     names: &BTreeSet<&AccountName>,
 ) -> Result<BTreeMap<AccountName, Raw>, mysql::Error> {
     let mut found = BTreeMap::new();
-    let rows = conn.query_iter(
-        "SELECT user, host, ssl_type, x509_subject, x509_issuer, ssl_cipher FROM mysql.user",
-    )?;
-    for row in rows {
-        let row: Row = row?;
-        let text = |at: usize| text(&row, at);
-        let (Some(user), Some(host)) = (text(0), text(1)) else { continue };
-        let name = AccountName::new(user, host);
-        if !names.contains(&name) {
-            continue;
-        }
-        if let (Some(kind), Some(subject), Some(issuer), Some(cipher)) =
-            (text(2), text(3), text(4), text(5))
+    for row in conn.query_iter(COLUMNS)? {
+        if let Some((name, raw)) = of_row(&row?)
+            && names.contains(&name)
         {
-            found.insert(name, Raw { kind, subject, issuer, cipher });
+            found.insert(name, raw);
         }
     }
     Ok(found)

@@ -69,7 +69,7 @@ pub fn carry_out(
     told: &mut dyn FnMut(&str),
 ) -> Result<Applied, Box<(Applied, ApplyError)>> {
     if let Some((issued, names, to)) = &prepared.issued {
-        let recorded = new.record_in_place(issued, names.clone(), to);
+        let recorded = new.record_server(issued, names.clone(), to);
         recorded.map_err(|error| Box::new((Applied::default(), error.into())))?;
     }
     super::run(&prepared.plan, restart, told)

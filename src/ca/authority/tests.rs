@@ -147,7 +147,30 @@ fn a_clock_that_is_wrong_is_noticed_before_anything_is_issued() {
     let before = said(issue(now - day).unwrap_err());
     assert!(before.contains("the CA is valid from 2027-01-15 on"), "{before}");
     let after = said(issue(now + 11 * day).unwrap_err());
-    assert!(after.contains("the CA expired on 2027-01-25"), "{after}");
+    assert!(after.contains("the CA Example CA expired on 2027-01-25"), "{after}");
     let issued = issue(now).unwrap();
     assert_eq!((issued.not_before, issued.not_after), (now - 300, now + day));
+}
+
+#[test]
+fn nothing_outlives_any_ca_above_it() {
+    let now = 1_800_000_000;
+    let day = 86_400;
+    let spec = |name: &str, from, days| AuthoritySpec {
+        validity: Validity::Exact { not_before: now + from * day, not_after: now + days * day },
+        ..AuthoritySpec::named(&name.parse().unwrap())
+    };
+    // as others make them: the root ends before the CA below it
+    let root = Authority::create(&spec("Old Root", -400, 50)).unwrap();
+    let ca = root.issue_authority(&spec("Example CA", -10, 300)).unwrap();
+    assert_eq!(ca.ends(), now + 50 * day);
+    let issue = |at, days| {
+        let validity = Validity::From { now: at, days };
+        ca.issue_client(&ca.client_spec(&"app".parse().unwrap(), KeyKind::P256, validity).unwrap())
+    };
+    let issued = issue(now, 100).unwrap();
+    assert_eq!((issued.summary().not_after, issued.ends_with_ca()), (ca.ends(), true));
+    assert!(!issue(now, 49).unwrap().ends_with_ca());
+    let why = issue(now + 60 * day, 1).err().unwrap().to_string();
+    assert!(why.starts_with("the CA Old Root expired on "), "{why}");
 }

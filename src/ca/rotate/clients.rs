@@ -3,7 +3,7 @@
 use openssl::x509::X509;
 
 use crate::ca::renew::like;
-use crate::ca::{CaError, Catalog, Destination, Draft, Entry, Issued, Kind, Store, Validity};
+use crate::ca::{CaError, Catalog, Draft, Entry, Issued, Kind, Store, Validity};
 
 /// A client of the old CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,26 +61,6 @@ impl Store {
     pub fn issue_like(&self, old: &X509, validity: Validity) -> Result<Issued, CaError> {
         self.authority().issue_again(old, key(old)?, validity)
     }
-
-    /// Enters a server's certificate whose files somebody else lays, in the place of the one that
-    /// lay there.
-    pub fn record_in_place(
-        &self,
-        issued: &Issued,
-        names: Vec<String>,
-        to: &Destination,
-    ) -> Result<(), CaError> {
-        let mut work = self.begin()?;
-        let before = work.index.entries.iter().rfind(|entry| {
-            entry.kind == Kind::Server && entry.is_current() && entry.files == to.files
-        });
-        let instead_of = before.map(|entry| entry.serial.clone());
-        let mut draft = Draft::new(issued, Kind::Server, names, false)?;
-        draft.entry.files.clone_from(&to.files);
-        draft.entry.deployed = to.deployed;
-        draft.entry.instead_of = instead_of;
-        work.commit(vec![draft]).map(drop)
-    }
 }
 
 /// A new key like the one of this certificate; of the usual kind where it has one of no use here.
@@ -94,7 +74,7 @@ mod tests {
     use crate::ca::batch::parse;
     use crate::ca::crl::{Reason, Update};
     use crate::ca::renew::Renewal;
-    use crate::ca::{AuthoritySpec, KeyKind};
+    use crate::ca::{AuthoritySpec, Destination, KeyKind};
 
     #[test]
     fn clients_keep_their_names_and_are_issued_to_once() {
@@ -146,7 +126,7 @@ mod tests {
         let first = store.authority().issue_server(&server.unwrap()).unwrap();
         let second = store.issue_like(&first.certificate, Validity::LEAF).unwrap();
         for issued in [&first, &second] {
-            store.record_in_place(issued, vec!["db1".into()], &to).unwrap();
+            store.record_server(issued, vec!["db1".into()], &to).unwrap();
         }
         let entries = store.list().unwrap();
         assert_eq!(entries.iter().map(Entry::is_current).collect::<Vec<_>>(), [false, true]);

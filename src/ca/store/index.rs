@@ -11,64 +11,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::{Elsewhere, Entry, Kind, Revoked};
 use super::lock::Lock;
-use super::{Store, io_fault};
+use super::{RevocationList, Store, io_fault, read_chain};
 use crate::ca::CaError;
 use crate::ca::crl::{self, Reason};
 use crate::disk::{self, Meta};
-use crate::x509::{Certificate, OneLine, PublicKey};
-
-/// One certificate of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Upper-case hexadecimal; the name of its file under `issued`.
-    pub serial: String,
-    pub kind: Kind,
-    /// As OpenSSL 3 servers compare it: `/O=Example CA/CN=app`.
-    pub subject: String,
-    /// The account, or the server's host names and addresses.
-    pub names: Vec<String>,
-    /// Seconds since 1970, UTC.
-    pub not_before: i64,
-    /// Seconds since 1970, UTC; the last second in which it is valid.
-    pub not_after: i64,
-    /// SHA-256 over the DER, lower-case hexadecimal.
-    pub sha256: String,
-    /// The kind of its key: `EC P-256`; empty in lists of earlier versions.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub key: String,
-    /// Where certificate, key and CA lie: certificate first, relative to the store or absolute.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<PathBuf>,
-    /// Whether those are the very files that a server reads.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deployed: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked: Option<Revoked>,
-    /// Serial of the certificate in whose place it was issued.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<String>,
-    /// Serial of the certificate that was issued in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaced_by: Option<String>,
-    /// It was signed and never handed out: its files could not be written, and its key is no more.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dropped: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Server,
-    Client,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revoked {
-    /// Seconds since 1970, UTC.
-    pub at: i64,
-    pub reason: Reason,
-}
+use crate::x509::Certificate;
+use crate::x509::certificate::unix_seconds;
 
 /// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,18 +27,11 @@ pub(in crate::ca) enum Event {
     /// With it the one that it takes the place of is replaced.
     Issued(Entry),
     /// It never was; the one that it was to replace is not.
-    Dropped {
-        serial: String,
-    },
-    Revoked {
-        serial: String,
-        at: i64,
-        reason: Reason,
-    },
+    Dropped { serial: String },
+    /// Of a serial number that no line before it issued: another tool did.
+    Revoked { serial: String, at: i64, reason: Reason },
     /// Lists of revoked certificates with this number were signed.
-    Crl {
-        number: u64,
-    },
+    Crl { number: u64 },
 }
 
 /// All lines taken together.
@@ -97,72 +40,12 @@ pub(in crate::ca) struct Index {
     /// Oldest first.
     pub entries: Vec<Entry>,
     by_serial: HashMap<String, usize>,
+    /// Revoked, and not among the entries; oldest first.
+    pub elsewhere: Vec<Elsewhere>,
     /// Of the lists that were signed last; 0 before the first.
     pub crl_number: u64,
     /// The last line is cut off; this many bytes before it are whole.
     pub torn: Option<u64>,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
-    }
-}
-
-impl Entry {
-    pub(in crate::ca) fn new(certificate: &Certificate, kind: Kind, names: Vec<String>) -> Self {
-        Self {
-            serial: certificate.serial.clone(),
-            subject: certificate.subject.oneline(OneLine::OpenSsl3),
-            not_before: certificate.not_before,
-            not_after: certificate.not_after,
-            sha256: certificate.sha256.clone(),
-            key: certificate.public_key.as_ref().map(PublicKey::describe).unwrap_or_default(),
-            ..Self::empty(kind, names)
-        }
-    }
-
-    /// One of which nothing is known yet.
-    pub(in crate::ca) fn empty(kind: Kind, names: Vec<String>) -> Self {
-        Self {
-            serial: String::new(),
-            kind,
-            subject: String::new(),
-            names,
-            not_before: 0,
-            not_after: 0,
-            sha256: String::new(),
-            key: String::new(),
-            files: Vec::new(),
-            deployed: false,
-            revoked: None,
-            instead_of: None,
-            replaced_by: None,
-            dropped: false,
-        }
-    }
-
-    /// Whether it is the one in use: neither revoked nor replaced, and handed out.
-    pub fn is_current(&self) -> bool {
-        self.revoked.is_none() && self.replaced_by.is_none() && !self.dropped
-    }
-
-    /// An entry for a certificate of which only the file is left.
-    fn found(certificate: &Certificate) -> Self {
-        let server = certificate.purposes.is_some_and(|purposes| purposes.server)
-            || !certificate.host_names().is_empty() && certificate.purposes.is_none();
-        let (kind, names) = if server {
-            let addresses = certificate.ip_addresses.iter().map(ToString::to_string);
-            let names = certificate.dns_names.iter().cloned().chain(addresses).collect();
-            (Kind::Server, names)
-        } else {
-            (Kind::Client, vec![certificate.subject.short()])
-        };
-        Self::new(certificate, kind, names)
-    }
 }
 
 impl Index {
@@ -225,7 +108,7 @@ impl Index {
         for entry in found {
             index.apply(Event::Issued(entry));
         }
-        index.revoke_as_listed(&fs::read(dir.join(Store::CRL_FILE)).unwrap_or_default());
+        index.revoke_as_listed(dir);
         for entry in &mut index.entries {
             let folder = Path::new("clients").join(entry.names.first().map_or("", String::as_str));
             let files = client_files(&folder);
@@ -236,24 +119,27 @@ impl Index {
         Ok(index)
     }
 
-    /// What the signed lists say of its certificates, and the number that they have: with the index
-    /// lost, nobody else remembers who was revoked.
-    fn revoke_as_listed(&mut self, crls: &[u8]) {
+    /// What the signed lists say was revoked, and the number that they have: with the index lost,
+    /// nobody else remembers.
+    fn revoke_as_listed(&mut self, dir: &Path) {
         let same = |one: &str, other: &str| {
             one.trim_start_matches('0').eq_ignore_ascii_case(other.trim_start_matches('0'))
         };
-        for list in crl::lists_in(crls) {
+        let chain = read_chain(dir).unwrap_or_default();
+        for list in crl::lists_in(&fs::read(dir.join(Store::CRL_FILE)).unwrap_or_default()) {
             self.crl_number = self.crl_number.max(crl::number_of(&list).unwrap_or(0));
+            // those of the CAs above are about other certificates
+            if RevocationList::of(&list, &chain).is_none_or(|list| list.of != 0) {
+                continue;
+            }
             for revoked in list.get_revoked().into_iter().flatten() {
-                let serial = revoked.serial_number().to_bn().and_then(|bn| bn.to_hex_str());
-                let Ok(serial) = serial.map(|hex| AsRef::<str>::as_ref(&*hex).to_owned()) else {
+                let Ok(serial) = revoked.serial_number().to_bn().map(|bn| crl::hex(&bn)) else {
                     continue;
                 };
                 let own = self.entries.iter().find(|entry| same(&entry.serial, &serial));
-                if let Some(serial) = own.map(|entry| entry.serial.clone()) {
-                    let at = crate::x509::certificate::unix_seconds(revoked.revocation_date());
-                    self.apply(Event::Revoked { serial, at, reason: Reason::Unspecified });
-                }
+                let serial = own.map_or(serial, |entry| entry.serial.clone());
+                let at = unix_seconds(revoked.revocation_date());
+                self.apply(Event::Revoked { serial, at, reason: Reason::Unspecified });
             }
         }
     }
@@ -265,10 +151,22 @@ impl Index {
             return Ok(());
         }
         let mut lines = Vec::new();
-        let written =
+        let mut written =
             self.entries.iter().try_for_each(|entry| write_line(&mut lines, &WrittenEntry(entry)));
+        for Elsewhere { serial, revoked: Revoked { at, reason } } in &self.elsewhere {
+            let event = Event::Revoked { serial: serial.clone(), at: *at, reason: *reason };
+            written = written.and_then(|()| write_line(&mut lines, &event));
+        }
         written.map_err(|error| io_fault(&path, error))?;
         Ok(disk::overwrite(&path, &lines, Meta::mode(0o600))?)
+    }
+
+    /// These events as lines.
+    pub(super) fn lines(dir: &Path, events: &[Event]) -> Result<Vec<u8>, CaError> {
+        let mut lines = Vec::new();
+        let written = events.iter().try_for_each(|event| write_line(&mut lines, event));
+        written.map_err(|error| io_fault(&dir.join(Self::FILE), error))?;
+        Ok(lines)
     }
 
     /// Lengthens the list by these events, which are on the disk when it returns; all of them or
@@ -281,8 +179,7 @@ impl Index {
     ) -> Result<(), CaError> {
         let path = dir.join(Self::FILE);
         let failed = |error| io_fault(&path, error);
-        let mut lines = Vec::new();
-        events.iter().try_for_each(|event| write_line(&mut lines, event)).map_err(failed)?;
+        let lines = Self::lines(dir, &events)?;
         let mut file = File::options().append(true).open(&path).map_err(failed)?;
         let before = match self.torn {
             Some(whole) => whole,
@@ -333,8 +230,11 @@ impl Index {
                 }
             }
             Event::Revoked { serial, at, reason } => {
+                let revoked = Revoked { at, reason };
                 if let Some(entry) = self.get_mut(&serial) {
-                    entry.revoked = Some(Revoked { at, reason });
+                    entry.revoked = Some(revoked);
+                } else if self.elsewhere.iter().all(|one| one.serial != serial) {
+                    self.elsewhere.push(Elsewhere { serial, revoked });
                 }
             }
             Event::Crl { number } => self.crl_number = self.crl_number.max(number),

@@ -18,27 +18,26 @@ use std::path::{Path, PathBuf};
 
 use super::authority::pem;
 use super::protect::{self, Locked};
-use super::{
-    Authority, AuthoritySpec, CaError, ClientSpec, Issued, KeyKind, PlainName, San, ServerSpec,
-    Validity,
-};
+use super::{Authority, AuthoritySpec, CaError, PlainName};
 use crate::disk::{self, Meta};
 use crate::secret::Secret;
 use crate::x509::pem as read_pem;
 
 mod catalog;
+mod entry;
 mod index;
+mod issue;
 mod lock;
 mod pending;
 mod place;
 mod work;
 
 pub use catalog::{Catalog, RevocationList};
+pub use entry::{Elsewhere, Entry, Kind, Revoked};
 pub(super) use index::Event;
 pub(super) use index::Index;
 #[cfg(test)]
 pub(super) use index::client_files;
-pub use index::{Entry, Kind, Revoked};
 pub(super) use lock::Lock;
 pub use pending::Draft;
 pub(super) use place::Building;
@@ -78,7 +77,22 @@ impl Store {
         root: Option<&Authority>,
         passphrase: Option<Secret>,
     ) -> Result<Self, CaError> {
+        Self::install_with(dir, authority, root, passphrase, &[])
+    }
+
+    /// [`Self::install_under`], the list begun with what was revoked before: lists that say so are due.
+    pub(super) fn install_with(
+        dir: &Path,
+        authority: Authority,
+        root: Option<&Authority>,
+        passphrase: Option<Secret>,
+        revoked: &[Event],
+    ) -> Result<Self, CaError> {
         let building = Building::begin(dir)?;
+        if !revoked.is_empty() {
+            building.lay(Index::FILE, &Index::lines(dir, revoked)?, 0o600)?;
+            building.lay(pending::LISTS_DUE_FILE, b"", 0o600)?;
+        }
         if let Some(root) = root {
             let key = protect::to_pem(&root.key, passphrase.as_ref())?;
             building.lay(&format!("{}/{}", Self::ROOT, Self::KEY_FILE), &key, 0o600)?;
@@ -187,86 +201,6 @@ impl Store {
     /// The folder with what is to be carried to the client of this account.
     pub fn client_dir(&self, account: &PlainName) -> PathBuf {
         self.dir.join("clients").join(account.as_str())
-    }
-
-    /// Issues a server certificate, named after the first of its hosts, and enters it in the list.
-    pub fn issue_server(
-        &self,
-        sans: &[San],
-        key: KeyKind,
-        validity: Validity,
-    ) -> Result<Issued, CaError> {
-        self.issue_server_as(&self.authority.server_spec(sans, key, validity)?)
-    }
-
-    /// [`Self::issue_server`] with every detail given.
-    pub fn issue_server_as(&self, spec: &ServerSpec) -> Result<Issued, CaError> {
-        let issued = self.authority.issue_server(spec)?;
-        self.record(&issued, Kind::Server, spec.sans.iter().map(San::to_string).collect())?;
-        Ok(issued)
-    }
-
-    /// Issues a server certificate and has its files laid where `lay` does. Should that fail, the
-    /// certificate is dropped: its key is no more.
-    pub fn issue_server_to<T>(
-        &self,
-        spec: &ServerSpec,
-        to: &Destination,
-        lay: impl FnOnce(&Issued) -> Result<T, CaError>,
-    ) -> Result<(Issued, T), CaError> {
-        let issued = self.authority.issue_server(spec)?;
-        let names = spec.sans.iter().map(San::to_string).collect();
-        let draft = Draft::new(&issued, Kind::Server, names, true)?;
-        let laid = self.begin()?.hand_out(&issued, draft, to, lay)?;
-        Ok((issued, laid))
-    }
-
-    /// Issues the certificate of an account, enters it in the list, and lays what the client needs
-    /// into [`Self::client_dir`]; what lay there before is kept as a backup.
-    pub fn issue_client(
-        &self,
-        account: &PlainName,
-        key: KeyKind,
-        validity: Validity,
-    ) -> Result<Issued, CaError> {
-        let issued = self.authority.issue_client_in(&self.dir, account, key, validity)?;
-        self.enter_client(account, issued)
-    }
-
-    /// [`Self::issue_client`] with every detail given.
-    pub fn issue_client_as(
-        &self,
-        account: &PlainName,
-        spec: &ClientSpec,
-    ) -> Result<Issued, CaError> {
-        self.enter_client(account, self.authority.issue_client(spec)?)
-    }
-
-    fn enter_client(&self, account: &PlainName, issued: Issued) -> Result<Issued, CaError> {
-        let draft = Draft::new(&issued, Kind::Client, vec![account.to_string()], true)?;
-        self.begin()?.commit(vec![draft])?;
-        Ok(issued)
-    }
-
-    /// Enters a certificate of this CA in its list, and keeps a copy of it. Its files are laid by
-    /// whoever calls this; those of a client belong into [`Self::client_dir`].
-    pub fn record(&self, issued: &Issued, kind: Kind, names: Vec<String>) -> Result<(), CaError> {
-        let mut draft = Draft::new(issued, kind, names, false)?;
-        draft.entry.files = pending::place(&draft.entry);
-        self.begin()?.commit(vec![draft])?;
-        Ok(())
-    }
-
-    /// [`Self::record`] for a server whose files are laid there, so that they can be renewed in place.
-    pub fn record_server(
-        &self,
-        issued: &Issued,
-        names: Vec<String>,
-        to: &Destination,
-    ) -> Result<(), CaError> {
-        let mut draft = Draft::new(issued, Kind::Server, names, false)?;
-        (draft.entry.files, draft.entry.deployed) = (to.files.clone(), to.deployed);
-        self.begin()?.commit(vec![draft]).map(drop)
     }
 
     /// What was issued, oldest first.

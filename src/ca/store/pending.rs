@@ -14,8 +14,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, Index, Kind, client_files};
-use super::{io_fault, sync_folder};
+use super::index::{Index, client_files};
+use super::{Entry, Kind, io_fault, sync_folder};
 use crate::ca::CaError;
 use crate::ca::files::Written;
 use crate::disk::{self, Meta};
@@ -27,6 +27,8 @@ const FOLDER: &str = "pending";
 const ISSUED: &str = "issued";
 /// A file that is there while the lists of revoked certificates lag behind.
 const LISTS_DUE: &str = "crl";
+/// The same, seen from the store.
+pub(super) const LISTS_DUE_FILE: &str = "pending/crl";
 
 /// A certificate about to be issued.
 pub struct Draft {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ca::{KeyKind, Validity};
 use crate::disk::Meta;
 use crate::x509::Certificate;
 

@@ -1,9 +1,9 @@
 //! What changes a store, all of it under its lock.
 
-use super::index::{Event, Index, Kind};
+use super::index::{Event, Index};
 use super::lock::Lock;
 use super::pending::{self, Draft};
-use super::{Destination, Entry, Store};
+use super::{Destination, Entry, Kind, Store};
 use crate::ca::authority::pem;
 use crate::ca::files::Written;
 use crate::ca::{CaError, Issued};
@@ -32,6 +32,7 @@ impl<'a> Work<'a> {
 
     /// With the lock held, whatever is under way was stopped.
     fn settled(store: &'a Store, lock: Lock) -> Result<(Self, Vec<String>), CaError> {
+        sweep(&store.dir);
         let index = Index::read(&store.dir)?;
         index.settle_down(&lock, &store.dir)?;
         let settled = pending::settle(&store.dir, &index)?;
@@ -107,6 +108,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The server's certificate whose key and file are replaced by what is laid there. Of a folder that
+    /// is carried to a server, another server's may have lain there before: that is not replaced.
+    pub(super) fn lies_there(&self, names: &[String], to: &Destination) -> Option<String> {
+        const PAIR: std::ops::Range<usize> = 0..2;
+        let pair = to.files.get(PAIR)?;
+        let same_names = |entry: &Entry| {
+            entry.names.len() == names.len() && names.iter().all(|name| entry.names.contains(name))
+        };
+        let before = self.index.entries.iter().rfind(|entry| {
+            entry.kind == Kind::Server
+                && entry.is_current()
+                && entry.files.get(PAIR) == Some(pair)
+                && (to.deployed && entry.deployed || same_names(entry))
+        });
+        before.map(|entry| entry.serial.clone())
+    }
+
     /// These were handed to nobody: the list says so before their keys go.
     fn drop_all(&mut self, serials: &[String]) -> Result<(), CaError> {
         if serials.is_empty() {
@@ -156,6 +174,20 @@ impl<'a> Work<'a> {
     /// Before a revocation is entered.
     pub(in crate::ca) fn announce_lists(&self) -> Result<(), CaError> {
         pending::announce_lists(&self.store.dir)
+    }
+}
+
+/// What a run left that was stopped while it wrote one of the store's own files anew: with the lock held
+/// nobody is writing them.
+fn sweep(dir: &std::path::Path) {
+    let left = |name: &str| {
+        let own = [Store::CRL_FILE, Store::KEY_FILE];
+        own.iter().any(|own| name.strip_prefix('.').is_some_and(|rest| rest.starts_with(own)))
+    };
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(left) {
+            let _ = std::fs::remove_file(entry.path()); // the next run tries again
+        }
     }
 }
 

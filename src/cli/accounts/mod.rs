@@ -12,10 +12,11 @@ use super::check::Format;
 use super::target::TargetArgs;
 use super::{Failure, print, tell};
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{Account, AccountName, Carrier, Facts, ServerFacts};
+use crate::facts::{Account, AccountName, Carrier, Facts, Require, ServerFacts};
 use crate::printable::{printable, printable_json};
 use crate::remedy::arrivals::Arrivals;
 
+mod json;
 mod require;
 mod transport;
 
@@ -36,7 +37,7 @@ pub(super) use require::{failed as refused, list, outcome, preview};
 pub struct AccountsArgs {
     #[command(subcommand)]
     command: Option<Change>,
-    /// Only those with this text in user, host, plugin or REQUIRE
+    /// Only those with this text in their line
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// How to print
@@ -69,9 +70,23 @@ pub fn run(args: &AccountsArgs) -> Result<ExitCode, Failure> {
         .filter(|account| fits(account, args.filter.as_deref()))
         .collect();
     let sessions = Arrivals::of(server);
+    let hidden = server.sessions.read().is_none()
+        && server.unseen.iter().any(|what| what.contains("sessions"));
     match args.format {
-        Format::Text => print(&text(&accounts, &sessions))?,
-        Format::Json => print(&json(server, &accounts, &sessions)?)?,
+        Format::Text => print(&text(&accounts, &sessions, hidden))?,
+        Format::Json => print(&json(server, &accounts, &sessions, hidden)?)?,
+    }
+    let open =
+        accounts.iter().filter(|one| one.is_for_the_network() && one.require == Require::None);
+    let open = open.count();
+    if open > 0 && args.format == Format::Text {
+        tell(format_args!(
+            "note: {open} of these may log in from elsewhere and require nothing: mytls check says what each \
+             should, mytls accounts require asks for it\n"
+        ));
+    }
+    if let (true, Some(text)) = (accounts.is_empty(), &args.filter) {
+        tell(format_args!("no account has {} in its line\n", printable(text)));
     }
     for unseen in unseen(server) {
         tell(format_args!("not seen: {unseen}\n"));
@@ -113,7 +128,7 @@ fn fits(account: &Account, text: Option<&str>) -> bool {
     let AccountName { user, host } = &account.name;
     let require = account.require.describe();
     format!("{user}@{host}").to_lowercase().contains(&text)
-        || [account.plugin.as_str(), &require]
+        || [account.plugin.as_str(), &require, &state(account)]
             .iter()
             .any(|part| part.to_lowercase().contains(&text))
 }
@@ -143,14 +158,17 @@ fn plugins(account: &Account) -> String {
     printable(&text).into_owned()
 }
 
-fn text(accounts: &[&Account], sessions: &Arrivals) -> String {
+fn text(accounts: &[&Account], sessions: &Arrivals, hidden: bool) -> String {
     let rows: Vec<[String; 5]> = accounts
         .iter()
         .map(|account| {
             [
                 account.name.to_string(),
                 account.require.describe(),
-                sessions.words(&account.name),
+                match sessions.words(&account.name) {
+                    none if none.is_empty() && hidden => "?".to_owned(),
+                    words => words,
+                },
                 plugins(account),
                 state(account),
             ]
@@ -180,18 +198,20 @@ struct Listed<'a> {
     user: &'a str,
     host: &'a str,
     require: String,
-    clause: &'a crate::facts::Require,
+    clause: &'a Require,
     plugins: Vec<&'a str>,
     locked: bool,
     #[serde(flatten)]
     more: &'a crate::facts::More,
-    sessions: BTreeMap<Carrier, usize>,
+    /// `None` where those of others are not shown.
+    sessions: Option<BTreeMap<Carrier, usize>>,
 }
 
 fn json(
     server: &ServerFacts,
     accounts: &[&Account],
     sessions: &Arrivals,
+    hidden: bool,
 ) -> Result<String, Failure> {
     let list = accounts.iter().map(|account| Listed {
         account: account.name.to_string(),
@@ -202,10 +222,14 @@ fn json(
         plugins: std::iter::once(&account.plugin)
             .chain(&account.more.or_plugins)
             .map(String::as_str)
+            .filter(|plugin| !plugin.is_empty())
             .collect(),
         locked: account.locked,
         more: &account.more,
-        sessions: sessions.by(&account.name).cloned().unwrap_or_default(),
+        sessions: match sessions.by(&account.name) {
+            None if hidden => None,
+            known => Some(known.cloned().unwrap_or_default()),
+        },
     });
     let object = serde_json::json!({
         "schema": 1,

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::json;
 use crate::apply::accounts::{self, AccountPlan, AccountsError, Danger, Outcome};
 use crate::apply::{DiffKind, DiffLine};
 use crate::cli::{FINDINGS, Failure, grant, print, tell};
 use crate::facts::gather::{Cancel, gather};
-use crate::facts::{AccountName, Target};
+use crate::facts::{AccountName, OtherSession, ServerFacts, Target};
 use crate::printable::{printable, printable_lines};
 use crate::remedy::lockout::Forecast;
+use crate::remedy::shell;
 
 /// Make accounts require something else
 ///
@@ -22,6 +24,8 @@ use crate::remedy::lockout::Forecast;
 #[command(
     disable_help_flag = true,
     mut_arg("user", |login| login.long(None)),
+    mut_arg("form", |arg| arg.hide(true)),
+    mut_arg("dialect", |arg| arg.hide(true)),
     after_help = "Examples:\n  mytls accounts require --cert app.pem --user app@% --dry-run -h db1\n  \
     mytls accounts require --level ssl --user app@% --user web@% --yes -h db1\n  \
     mytls accounts require --ca-dir ~/db-ca --yes -h db1     each its own certificate\n\n\
@@ -53,44 +57,75 @@ pub fn run(args: &RequireArgs) -> Result<ExitCode, Failure> {
     }
     let wanted = grant::wanted(&args.grant)?;
     let plan = accounts::plan(&wanted.facts, &wanted.orders).map_err(|error| failed(&error))?;
-    for warning in wanted.warnings.iter().chain(&plan.warnings) {
+    let warnings: Vec<String> = wanted.warnings.iter().chain(&plan.warnings).cloned().collect();
+    let as_json = args.grant.wants_json();
+    for warning in warnings.iter().filter(|_| !as_json) {
         tell(format_args!("warning: {}\n", printable_lines(warning)));
     }
-    print(&preview(&plan))?;
-    if plan.changes.is_empty() || args.dry_run {
-        return Ok(ExitCode::SUCCESS);
+    if !as_json {
+        print(&preview(&plan))?;
     }
-    let dangers: &[Danger] = if args.lock_me_out { &[Danger::OwnSession] } else { &[] };
-    let journal = accounts::journal_file().map_err(|error| failed(&error))?;
-    let done = accounts::apply(&plan, Some(&journal), dangers, &mut |_| ());
-    let done = done.map_err(|error| failed(&error))?;
-    print(&outcome(&done, "changed"))?;
-    let mut same = true;
-    for replica in &args.replica {
-        same &= compare(args, replica, &plan)?;
+    let done = if plan.changes.is_empty() || args.dry_run {
+        None
+    } else {
+        let dangers: &[Danger] = if args.lock_me_out { &[Danger::OwnSession] } else { &[] };
+        let journal = accounts::journal_file().map_err(|error| failed(&error))?;
+        Some(accounts::apply(&plan, Some(&journal), dangers, &mut |_| ()))
+    };
+    let changed = done.as_ref().and_then(|done| done.as_ref().ok());
+    if let (Some(changed), false) = (changed, as_json) {
+        print(&outcome(changed, "changed", &args.grant.target.words()))?;
     }
-    if args.replica.is_empty()
-        && wanted.facts.server.read().is_some_and(|server| {
-            server
-                .sessions
-                .read()
-                .is_some_and(|all| all.iter().any(crate::facts::OtherSession::is_replica))
-        })
-    {
+    let mut replicas = Vec::new();
+    for replica in args.replica.iter().filter(|_| changed.is_some()) {
+        replicas.push((replica.as_str(), compare(args, replica, &plan)?));
+    }
+    let server = super::server(&wanted.facts)?;
+    if as_json {
+        print(&json::report(server, &plan, &warnings, done.as_ref(), &replicas)?)?;
+    } else {
+        tell_of_replicas(server, &replicas, changed.is_some() && args.replica.is_empty())?;
+    }
+    let well = match done {
+        Some(Err(error)) => return Err(failed(&error)),
+        Some(Ok(done)) => done.error.is_none() && replicas.iter().all(|(_, said)| said.is_ok()),
+        None => true,
+    };
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+fn tell_of_replicas(
+    server: &ServerFacts,
+    replicas: &[json::Replica<'_>],
+    unasked: bool,
+) -> Result<(), Failure> {
+    for (replica, said) in replicas {
+        let shown = printable(replica);
+        match said {
+            Ok(()) => print(&format!("replica {shown}: holds the same bytes\n"))?,
+            Err(why) => tell(format_args!("replica {shown}: {}\n", printable_lines(why))),
+        }
+    }
+    let sessions = server.sessions.read();
+    if unasked && sessions.is_some_and(|all| all.iter().any(OtherSession::is_replica)) {
         tell(format_args!(
             "note: this server has replicas; whether they hold the same bytes, mytls accounts require … \
              --replica HOST says, or on each: SELECT user, host, ssl_type, x509_subject, x509_issuer \
              FROM mysql.user\n"
         ));
     }
-    let well = done.error.is_none() && same;
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+    Ok(())
 }
 
 /// How long a replica may take to have what its source has.
 const LAG: Duration = Duration::from_secs(5);
 
-fn compare(args: &RequireArgs, replica: &str, plan: &AccountPlan) -> Result<bool, Failure> {
+/// Whether a replica holds the same; the inner error says what of it does not, or why that is not known.
+fn compare(
+    args: &RequireArgs,
+    replica: &str,
+    plan: &AccountPlan,
+) -> Result<Result<(), String>, Failure> {
     let (host, port) = match replica.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => {
             let port = port.parse().map_err(|_| {
@@ -108,7 +143,6 @@ fn compare(args: &RequireArgs, replica: &str, plan: &AccountPlan) -> Result<bool
         server_config: None,
         ..target
     };
-    let shown = printable(replica).into_owned();
     let look = || {
         let facts = gather(&target, &Cancel::default(), &mut |_| ());
         match super::server(&facts) {
@@ -125,28 +159,16 @@ fn compare(args: &RequireArgs, replica: &str, plan: &AccountPlan) -> Result<bool
         std::thread::sleep(Duration::from_millis(250));
         said = look();
     }
-    match said {
-        Ok(differing) if differing.is_empty() => {
-            print(&format!("replica {shown}: holds the same bytes\n"))?;
-            Ok(true)
-        }
-        Ok(differing) => {
-            tell(format_args!(
-                "replica {shown}: holds something else for {} after {} s: it is behind, does not replicate \
-                 accounts, or was changed by itself\n",
-                list(&differing),
-                LAG.as_secs()
-            ));
-            Ok(false)
-        }
-        Err(why) => {
-            tell(format_args!(
-                "replica {shown}: could not be compared: {}\n",
-                printable_lines(&why)
-            ));
-            Ok(false)
-        }
-    }
+    Ok(match said {
+        Ok(differing) if differing.is_empty() => Ok(()),
+        Ok(differing) => Err(format!(
+            "holds something else for {} after {} s: it is behind, does not replicate accounts, or was \
+             changed by itself",
+            list(&differing),
+            LAG.as_secs()
+        )),
+        Err(why) => Err(format!("could not be compared: {why}")),
+    })
 }
 
 /// A failure with the status that fits: what was refused for a reason of its own is no bad usage.
@@ -206,7 +228,9 @@ pub(super) fn forecast(forecast: &Forecast) -> String {
 }
 
 /// What became of it.
-pub(in crate::cli) fn outcome(done: &Outcome, verb: &str) -> String {
+///
+/// `way`: the options that lead to this server again.
+pub(in crate::cli) fn outcome(done: &Outcome, verb: &str, way: &[String]) -> String {
     let mut out = format!("{verb} and read back: {}\n", count(done.applied.len()));
     if !done.left.is_empty() {
         let _ = writeln!(out, "as before: {}: {}", count(done.left.len()), list(&done.left));
@@ -219,9 +243,16 @@ pub(in crate::cli) fn outcome(done: &Outcome, verb: &str) -> String {
     }
     let untouched = done.applied.is_empty() && done.odd.is_empty() && !done.left.is_empty();
     if verb == "changed" && !untouched {
-        let _ = writeln!(out, "to take it back: mytls undo {}", done.id);
+        let _ = writeln!(out, "to take it back: {}", undo(&done.id, way));
     }
     out
+}
+
+/// The command that takes a change back, as it can be run.
+pub(super) fn undo(id: &str, way: &[String]) -> String {
+    let way = way.iter().map(|word| shell::word(word));
+    let words = [format!("mytls undo {id} --yes")].into_iter().chain(way);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn count(number: usize) -> String {

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::require::{failed, forecast};
+use super::require::{failed, forecast, undo};
 use crate::apply::accounts::journal_file;
-use crate::apply::journal::{self, Entry, State};
 use crate::apply::remedy::NotPlanned;
-use crate::apply::{self, Content, DiffKind};
+use crate::apply::{self, Content, DiffKind, Noting};
 use crate::cli::target::TargetArgs;
 use crate::cli::{FINDINGS, Failure, print, tell};
 use crate::facts::gather::{Cancel, gather};
@@ -20,8 +19,9 @@ use crate::rules::encryption::is_off;
 
 /// Let nobody in over the network without TLS (`require_secure_transport`)
 ///
-/// Shows who would be refused; with --yes does it: for now, and in the option file where that can be
-/// read (--server-config). Noted for mytls undo.
+/// Shows who would be refused; with --yes does it, for now and for the next start: MySQL 8 keeps it by
+/// itself (SET PERSIST), for others the option file is written where it can be read (--server-config).
+/// Noted in the journal before it is done: mytls undo takes it back.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
@@ -86,7 +86,10 @@ pub fn run(args: &TransportArgs) -> Result<ExitCode, Failure> {
             print(&format!("{sign} {}\n", printable(&line.text)))?;
         }
     }
-    if plan.writes.is_empty() {
+    let is_kept = plan.statements.iter().any(|statement| statement.sql.starts_with("SET PERSIST"));
+    if is_kept {
+        tell(format_args!("note: the server keeps it over a restart (mysqld-auto.cnf)\n"));
+    } else if plan.writes.is_empty() {
         tell(format_args!(
             "note: this counts until the next start; for later write require_secure_transport = ON \
              under [mysqld] of its option file, or name that with --server-config\n"
@@ -101,7 +104,9 @@ pub fn run(args: &TransportArgs) -> Result<ExitCode, Failure> {
         return Err(failed(&apply::accounts::AccountsError::OwnSession(why.clone())));
     }
     let journal = journal_file().map_err(|error| failed(&error))?;
-    let (applied, error) = match apply::run(&plan, None, &mut |_| ()) {
+    let noting = Noting::begin(&journal, &plan, target.display(), server.identity());
+    let noting = noting.map_err(|error| failed(&error.into()))?;
+    let (applied, error) = match apply::run_noted(&plan, None, Some(&noting), &mut |_| ()) {
         Ok(applied) => (applied, None),
         Err(both) => (both.0, Some(both.1)),
     };
@@ -109,20 +114,11 @@ pub fn run(args: &TransportArgs) -> Result<ExitCode, Failure> {
     for line in &applied.done {
         let _ = writeln!(out, "{}", printable_lines(line));
     }
+    if let Err(error) = noting.end(&applied, error.is_none()) {
+        tell(format_args!("how this ended could not be noted in the journal: {error}\n"));
+    }
     if !applied.done.is_empty() {
-        let entry = Entry::new(target.display(), applied);
-        let state = if error.is_none() { State::Applied } else { State::Partly };
-        let noted = journal::append(&journal, &entry)
-            .and_then(|()| journal::mark(&journal, &entry.id, state));
-        match noted {
-            Ok(()) => {
-                let _ = writeln!(out, "to take it back: mytls undo {}", entry.id);
-            }
-            Err(error) => tell(format_args!(
-                "this could not be noted in the journal: {error}; these lines take it back:\n{}\n",
-                printable_lines(&entry.applied.undo.join("\n"))
-            )),
-        }
+        let _ = writeln!(out, "to take it back: {}", undo(noting.id(), &args.target.words()));
     }
     print(&out)?;
     match error {

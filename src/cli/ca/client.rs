@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Done, StoreArgs, day, now, report, shown, validity};
+use super::{
+    Done, NO_LONGER, StoreArgs, day, is_accepted, now, report, shown, still_valid, validity,
+};
 use crate::bounded;
 use crate::ca::batch::{self, Row};
 use crate::ca::files::write_client;
@@ -56,7 +58,7 @@ fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure>
     let store = args.store.open()?;
     super::refuse_own(&store, out)?;
     let mut before = store.list()?;
-    before.retain(|entry| is_accepted(entry, user));
+    before.retain(|entry| lets_in(entry, user));
     disk::create_private_dir(out).map_err(CaError::from)?;
     let issued = store.issue_client(user, args.key, validity(args.days))?;
     let written = write_client(out, &issued).map_err(|error| {
@@ -79,32 +81,10 @@ fn one(args: &ClientArgs, user: &PlainName, out: &Path) -> Result<Done, Failure>
 }
 
 /// Whether servers let this account in with it.
-fn is_accepted(entry: &Entry, user: &PlainName) -> bool {
+fn lets_in(entry: &Entry, user: &PlainName) -> bool {
     entry.kind == Kind::Client
         && entry.names.first().is_some_and(|name| name == user.as_str())
-        && entry.revoked.is_none()
-        && !entry.dropped
-        && entry.not_after >= now()
-}
-
-/// A sentence on each of those that the account has beside the new one, the newest first.
-fn still_valid(store: &Store, before: &[Entry]) -> String {
-    const SHOWN: usize = 5;
-    let mut text = String::new();
-    for Entry { serial, not_after, .. } in before.iter().rev().take(SHOWN) {
-        // writing to a String cannot fail
-        let _ = writeln!(
-            text,
-            "  the certificate {serial} that it had already stays valid until {}, unless you \
-             revoke it:\n    mytls ca revoke --ca-dir {} --serial {serial}",
-            day(*not_after),
-            shown(store.dir())
-        );
-    }
-    if before.len() > SHOWN {
-        let _ = writeln!(text, "  and so do {} more: mytls ca list --all", before.len() - SHOWN);
-    }
-    text
+        && is_accepted(entry)
 }
 
 fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {
@@ -140,7 +120,20 @@ fn many(args: &ClientArgs, table: &Path) -> Result<Done, Failure> {
         args.key.describe(),
         shown(&folder)
     );
+    text.push_str(&no_longer(&store, &batch.issued));
     Ok(text.into())
+}
+
+/// A sentence on those of a batch that were to live longer than their CA.
+pub(super) fn no_longer(store: &Store, issued: &[Entry]) -> String {
+    let ends = store.authority().ends();
+    let short = issued.iter().filter(|entry| entry.not_after >= ends).count();
+    if short == 0 {
+        return String::new();
+    }
+    let whose =
+        if short == issued.len() { "valid".to_owned() } else { format!("{short} of them valid") };
+    format!("{whose} until {}{NO_LONGER}\n", day(ends))
 }
 
 /// The files of every account of the table, also of those that had theirs.

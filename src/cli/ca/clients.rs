@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::client::copy_out;
+use super::client::{copy_out, no_longer};
 use super::{Done, StoreArgs, day, now, shown};
 use crate::ca::batch::Row;
 use crate::ca::{Catalog, KeyKind, PlainName};
@@ -108,6 +108,7 @@ pub fn run(args: &ClientsArgs) -> Result<Done, Failure> {
         key.describe(),
         shown(&folder)
     );
+    text.push_str(&no_longer(&store, &batch.issued));
     Ok(text.into())
 }
 

@@ -72,10 +72,11 @@ pub fn run(args: &CreateArgs) -> Result<Done, Failure> {
         let text = format!("there is a CA in {dir} already: {name}; nothing was changed\n");
         return Ok(text.into());
     }
+    let root_name = root_name(args)?;
     let (key, note) = key(args)?;
     let passphrase = passphrase(args)?;
     let is_protected = passphrase.is_some();
-    let (authority, root) = make(args, key)?;
+    let (authority, root) = make(args, key, root_name.as_ref())?;
     let store = Store::install_under(&ca_dir, authority, root.as_ref(), passphrase)?;
     if root.is_some() {
         // while the root's key is at hand: its list is asked for together with the CA's, one day
@@ -127,17 +128,25 @@ fn key(args: &CreateArgs) -> Result<(KeyKind, String), Failure> {
     Ok((key, asked.note))
 }
 
+/// What the root above an issuing CA is called, where there is to be one.
+fn root_name(args: &CreateArgs) -> Result<Option<PlainName>, CaError> {
+    let long = |_| CaError::NoNameForRoot { name: args.name.clone() };
+    args.intermediate.then(|| format!("{} root", args.name).parse().map_err(long)).transpose()
+}
+
 /// The CA that issues, and the root above it.
-fn make(args: &CreateArgs, key: KeyKind) -> Result<(Authority, Option<Authority>), CaError> {
+fn make(
+    args: &CreateArgs,
+    key: KeyKind,
+    root: Option<&PlainName>,
+) -> Result<(Authority, Option<Authority>), CaError> {
     let spec = |name: &PlainName| AuthoritySpec {
         key,
         validity: validity(args.days),
         ..AuthoritySpec::named(name)
     };
-    if !args.intermediate {
-        return Ok((Authority::create(&spec(&args.name))?, None));
-    }
-    let root = Authority::create(&spec(&format!("{} root", args.name).parse()?))?;
+    let Some(root) = root else { return Ok((Authority::create(&spec(&args.name))?, None)) };
+    let root = Authority::create(&spec(root))?;
     Ok((root.issue_authority(&spec(&args.name))?, Some(root)))
 }
 

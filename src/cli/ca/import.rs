@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Done, ask, can_ask, day, given_passphrase, now, shown};
 use crate::ca::import::Foreign;
-use crate::ca::{CaError, Store};
+use crate::ca::{CaError, Catalog, Store};
 use crate::cli::Failure;
 use crate::secret::Secret;
 
@@ -33,13 +33,17 @@ pub struct ImportArgs {
     /// The CAs above it, up to the root
     #[arg(long, value_name = "FILE")]
     chain: Option<PathBuf>,
+    /// The list of what it revoked so far, to be gone on with
+    #[arg(long, value_name = "FILE")]
+    crl: Option<PathBuf>,
     /// Read the passphrase of the key from standard input
     #[arg(long)]
     passphrase_stdin: bool,
 }
 
 pub fn run(args: &ImportArgs) -> Result<Done, Failure> {
-    let foreign = Foreign { certificate: &args.cert, key: &args.key, chain: args.chain.as_deref() };
+    let (chain, crl) = (args.chain.as_deref(), args.crl.as_deref());
+    let foreign = Foreign { certificate: &args.cert, key: &args.key, chain, crl };
     let import =
         |passphrase: Option<&Secret>| Store::import(&args.ca_dir, foreign, passphrase, now());
     let given = given_passphrase(args.passphrase_stdin)?;
@@ -57,8 +61,20 @@ pub fn run(args: &ImportArgs) -> Result<Done, Failure> {
     }
     text.push_str(
         "! what it issued before is not known here: mytls ca list does not show it, and mytls ca\n  \
-         revoke cannot revoke it. A crl.pem signed here does not repeat its earlier list either:\n  \
-         keep revoking those with the tool that issued them, or replace the CA (mytls ca rotate)\n",
+         revoke takes it by its number alone (--serial HEX --issued-elsewhere)\n",
     );
+    if args.crl.is_some() {
+        let count = Catalog::read(&args.ca_dir)?.elsewhere.len();
+        let list = shown(&args.ca_dir.join(Store::CRL_FILE));
+        let _ = writeln!(
+            text,
+            "took over what it revoked, {count} in all, into {list}: revoke and sign here from now on"
+        );
+    } else {
+        text.push_str(
+            "! a crl.pem signed here does not repeat its earlier list: if it has one, give it with --crl,\n  \
+             or what was revoked gets in again\n",
+        );
+    }
     Ok(text.into())
 }

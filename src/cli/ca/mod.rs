@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::{FINDINGS, Failure, NOT_EXAMINED, print, tell};
 use crate::ca::error::day;
 use crate::ca::files::Written;
-use crate::ca::{CaError, Issued, Store, Validity};
+use crate::ca::{CaError, Entry, Issued, Store, Validity};
 use crate::printable::printable;
 use crate::secret::Secret;
 
@@ -237,9 +237,40 @@ fn days(text: &str) -> Result<u32, String> {
 
 fn report(role: &str, whom: &str, key: &str, issued: &Issued, written: &[Written]) -> String {
     let (whom, until) = (printable(whom), day(issued.summary().not_after));
-    let mut text = format!("issued a {role} certificate for {whom} ({key}), valid until {until}\n");
+    let short = if issued.ends_with_ca() { NO_LONGER } else { "" };
+    let mut text =
+        format!("issued a {role} certificate for {whom} ({key}), valid until {until}{short}\n");
     list_files(&mut text, written);
     text
+}
+
+/// What is said behind the date of a certificate that was to live longer.
+const NO_LONGER: &str =
+    ", when its CA ends and it with that: a longer life takes a new CA (mytls ca rotate)";
+
+/// A sentence on each of those that somebody has beside the new one, the newest first.
+fn still_valid(store: &Store, before: &[Entry]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = String::new();
+    for Entry { serial, not_after, .. } in before.iter().rev().take(SHOWN) {
+        // writing to a String cannot fail
+        let _ = writeln!(
+            text,
+            "  the certificate {serial} that it had already stays valid until {}, unless you \
+             revoke it:\n    mytls ca revoke --ca-dir {} --serial {serial}",
+            day(*not_after),
+            shown(store.dir())
+        );
+    }
+    if before.len() > SHOWN {
+        let _ = writeln!(text, "  and so do {} more: mytls ca list --all", before.len() - SHOWN);
+    }
+    text
+}
+
+/// Whether the other side takes it.
+fn is_accepted(entry: &Entry) -> bool {
+    entry.revoked.is_none() && !entry.dropped && entry.not_after >= now()
 }
 
 fn list_files(text: &mut String, written: &[Written]) {

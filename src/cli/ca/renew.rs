@@ -7,8 +7,10 @@ use clap::Args;
 
 use super::{Done, FINDINGS, StoreArgs, day, days, now, report, shown, tell, validity};
 use crate::ca::renew::Renewal;
-use crate::ca::{CaError, Entry, Kind, Store};
+use crate::ca::{CaError, Entry, Kind, Store, watch};
 use crate::cli::Failure;
+use crate::printable::printable;
+use crate::remedy::shell;
 use crate::x509::PublicKey;
 
 /// Issue certificates in the place of those that are about to expire
@@ -54,12 +56,22 @@ struct Which {
 }
 
 pub fn run(args: &RenewArgs) -> Result<Done, Failure> {
+    if args.which.all && args.days <= args.within {
+        return Err(Failure::usage(format!(
+            "what lives {} days is due again at once when all is renewed that expires within {}: make \
+             --days the longer of the two",
+            args.days, args.within
+        )));
+    }
     let store = args.store.open()?;
-    let entries = chosen(&store, args)?;
-    if entries.is_empty() {
+    let (entries, bound) = chosen(&store, args)?;
+    let mut done = Done { text: String::new(), code: 0 };
+    if !bound.is_empty() {
+        tell(format_args!("mytls: {}\n", cannot_be_longer(&store, &bound)));
+        done.code = FINDINGS;
+    } else if entries.is_empty() {
         return Ok(format!("nothing expires within {} days\n", args.within).into());
     }
-    let mut done = Done { text: String::new(), code: 0 };
     for entry in &entries {
         match renew(&store, entry, args) {
             Ok(text) => done.text.push_str(&text),
@@ -71,6 +83,22 @@ pub fn run(args: &RenewArgs) -> Result<Done, Failure> {
         }
     }
     Ok(done)
+}
+
+/// Of certificates that live as long as their CA already.
+fn cannot_be_longer(store: &Store, entries: &[Entry]) -> String {
+    const SHOWN: usize = 5;
+    let names = entries.iter().take(SHOWN).map(|entry| entry.names.join(", "));
+    let names = printable(&names.collect::<Vec<_>>().join(", ")).into_owned();
+    let more = match entries.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (ends, dir) = (day(store.authority().ends()), shell::path(store.dir()));
+    format!(
+        "{names}{more}: not renewed, for nothing outlives its CA, which ends on {ends}. Replace the CA: \
+         mytls ca rotate start --ca-dir {dir} --to DIR"
+    )
 }
 
 fn renew(store: &Store, entry: &Entry, args: &RenewArgs) -> Result<String, CaError> {
@@ -100,21 +128,24 @@ fn renew(store: &Store, entry: &Entry, args: &RenewArgs) -> Result<String, CaErr
     Ok(text)
 }
 
-fn chosen(store: &Store, args: &RenewArgs) -> Result<Vec<Entry>, CaError> {
+/// What is to be renewed, and what of that which expires soon cannot be made any longer.
+fn chosen(store: &Store, args: &RenewArgs) -> Result<(Vec<Entry>, Vec<Entry>), CaError> {
     let mut entries = store.list()?;
-    entries.retain(Entry::is_current);
     let (kind, name) = match (&args.which.client, &args.which.server) {
         (Some(name), _) => (Kind::Client, name),
         (_, Some(name)) => (Kind::Server, name),
         (None, None) => {
-            let until = now() + i64::from(args.within) * 86_400;
-            entries.retain(|entry| entry.not_after < until);
-            return Ok(entries);
+            let within = i64::from(args.within) * 86_400;
+            let due = watch::expiring(&entries, now(), within);
+            let due = due.filter(|(_, place)| *place == watch::Place::Newest);
+            let ends = store.authority().ends();
+            return Ok(due.map(|(entry, _)| entry.clone()).partition(|one| one.not_after < ends));
         }
     };
+    entries.retain(Entry::is_current);
     // the newest, when somebody issued twice
     let newest =
         entries.into_iter().rfind(|entry| entry.kind == kind && entry.names.contains(name));
     let none = || CaError::NoSuchCertificate { sought: name.clone() };
-    Ok(vec![newest.ok_or_else(none)?])
+    Ok((vec![newest.ok_or_else(none)?], Vec::new()))
 }

@@ -122,8 +122,9 @@ pub fn sign(args: &SignArgs) -> Result<Done, Failure> {
         Failure::usage(format!("{error}; the certificate was issued, it is in {kept}"))
     })?;
     let (kind, names, until) = (entry.kind.name(), entry.names.join(", "), day(entry.not_after));
+    let short = if entry.not_after >= store.authority().ends() { super::NO_LONGER } else { "" };
     Ok(format!(
-        "issued a {kind} certificate for {}, valid until {until}\n  {}\n  subject  {}\n",
+        "issued a {kind} certificate for {}, valid until {until}{short}\n  {}\n  subject  {}\n",
         printable(&names),
         shown(&args.out),
         entry.subject

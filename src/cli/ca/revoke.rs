@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Done, FINDINGS, StoreArgs, days, now, shown, tell};
-use crate::ca::crl::{Reason, Signed, Update, hand_over};
+use crate::ca::crl::{Reason, Signed, Update, hand_over, hex};
 use crate::ca::{CaError, Catalog, Entry, Store};
 use crate::cli::Failure;
 use crate::printable::printable;
@@ -32,6 +32,9 @@ pub struct RevokeArgs {
     /// This certificate alone
     #[arg(long, value_name = "HEX")]
     serial: Option<String>,
+    /// The CA issued it with another tool, so it is in no list here
+    #[arg(long, requires = "serial")]
+    issued_elsewhere: bool,
     /// Why: key-compromise, superseded, cessation-of-operation or privilege-withdrawn
     #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     reason: Reason,
@@ -115,20 +118,31 @@ impl ListArgs {
 
 pub fn run(args: &RevokeArgs) -> Result<Done, Failure> {
     let store = args.store.open()?;
-    let entries = chosen(&store, args)?;
-    let serials: Vec<String> = entries.iter().map(|entry| entry.serial.clone()).collect();
-    let signed = store.revoke(&serials, args.reason, &args.lists.update())?;
+    let (update, reason) = (args.lists.update(), args.reason);
     let mut text = String::new();
-    for entry in &entries {
-        let (kind, names) = (entry.kind.name(), entry.names.join(", "));
-        // writing to a String cannot fail
-        let _ = writeln!(
-            text,
-            "revoked the {kind} certificate of {} ({})",
-            printable(&names),
-            entry.serial
-        );
-    }
+    let signed = match chosen(&store, args)? {
+        Chosen::Listed(entries) => {
+            let serials: Vec<String> = entries.iter().map(|entry| entry.serial.clone()).collect();
+            for entry in &entries {
+                let (kind, names) = (entry.kind.name(), entry.names.join(", "));
+                // writing to a String cannot fail
+                let _ = writeln!(
+                    text,
+                    "revoked the {kind} certificate of {} ({})",
+                    printable(&names),
+                    entry.serial
+                );
+            }
+            store.revoke(&serials, reason, &update)?
+        }
+        Chosen::Elsewhere(serial) => {
+            let _ = writeln!(
+                text,
+                "revoked the serial number {serial}, of which nothing else is known here"
+            );
+            store.revoke_elsewhere(&[serial], reason, &update)?
+        }
+    };
     finish(text, &store, &signed, &args.lists)
 }
 
@@ -178,30 +192,70 @@ fn said(store: &Store, signed: &Signed) -> Result<String, CaError> {
     Ok(text)
 }
 
+enum Chosen {
+    Listed(Vec<Entry>),
+    /// Issued with another tool: its serial number is all there is.
+    Elsewhere(String),
+}
+
 /// What is to be revoked: whatever of that name would still be accepted.
-fn chosen(store: &Store, args: &RevokeArgs) -> Result<Vec<Entry>, Failure> {
+fn chosen(store: &Store, args: &RevokeArgs) -> Result<Chosen, Failure> {
     let sought = args.name.as_ref().or(args.serial.as_ref()).cloned().unwrap_or_default();
-    let mut entries = store.list()?;
-    let serial = args.serial.as_deref().map(|text| whole_serial(text, &entries)).transpose()?;
+    let catalog = Catalog::read(store.dir())?;
+    let mut entries = catalog.entries;
+    let already =
+        || Failure::usage(format!("{} is revoked or expired already", printable(&sought)));
+    let serial = args
+        .serial
+        .as_deref()
+        .map(|text| whole_serial(text, &entries, args.issued_elsewhere))
+        .transpose()?;
     let serial = serial.unwrap_or_default();
     entries.retain(|entry| match &args.serial {
         Some(_) => entry.serial == serial,
         None => entry.names.contains(&sought),
     });
-    if entries.is_empty() {
-        return Err(CaError::NoSuchCertificate { sought }.into());
+    if entries.is_empty() && args.issued_elsewhere {
+        let serial = serial_number(&serial).ok_or_else(|| {
+            Failure::usage(format!(
+                "{} is no serial number: that is up to 40 hexadecimal digits, as openssl x509 -serial \
+                 prints them",
+                printable(&sought)
+            ))
+        })?;
+        if catalog.elsewhere.iter().any(|one| one.serial == serial) {
+            return Err(already());
+        }
+        return Ok(Chosen::Elsewhere(serial));
     }
-    entries.retain(|entry| entry.revoked.is_none() && !entry.dropped && entry.not_after >= now());
     if entries.is_empty() {
-        let sought = printable(&sought);
-        return Err(Failure::usage(format!("{sought} is revoked or expired already")));
+        let why = CaError::NoSuchCertificate { sought };
+        return Err(if args.serial.is_some() {
+            Failure::usage(format!(
+                "{why}. If the CA issued it with another tool, or before it was taken over, add \
+                 --issued-elsewhere"
+            ))
+        } else {
+            why.into()
+        });
     }
-    Ok(entries)
+    entries.retain(super::is_accepted);
+    if entries.is_empty() { Err(already()) } else { Ok(Chosen::Listed(entries)) }
+}
+
+/// As lists have it; `None` for what cannot be one (RFC 5280 §4.1.2.2).
+fn serial_number(digits: &str) -> Option<String> {
+    const LONGEST: usize = 40;
+    let is_one = (1..=LONGEST).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && digits.bytes().any(|byte| byte != b'0');
+    let number = is_one.then(|| openssl::bn::BigNum::from_hex_str(digits).ok()).flatten()?;
+    Some(hex(&number))
 }
 
 /// A serial number as OpenSSL, a browser or the wizard shows it: with colons, spaces or `0x`, in any
 /// case; the beginning of one is enough where no other begins so.
-fn whole_serial(text: &str, entries: &[Entry]) -> Result<String, Failure> {
+fn whole_serial(text: &str, entries: &[Entry], elsewhere: bool) -> Result<String, Failure> {
     const ENOUGH: usize = 6;
     let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
     let digits = digits.to_ascii_uppercase();
@@ -209,6 +263,9 @@ fn whole_serial(text: &str, entries: &[Entry]) -> Result<String, Failure> {
     let bare = |serial: &str| serial.trim_start_matches('0').to_owned();
     if let Some(entry) = entries.iter().find(|entry| bare(&entry.serial) == bare(&digits)) {
         return Ok(entry.serial.clone());
+    }
+    if elsewhere {
+        return Ok(digits); // its beginning is not that of one of these
     }
     let mut alike = entries.iter().filter(|entry| entry.serial.starts_with(&digits));
     match (alike.next(), alike.next()) {
@@ -237,12 +294,24 @@ mod tests {
             serde_json::from_str(&json).unwrap()
         };
         let known = [entry("76C335BB01"), entry("76C335AA02"), entry("0AB1")];
-        let whole = |text| whole_serial(text, &known).ok();
+        let whole = |text| whole_serial(text, &known, false).ok();
         for text in ["76C335BB01", "0x76c335bb01", "76:c3:35:bb:01", "76C335BB"] {
             assert_eq!(whole(text).as_deref(), Some("76C335BB01"), "{text}");
         }
         assert_eq!(whole("ab1").as_deref(), Some("0AB1"));
         assert_eq!((whole("76C335"), whole("0A"), whole("")), (None, None, None));
+        let elsewhere = whole_serial("76C335BB", &known, true);
+        assert_eq!(elsewhere.ok().as_deref(), Some("76C335BB"), "all of it");
         assert_eq!(whole("FF").as_deref(), Some("FF"), "which is said to be unknown later");
+    }
+
+    #[test]
+    fn a_serial_number_of_another_tool_is_written_as_lists_have_it() {
+        for (typed, listed) in [("0AB1", "0AB1"), ("AB1", "0AB1"), ("1", "01"), ("0001", "01")] {
+            assert_eq!(serial_number(typed).as_deref(), Some(listed), "{typed}");
+        }
+        for no in ["", "0", "XY", "-1", "AB 1", &"F".repeat(41)] {
+            assert_eq!(serial_number(no), None, "{no}");
+        }
     }
 }

@@ -7,9 +7,9 @@ use clap::Args;
 use nix::unistd::{Uid, User};
 
 use super::kinds::Asked;
-use super::{Done, StoreArgs, report, validity};
+use super::{Done, StoreArgs, report, still_valid, validity};
 use crate::ca::files::{ServerFiles, replace_server, write_server};
-use crate::ca::{CaError, Catalog, Destination, Issued, KeyForm, KeyKind, San};
+use crate::ca::{CaError, Catalog, Destination, Entry, Issued, KeyForm, KeyKind, Kind, San};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::disk::{self, DiskError};
@@ -160,10 +160,22 @@ pub fn run(args: &ServerArgs) -> Result<Done, Failure> {
         disk::create_private_dir(&out)?;
         write_server(&out, issued)
     };
-    let (issued, written) = store.issue_server_to(&spec, &to, lay)?;
     let hosts: Vec<String> = wanted.sans.iter().map(San::to_string).collect();
+    let mut before = store.list()?;
+    let (issued, written) = store.issue_server_to(&spec, &to, lay)?;
+    let serial = issued.summary().serial;
+    let instead_of = store.list()?.into_iter().find(|entry| entry.serial == serial);
+    let instead_of = instead_of.and_then(|entry| entry.instead_of);
+    before
+        .retain(|entry| is_taken_for(entry, &hosts) || Some(&entry.serial) == instead_of.as_ref());
+    before.retain(super::is_accepted);
     let text = report("server", &hosts.join(", "), wanted.key.describe(), &issued, &written);
-    Ok((text + &wanted.note).into())
+    Ok((text + &wanted.note + &still_valid(&store, &before)).into())
+}
+
+/// Whether clients that look for one of these hosts take it.
+fn is_taken_for(entry: &Entry, hosts: &[String]) -> bool {
+    entry.kind == Kind::Server && entry.names.iter().any(|name| hosts.contains(name))
 }
 
 fn ca_dir(args: &ServerArgs) -> Result<PathBuf, Failure> {

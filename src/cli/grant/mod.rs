@@ -17,6 +17,7 @@ use crate::remedy::statement::{Form, Product, Written};
 use crate::x509::OneLine;
 
 mod orders;
+mod revoked;
 mod server;
 
 use orders::Orders;
@@ -109,6 +110,11 @@ enum Format {
 }
 
 impl LevelArg {
+    /// As it is typed.
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     fn level(self) -> Level {
         match self {
             Self::None => Level::None,
@@ -142,6 +148,7 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
     let dialect = server.dialect;
     let form = form(args, &server)?;
     let mut warnings = server.cautions(level)?;
+    warnings.extend(revoked::look(args, level, certificate.as_ref(), &server)?);
     if let Some(cipher) = &cipher {
         let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
         warnings.extend(cipher.cautions(dialect, of_server).map_err(|e| usage(&e))?);
@@ -173,10 +180,10 @@ pub fn run(args: &GrantArgs) -> Result<ExitCode, Failure> {
 /// What [`run`] would print a statement for, of a server that is asked and of accounts that are
 /// there: for those who go on and send it.
 pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
-    if args.dialect.is_some() || args.form.is_some() || args.format == Format::Json {
+    if args.dialect.is_some() || args.form.is_some() {
         return Err(Failure::usage(
-            "accounts that are there are changed, on the server that is asked, and shown as text: \
-             --dialect, --form and --format json are for mytls grant",
+            "accounts that are there are changed, on the server that is asked: --dialect and --form are \
+             for mytls grant",
         ));
     }
     let usage = |error: &dyn std::error::Error| Failure::usage(error.to_string());
@@ -185,6 +192,7 @@ pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
     let certificate = orders::certificate(args, level)?;
     let server = Server::of(args)?;
     let mut warnings = server.cautions(level)?;
+    warnings.extend(revoked::look(args, level, certificate.as_ref(), &server)?);
     if let Some(cipher) = &cipher {
         let of_server = server.facts.as_ref().and_then(|facts| facts.server.read());
         warnings.extend(cipher.cautions(server.dialect, of_server).map_err(|e| usage(&e))?);
@@ -195,6 +203,12 @@ pub(super) fn wanted(args: &GrantArgs) -> Result<Wanted, Failure> {
     let orders = orders.each();
     let facts = server.facts.ok_or_else(|| Failure::not_examined("the server was not asked"))?;
     Ok(Wanted { facts, orders, warnings })
+}
+
+impl GrantArgs {
+    pub(super) fn wants_json(&self) -> bool {
+        self.format == Format::Json
+    }
 }
 
 /// See [`wanted`].

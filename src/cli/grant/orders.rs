@@ -1,6 +1,6 @@
 //! Which account is to require what: of one certificate, or of all that a CA has issued.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{GrantArgs, Server, some};
@@ -8,8 +8,9 @@ use crate::ca::list::Status;
 use crate::ca::pack::Account as Named;
 use crate::ca::{Catalog, Entry, Kind, PlainName};
 use crate::cli::Failure;
-use crate::facts::{AccountName, Flavor, Require, files};
+use crate::facts::{Account, AccountName, Flavor, Require, files, has_length};
 use crate::printable::{printable, shown};
+use crate::prove::why;
 use crate::remedy::cipher::Cipher;
 use crate::remedy::level::Level;
 use crate::remedy::statement::{Form, Order};
@@ -89,6 +90,13 @@ pub(super) fn certificate(args: &GrantArgs, level: Level) -> Result<Option<Certi
     Ok(Some(certificate))
 }
 
+/// The same with the CAs between that stand below it.
+fn chain(args: &GrantArgs) -> Vec<Certificate> {
+    let bytes = args.cert.as_deref().and_then(|path| files::bytes(path).ok());
+    let found = bytes.and_then(|bytes| pem::certificates(&bytes).ok()).unwrap_or_default();
+    found.iter().map(|x509| Certificate::from_openssl(x509)).collect()
+}
+
 pub(super) fn make(
     args: &GrantArgs,
     level: Level,
@@ -106,7 +114,18 @@ pub(super) fn make(
     for name in orders.accounts() {
         server.dialect.check(name).map_err(|why| Failure::usage(why.to_string()))?;
     }
-    if form != Form::Create {
+    if form == Form::Create {
+        let known = server.accounts().unwrap_or_default();
+        let is_there =
+            |name: &&AccountName| known.binary_search_by(|one| one.name.cmp(name)).is_ok();
+        let there = some(orders.accounts().filter(is_there));
+        if !there.is_empty() {
+            orders.warnings.push(format!(
+                "the server has {there} already, and CREATE USER fails where an account is there: leave \
+                 --form out to change it"
+            ));
+        }
+    } else {
         there(server, &orders)?;
     }
     // measured on 9.7: it looks the host up as a pattern, and finds no such account (1133)
@@ -116,6 +135,27 @@ pub(super) fn make(
         orders.warnings.push(format!(
             "MySQL cannot alter an account whose host holds an escaped wildcard (error 1133): {escaped}; \
              give it another host first (RENAME USER), or make it anew (--form create)"
+        ));
+    }
+    let of_nobody = orders.accounts().filter(|name| has_length(&name.host));
+    let of_nobody = some(of_nobody.filter(|_| !server.dialect.knows_lengths()));
+    if !of_nobody.is_empty() {
+        orders.warnings.push(format!(
+            "{} takes the host of {of_nobody} for a name, which no client has: it knows networks as \
+             10.0.0.0/255.255.0.0 (MySQL 8.0.23 and later knows 10.0.0.0/16)",
+            server.dialect.describe()
+        ));
+    }
+    let known = server.accounts().unwrap_or_default();
+    let is_role = |name: &&AccountName| {
+        let at = known.binary_search_by(|one| one.name.cmp(name));
+        at.is_ok_and(|at| known[at].more.is_role && known[at].locked)
+    };
+    let of_roles = some(orders.accounts().filter(is_role));
+    if !of_roles.is_empty() {
+        orders.warnings.push(format!(
+            "{of_roles}: a role, and nobody logs in as one; what it REQUIREs binds nobody: name the accounts \
+             that have it"
         ));
     }
     if let Some(why) = server.hides_accounts() {
@@ -137,13 +177,31 @@ fn of_one(
     let require = require.map_err(|why| Failure::usage(why.to_string()))?;
     let mut warnings = Vec::new();
     if let Some(certificate) = certificate {
-        if certificate.not_after < now() {
+        if level < Level::Issuer {
+            warnings.push(format!(
+                "--level {} looks at no name in {}: it asks for {}; to ask for this certificate leave \
+                 --level out",
+                args.level.name(),
+                args.cert.as_deref().map(shown).unwrap_or_default(),
+                match level {
+                    Level::None => "nothing",
+                    Level::Ssl => "TLS, and for no certificate",
+                    _ => "any certificate of a CA in ssl_ca",
+                }
+            ));
+        }
+        let against = server.facts.as_ref().map(|facts| why::against(facts, &chain(args)));
+        let against = against.unwrap_or_default();
+        if certificate.not_after < now() && against.is_empty() {
             warnings.push("the certificate has expired: nobody gets in with it".to_owned());
         }
+        warnings.extend(against.iter().map(|what| format!("nobody gets in with it: {what}")));
         warnings.extend(level.cautions(dialect, certificate));
         warnings.extend(level.otherwise(dialect, certificate, &require));
     }
-    let list = vec![(args.accounts.clone(), require)];
+    let mut seen = HashSet::new();
+    let once = args.accounts.iter().filter(|name| seen.insert(*name)).cloned().collect();
+    let list = vec![(once, require)];
     Ok(Orders { list, warnings, by_this_ca: None })
 }
 
@@ -177,7 +235,8 @@ fn of_ca(
         for name in names {
             let accounts = accounts_of(name, server, form);
             if accounts.is_empty() {
-                missing.push(AccountName::new(name, "%"));
+                let whole = if name.contains('@') { name.parse().ok() } else { None };
+                missing.push(whole.unwrap_or_else(|| AccountName::new(name, "%")));
                 continue;
             }
             let require = of_entry(&catalog, valid[name], level, server, cipher, &mut orders)?;
@@ -188,10 +247,17 @@ fn of_ca(
             let with_host = format!("{}@{}", account.user, account.host);
             let entry = [with_host.as_str(), &account.user].iter().find_map(|name| valid.get(name));
             let Some(entry) = entry else {
+                let make = match account.user.parse::<PlainName>() {
+                    Ok(_) => format!(
+                        "make one with mytls ca client --ca-dir {} --user {} --out FOLDER, or name another \
+                         with --cert",
+                        shown(dir),
+                        account.user
+                    ),
+                    Err(_) => "it makes none for such a name; name another with --cert".to_owned(),
+                };
                 return Err(Failure::usage(format!(
-                    "the CA in {} has no valid certificate for {account}: make one with mytls ca \
-                     client --ca-dir {}, or name another with --cert",
-                    shown(dir),
+                    "the CA in {} has no valid certificate for {account}: {make}",
                     shown(dir)
                 )));
             };
@@ -297,11 +363,20 @@ fn there(server: &Server, orders: &Orders) -> Result<(), Failure> {
         |name: &&AccountName| known.binary_search_by(|account| account.name.cmp(name)).is_ok();
     let missing: Vec<&AccountName> = orders.accounts().filter(|name| !is_there(name)).collect();
     let Some(first) = missing.first() else { return Ok(()) };
-    let others = known.iter().filter(|account| account.name.user == first.user);
+    let roles = server.facts.as_ref().and_then(|facts| facts.server.read());
+    if roles.is_some_and(|server| server.roles.contains(&first.user)) {
+        return Err(Failure::usage(format!(
+            "{} is a role, and nobody logs in as one: name the accounts that have it",
+            printable(&first.user)
+        )));
+    }
+    let is_like = |account: &&Account| account.name.user.eq_ignore_ascii_case(&first.user);
+    let others = known.iter().filter(is_like);
     let others = some(others.map(|account| &account.name));
     let others = if others.is_empty() { String::new() } else { format!(" (there is {others})") };
     Err(Failure::usage(format!(
-        "the server has no account {}{others}: name one that it has, or make it with --form create",
+        "the server has no account {}{others}: name one that it has; mytls grant --form create writes \
+         the statement that makes one",
         some(missing.into_iter())
     )))
 }

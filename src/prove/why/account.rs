@@ -49,6 +49,18 @@ impl Case<'_> {
         let names = self.accounts.into_iter().flatten().map(|account| &account.name);
         let known: Vec<&AccountName> = names.filter(meant).collect();
         let here = from.map_or_else(|| "this host".to_owned(), |from| printable(from).into_owned());
+        if let (Some(meant), Some(other)) = (&attempt.account, self.answers) {
+            let what =
+                format!("{meant} is not for logins from {here}: {} answers them", other.name);
+            let of_socket = meant.host.eq_ignore_ascii_case("localhost");
+            let advice = if of_socket {
+                "localhost is the server's socket, over which this login did not come: it is tried over TCP, \
+                 as a client that needs TLS does; ask about the other account, or let the client use the socket"
+            } else {
+                "ask about the account that answers, or log in from a host that this one is for (--bind-address)"
+            };
+            return Cause::new(Kind::HostPattern, what).advise(advice);
+        }
         let what = match user.as_str() {
             "" => format!("no anonymous account may come from {here}"),
             user => format!("no account of {user} may come from {here}"),
@@ -58,14 +70,31 @@ impl Case<'_> {
             cause = cause.saw("there is", name.to_string());
         }
         match (known.as_slice(), from) {
-            ([one], Some(from)) => cause.cured([cure::rename(one, from)]),
+            // whoever comes in with it now would be kept out by a new host
+            ([one], Some(from)) if !self.is_in_use(one) => cause
+                .cured([cure::rename(one, from)])
+                .advise("or create an account for this host, or log in from one that is allowed"),
             _ => {
                 cause.advise("create an account for this host, or log in from one that is allowed")
             }
         }
     }
 
+    /// Whether somebody is logged in with it, or a replica may be.
+    fn is_in_use(&self, name: &AccountName) -> bool {
+        let server = self.facts.server.read();
+        let sessions = server.map(|s| s.sessions.read().map_or(&s.processes[..], Vec::as_slice));
+        let mut sessions = sessions.unwrap_or_default().iter();
+        let mut accounts = self.accounts.into_iter().flatten();
+        sessions.any(|session| session.user == name.user)
+            || accounts.any(|one| one.name == *name && one.more.may_replicate)
+    }
+
     pub(super) fn no_such_account(&self) -> Cause {
+        let user = &self.attempt.user;
+        if self.facts.server.read().is_some_and(|server| server.roles.contains(user)) {
+            return Self::role(&printable(user));
+        }
         let name = self
             .attempt
             .account
@@ -108,7 +137,11 @@ impl Case<'_> {
     }
 
     pub(super) fn password(&self, account: &Account, candidates: &[&Account]) -> Cause {
-        let what = "the password is wrong: what the account REQUIREs was there";
+        let what = if self.unmet(self.counts(account)).is_empty() {
+            "the password is wrong: what the account REQUIREs was there"
+        } else {
+            "the password is wrong: the server came no further, and did not look at the certificate"
+        };
         let mut cause = Cause::new(Kind::Password, what)
             .saw("account", account.name.to_string())
             .saw("plugin", &account.plugin);
@@ -147,7 +180,16 @@ impl Case<'_> {
             .advise("let the client use TLS: ssl-mode=REQUIRED (MySQL), ssl (MariaDB)")
     }
 
+    fn role(name: &str) -> Cause {
+        Cause::new(Kind::Role, format!("{name} is a role, and nobody logs in as one"))
+            .advise("log in as an account that it is granted to; SET ROLE puts it on")
+    }
+
     pub(super) fn locked(&self, kind: Kind) -> Cause {
+        if let Some(account) = self.answers.filter(|account| account.more.is_role && account.locked)
+        {
+            return Self::role(&account.name.to_string());
+        }
         let what = match kind {
             Kind::LockedByFailures => {
                 "the account is locked, because too many logins with a wrong password came in a row"

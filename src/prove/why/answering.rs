@@ -14,7 +14,7 @@ pub fn candidates<'a>(server: &'a ServerFacts, user: &str, from: Option<&str>) -
         .into_iter()
         .flatten()
         .filter(|account| account.name.user == user || account.name.user.is_empty())
-        .filter(|account| admits(&account.name, from))
+        .filter(|account| admits(server, &account.name, from))
         .collect();
     if from.is_none() {
         // who would come first cannot be said
@@ -26,10 +26,10 @@ pub fn candidates<'a>(server: &'a ServerFacts, user: &str, from: Option<&str>) -
 }
 
 /// Whether a client there may come to this account.
-pub fn admits(account: &AccountName, from: Option<&str>) -> bool {
+pub fn admits(server: &ServerFacts, account: &AccountName, from: Option<&str>) -> bool {
     let Some(from) = from else { return true };
     // the server compares the address of a client with a name, too, and it came over the network
-    account.admits(from) || (from == "localhost" && account.admits("127.0.0.1"))
+    server.admits(account, from) || (from == "localhost" && server.admits(account, "127.0.0.1"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::facts::session::trust;
 use crate::facts::{AccountName, Facts, Target};
 use crate::printable::printable;
 use crate::prove::NOBODY;
+use crate::prove::budget::{Booked, Budget};
 use crate::prove::log::{Line, Mismatch};
 use crate::prove::witness::Witness;
 use crate::secret::Secret;
@@ -76,6 +77,18 @@ pub fn try_login(
         password: who.password.unwrap_or(&nothing),
         tls: who.tls.then_some(tls),
     };
+    // a login without a certificate comes to its end, and costs nothing
+    let counts = who.identity.is_some() && who.tls;
+    let budget = Budget::of(facts.server.read());
+    let booked = if counts { budget.take(endpoint) } else { Ok(Booked::default()) };
+    let booked = match booked {
+        Ok(booked) => booked,
+        Err(advice) => {
+            let why = "no login was tried, since it could get this host shut out".to_owned();
+            attempt.ended = Ended::Failed { why, advice };
+            return Ok(attempt);
+        }
+    };
     let mut trace = Trace::default();
     witness.begin();
     let outcome = wire::traced_login(endpoint, &login, Limits::default(), &mut trace);
@@ -88,7 +101,9 @@ pub fn try_login(
     attempt.mismatch = lines.iter().find_map(|line| mismatch(facts, who, &line.text));
     attempt.lines = lines.iter().map(Line::message).collect();
     attempt.password_fits = trace.password_fits || attempt.mismatch.is_some();
-    attempt.cipher = trace.cipher;
+    attempt.cipher = trace.cipher.take();
+    let asked_for_plugin =
+        matches!(outcome, Err(WireError::Plugin { .. } | WireError::PasswordKept { .. }));
     attempt.ended = match outcome {
         Ok(Outcome::LetIn { account, .. }) => Ended::LetIn { account },
         Ok(Outcome::Refused { code, message }) => Ended::Refused { code, message },
@@ -106,13 +121,11 @@ pub fn try_login(
     if matches!(attempt.ended, Ended::Refused { .. } | Ended::LetIn { .. }) {
         attempt.from = attempt.from.or(local);
     }
-    let counts = matches!(attempt.ended, Ended::HandshakeRefused { .. });
-    if counts && !witness.set_back(endpoint, trace.from) {
-        let counted = trace.from.and_then(|from| witness.connect_errors(from)).filter(|n| *n > 0);
-        attempt.connect_errors = counted;
-    }
+    attempt.connect_errors = settle(&attempt.ended, booked, endpoint, &trace, witness);
     let account_decided = match &attempt.ended {
-        Ended::LetIn { .. } | Ended::Failed { .. } => true,
+        Ended::LetIn { .. } => true,
+        // what it asked for then is nobody's plugin
+        Ended::Failed { .. } => asked_for_plugin,
         Ended::Refused { code, .. } => matches!(code, 1045 | 1698 | 1862 | 1820),
         _ => false,
     };
@@ -121,6 +134,28 @@ pub fn try_login(
         attempt.lines.clear();
     }
     Ok(attempt)
+}
+
+/// Sets back what the server counts where it can be; else says how much that is.
+fn settle(
+    ended: &Ended,
+    booked: Booked,
+    endpoint: &Endpoint,
+    trace: &Trace,
+    witness: &mut Witness,
+) -> Option<u64> {
+    let given_up = matches!(ended, Ended::HandshakeRefused { .. });
+    let set_back = given_up && witness.set_back(endpoint, trace.from);
+    match ended {
+        _ if set_back => booked.set_back(),
+        Ended::LetIn { .. } => booked.set_back(),
+        Ended::HandshakeRefused { .. } | Ended::Failed { .. } => {
+            booked.used(trace.connections.len());
+        }
+        _ => booked.used(0),
+    }
+    let asked = given_up && !set_back;
+    trace.from.filter(|_| asked).and_then(|from| witness.connect_errors(from)).filter(|n| *n > 0)
 }
 
 /// A name may hold the words that stand between two names: what the accounts are known to ask for

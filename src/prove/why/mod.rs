@@ -10,12 +10,12 @@
 
 use serde::Serialize;
 
-use super::log::{Mismatch, Part};
-use super::meaning::{Blame, Heard, Shown, whom};
-use crate::facts::{Account, AccountName, Facts, Flavor, Require};
+use super::log::Mismatch;
+use super::meaning::Shown;
+use super::subject::proxy_note;
+use crate::facts::{Account, AccountName, ActsAs, Facts, Flavor};
 use crate::printable::printable;
 use crate::remedy::Remedy;
-use crate::remedy::statement::Dialect;
 use crate::x509::Certificate;
 
 mod account;
@@ -23,9 +23,12 @@ pub mod answering;
 mod attempt;
 mod certificate;
 mod cure;
+mod decide;
+mod open;
 mod show;
 #[cfg(test)]
 mod tests;
+mod unmet;
 
 pub(super) use attempt::host;
 pub use attempt::{Who, endpoint, try_login};
@@ -33,7 +36,7 @@ pub use attempt::{Who, endpoint, try_login};
 #[allow(clippy::struct_excessive_bools, reason = "each is one thing that was or was not so")]
 /// A login that was tried, and what came of it. Texts are printable but for names that servers
 /// compare.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attempt {
     pub user: String,
     /// The account that is meant, where its host was named.
@@ -65,7 +68,7 @@ pub struct Attempt {
     pub connect_errors: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Ended {
     LetIn {
         account: String,
@@ -85,6 +88,7 @@ pub enum Ended {
         why: String,
         advice: String,
     },
+    #[default]
     NotTried,
 }
 
@@ -105,6 +109,7 @@ pub enum Kind {
     CertificateNotYetValid,
     HostPattern,
     NoSuchAccount,
+    Role,
     OtherAccount,
     AnonymousAccount,
     Plugin,
@@ -172,12 +177,22 @@ pub struct Denial {
     pub let_in: bool,
     /// The first is the reason; others would keep it out, too, once that one is mended.
     pub causes: Vec<Cause>,
+    /// Whose rights and whose REQUIRE a login of it has, where those are another account's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What would tell more.
     pub open: Vec<String>,
     /// The server's own lines, and where they were read.
     pub log: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heard_in: Option<String>,
+}
+
+/// What the server has against this chain before any account is looked at, in sentences: empty also
+/// where its files are not known.
+pub fn against(facts: &Facts, shown: &[Certificate]) -> Vec<String> {
+    let attempt = Attempt { shown: shown.to_vec(), ..Attempt::default() };
+    certificate::faults(facts, &attempt).into_iter().map(|cause| cause.what).collect()
 }
 
 /// Leads a login back to what kept it out. `facts` are those of an administrator where there is one;
@@ -206,6 +221,7 @@ pub fn examine(facts: &Facts, attempt: &Attempt) -> Denial {
         account,
         answer: attempt.answer(),
         let_in,
+        notes: case.notes(&causes),
         open: case.open(&causes),
         causes,
         log: attempt.lines.clone(),
@@ -245,349 +261,37 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn causes(&self) -> Vec<Cause> {
-        let attempt = self.attempt;
-        match &attempt.ended {
-            Ended::LetIn { account } => self.let_in_as(account).into_iter().collect(),
-            Ended::NoTls => vec![self.tls_off()],
-            Ended::HandshakeRefused { alert } => {
-                let faults = certificate::faults(self.facts, attempt);
-                if faults.is_empty() {
-                    certificate::by_alert(self.facts, attempt, alert).into_iter().collect()
-                } else {
-                    faults
-                }
-            }
-            Ended::Refused { code, message } => self.refused(*code, message),
-            Ended::Failed { .. } => Vec::new(),
-            Ended::NotTried => self.looked_at(),
+    fn notes(&self, causes: &[Cause]) -> Vec<String> {
+        let account = self.answers.or_else(|| self.only_one());
+        let note = self
+            .facts
+            .server
+            .read()
+            .zip(account)
+            .and_then(|(server, account)| proxy_note(&account.name, &server.acts_as(account)));
+        let fits = account.filter(|_| self.attempt.ended == Ended::NotTried && causes.is_empty());
+        let fits = fits.map(|account| {
+            format!(
+                "as far as it can be read nothing keeps {} out: its host fits, it is not locked, and what it \
+                 REQUIREs ({}) is what was shown",
+                account.name,
+                self.counts(account).require.describe()
+            )
+        });
+        note.into_iter().chain(fits).collect()
+    }
+
+    /// The account whose REQUIRE counts when this one answers.
+    fn counts<'b>(&'b self, account: &'b Account) -> &'b Account {
+        match self.facts.server.read().map(|server| server.acts_as(account)) {
+            Some(ActsAs::Other(proxied)) => proxied,
+            _ => account,
         }
     }
 
-    fn refused(&self, code: u16, message: &str) -> Vec<Cause> {
-        let one = |cause: Cause| vec![cause.saw("the server", message)];
-        match code {
-            1129 => one(self.blocked()),
-            1040 => one(self.full()),
-            1130 => one(self.host_pattern()),
-            1226 | 1203 => one(self.limit(code, message)),
-            3118 | 4151 => {
-                let unmet = self.answers.map_or_else(Vec::new, |account| self.unmet(account));
-                self.and_later(one(self.locked(Kind::Locked)).into_iter().chain(unmet).collect())
-            }
-            3955 | 4150 => one(self.locked(Kind::LockedByFailures)),
-            3159 => one(Self::transport()),
-            1862 | 1820 => one(self.password_expired()),
-            1524 => one(self.plugin("its authentication plugin is not loaded in the server")),
-            1045 | 1698 => self.and_later(self.access_denied(code, message)),
-            _ => Vec::new(),
-        }
-    }
-
-    /// What the server would come to next: where the account that answers is the one at fault.
-    fn and_later(&self, mut causes: Vec<Cause>) -> Vec<Cause> {
-        const OTHERS: [Kind; 4] =
-            [Kind::HostPattern, Kind::NoSuchAccount, Kind::OtherAccount, Kind::AnonymousAccount];
-        let Some(account) = self.answers else { return causes };
-        if causes.is_empty() || causes.iter().any(|cause| OTHERS.contains(&cause.kind)) {
-            return causes;
-        }
-        if account.locked && causes.iter().all(|cause| cause.kind != Kind::Locked) {
-            causes.push(self.locked(Kind::Locked));
-        }
-        if account.more.password_expired {
-            causes.push(self.password_expired());
-        }
-        causes
-    }
-
-    /// Error 1045, behind which is the account that answers, its password or its REQUIRE.
-    fn access_denied(&self, code: u16, message: &str) -> Vec<Cause> {
-        let attempt = self.attempt;
-        let (Some(accounts), Some(candidates)) = (self.accounts, &self.answering) else {
-            return self.unseen(message);
-        };
-        let Some(account) = self.answers else {
-            let known = accounts.iter().any(|account| account.name.user == attempt.user);
-            let cause = if known { self.host_pattern() } else { self.no_such_account() };
-            return vec![cause.saw("the server", message)];
-        };
-        if account.name.user.is_empty() && !attempt.user.is_empty() {
-            return vec![self.anonymous(account)];
-        }
-        let meant = attempt.account.as_ref();
-        if let Some(meant) = meant.filter(|meant| **meant != account.name) {
-            let there = accounts.iter().find(|known| known.name == *meant);
-            return vec![match there {
-                Some(_) if !answering::admits(meant, attempt.from.as_deref()) => {
-                    self.host_pattern()
-                }
-                Some(meant) => self.other_account(account, meant),
-                None => self.no_such_account(),
-            }];
-        }
-        let socket = ["unix_socket", "auth_socket"].contains(&account.plugin.as_str());
-        if code == 1698 || socket {
-            return vec![self.plugin(
-                "its plugin looks at the user at the other end of a socket, and this is none",
-            )];
-        }
-        if account.plugin.contains("no_login") {
-            return vec![self.plugin("its plugin lets nobody log in: it is there to own things")];
-        }
-        let server = self.facts.server.read();
-        let enforced = server.is_some_and(|server| server.is_on("require_secure_transport"));
-        if !attempt.tls && enforced && account.require == Require::None {
-            return vec![Self::transport()]; // MariaDB 10.11 says 1045 where 11.8 says 3159
-        }
-        let unmet = self.unmet(account);
-        let heard = Heard {
-            mismatch: attempt.mismatch.as_ref(),
-            password_fits: attempt.password_fits,
-            complete: attempt.would_hear,
-        };
-        if unmet.is_empty() {
-            let factors = &account.more.factors;
-            if !factors.is_empty() {
-                let what = format!(
-                    "it asks for another factor after the password ({}), and mytls logs in with a password alone",
-                    printable(&factors.join(", "))
-                );
-                return vec![
-                    Cause::new(Kind::Plugin, what).saw("account", account.name.to_string()),
-                ];
-            }
-            return vec![self.password(account, candidates)];
-        }
-        // another of this user's accounts would have taken it
-        let behind = candidates
-            .iter()
-            .skip(1)
-            .find(|other| other.name.user == account.name.user && self.unmet(other).is_empty());
-        if let Some(behind) = behind {
-            return vec![self.other_account(account, behind)];
-        }
-        let mut causes = unmet;
-        let would_be_logged = attempt.shown() == Shown::Certificate;
-        let blame = whom(attempt.shown(), &account.require, heard);
-        if would_be_logged && blame == Blame::Password {
-            causes.insert(0, self.password(account, candidates));
-        }
-        causes
-    }
-
-    /// What the account asks for and was not there, in the server's order.
-    fn unmet(&self, account: &Account) -> Vec<Cause> {
-        let (attempt, require) = (self.attempt, &account.require);
-        let mariadb = self.flavor() == Some(Flavor::MariaDb);
-        let shown = attempt.shown();
-        let names_nothing = |subject: &str, issuer: &str| subject.is_empty() && issuer.is_empty();
-        let needs_certificate = match require {
-            Require::None | Require::Ssl => false,
-            Require::X509 => true,
-            Require::Specified { subject, issuer, .. } => {
-                !(mariadb && names_nothing(subject, issuer))
-            }
-        };
-        if *require != Require::None && shown == Shown::Nothing {
-            return vec![Self::tls_not_used(account)];
-        }
-        if needs_certificate && shown != Shown::Certificate {
-            // the server looks at the cipher first
-            let cipher = self.part(account, Part::Cipher);
-            return cipher.into_iter().chain([self.certificate_missing(account)]).collect();
-        }
-        let Require::Specified { subject, issuer, cipher } = require else { return Vec::new() };
-        if names_nothing(subject, issuer) && cipher.is_empty() && !mariadb {
-            let what = format!("{} asks for an empty name, which no certificate has", account.name);
-            return vec![Cause::new(Kind::Subject, what).cured(cure::require(self, account, None))];
-        }
-        [Part::Cipher, Part::Issuer, Part::Subject]
-            .into_iter()
-            .filter_map(|part| self.part(account, part))
-            .collect()
-    }
-
-    /// One part of REQUIRE that does not fit, by the server's own word or by what was shown.
-    fn part(&self, account: &Account, part: Part) -> Option<Cause> {
-        let asked = part.of(&account.require);
-        if asked.is_empty() {
-            return None;
-        }
-        let told = self.attempt.mismatch.as_ref().filter(|mismatch| mismatch.part == part);
-        let (saw, whose) = match told {
-            Some(mismatch) => (mismatch.server_saw.clone(), "the server saw"),
-            None if part == Part::Cipher => (self.expected(part)?, "the connection has"),
-            None => (self.expected(part)?, "the certificate says"),
-        };
-        if saw == asked {
-            return None;
-        }
-        let kind = match part {
-            Part::Cipher => Kind::Cipher,
-            Part::Issuer => Kind::Issuer,
-            Part::Subject => Kind::Subject,
-        };
-        let word = part.word();
-        let what = match part {
-            Part::Cipher => {
-                format!("the connection uses another cipher than {} asks for", account.name)
-            }
-            _ => format!(
-                "the {} that {} asks for is not that of this certificate",
-                word, account.name
-            ),
-        };
-        let mut cause = Cause::new(kind, what).saw(whose, &saw).saw("the account says", asked);
-        cause.difference = super::difference(asked.as_bytes(), saw.as_bytes());
-        let guessed = told.is_none() && part != Part::Cipher;
-        if guessed && self.facts.server.read().is_some_and(|s| !Dialect::of(s).names_known) {
-            cause = cause.advise(
-                "the server did not say what it saw, and how its TLS library writes names is a guess",
-            );
-        }
-        let cure = cure::require(self, account, told);
-        Some(cause.cured(cure.map(|cure| match part {
-            Part::Cipher => Remedy { title: "ask the account for this cipher".to_owned(), ..cure },
-            Part::Issuer | Part::Subject => cure,
-        })))
-    }
-
-    /// What a server of this kind makes of what was shown.
-    fn expected(&self, part: Part) -> Option<String> {
-        let leaf = self.attempt.shown.first();
-        let names = Dialect::of(self.facts.server.read()?).names;
-        match part {
-            Part::Cipher => self.attempt.cipher.clone(),
-            Part::Issuer => leaf.map(|leaf| leaf.issuer.oneline(names)),
-            Part::Subject => leaf.map(|leaf| leaf.subject.oneline(names)),
-        }
-    }
-
-    /// Without a login: the certificate, and what the account says of it.
-    fn looked_at(&self) -> Vec<Cause> {
-        let mut causes = certificate::faults(self.facts, self.attempt);
-        let came = self.attempt.from.is_some() && self.accounts.is_some();
-        if came && self.answers.is_none() {
-            let known = self.accounts.into_iter().flatten();
-            let known = known.into_iter().any(|account| account.name.user == self.attempt.user);
-            causes.push(if known { self.host_pattern() } else { self.no_such_account() });
-        }
-        if let Some(account) = self.answers.or_else(|| self.only_one()) {
-            if account.name.user.is_empty() && !self.attempt.user.is_empty() {
-                causes.push(self.anonymous(account));
-                return causes;
-            }
-            causes.extend(self.unmet(account));
-            if account.locked {
-                causes.push(self.locked(Kind::Locked));
-            }
-            if account.more.password_expired {
-                causes.push(self.password_expired());
-            }
-        }
-        causes
-    }
-
-    /// The one account of this user, where no host was seen.
-    fn only_one(&self) -> Option<&Account> {
-        let meant = |account: &&Account| match &self.attempt.account {
-            Some(meant) => account.name == *meant,
-            None => account.name.user == self.attempt.user,
-        };
-        let mut all = self.accounts?.iter().filter(meant);
-        all.next().filter(|_| all.next().is_none())
-    }
-
-    /// 1045, and nobody who may look at the accounts.
-    fn unseen(&self, message: &str) -> Vec<Cause> {
-        if let Some(mismatch) = &self.attempt.mismatch {
-            let kind = match mismatch.part {
-                Part::Cipher => Kind::Cipher,
-                Part::Issuer => Kind::Issuer,
-                Part::Subject => Kind::Subject,
-            };
-            let what = format!("the {} that the account asks for is another", mismatch.part.word());
-            let mut cause = Cause::new(kind, what)
-                .saw("the server saw", &mismatch.server_saw)
-                .saw("the account says", &mismatch.account_says)
-                .saw("the server", message);
-            cause.difference = mismatch.difference();
-            return vec![cause];
-        }
-        Vec::new()
-    }
-
-    fn let_in_as(&self, current_user: &str) -> Option<Cause> {
-        let meant = self.attempt.account.as_ref();
-        let is_anonymous = current_user.starts_with('@') && !self.attempt.user.is_empty();
-        let other = meant.is_some_and(|meant| !super::is_account(current_user, meant));
-        if !is_anonymous && !other {
-            return None;
-        }
-        let kind = if is_anonymous { Kind::AnonymousAccount } else { Kind::OtherAccount };
-        let there = |meant: &AccountName| self.accounts?.iter().find(|known| known.name == *meant);
-        if let Some(missing) =
-            meant.filter(|meant| self.accounts.is_some() && there(meant).is_none())
-        {
-            let what =
-                format!("there is no account {missing}: the login is let in as {current_user}");
-            return Some(Cause::new(Kind::NoSuchAccount, what));
-        }
-        let what = format!("another account answers: the login is let in as {current_user}");
-        let answers = self.answers.filter(|_| is_anonymous);
-        Some(Cause::new(kind, what).cured(answers.and_then(|account| cure::drop(self, account))))
-    }
-
-    fn open(&self, causes: &[Cause]) -> Vec<String> {
-        let attempt = self.attempt;
-        let mut open = Vec::new();
-        if let Ended::Failed { advice, .. } = &attempt.ended {
-            open.push(advice.clone());
-        }
-        if self.accounts.is_none() {
-            let why = self.facts.server.reason().map_or_else(
-                || "the accounts could not be read".to_owned(),
-                |unread| unread.why.clone(),
-            );
-            open.push(format!(
-                "as an administrator (-u, --defaults-file) the account's REQUIRE, its hosts and the log would be looked at: {why}"
-            ));
-        }
-        if attempt.without_key {
-            open.push(
-                "the certificate was only looked at: its key (--key) lets a login be tried"
-                    .to_owned(),
-            );
-        }
-        let is_1045 = matches!(attempt.ended, Ended::Refused { code: 1045, .. });
-        if is_1045 && !attempt.would_hear {
-            let why = attempt.unheard.clone().unwrap_or_default();
-            open.push(format!("the server's own reason was not heard: {why}"));
-        }
-        let hides = |kind| matches!(kind, Kind::TlsNotUsed | Kind::CertificateMissing);
-        if is_1045 && causes.iter().any(|cause| hides(cause.kind)) && !attempt.password_fits {
-            open.push(
-                "whether the password is right shows once what is missing is there".to_owned(),
-            );
-        }
-        if !attempt.password_given && !attempt.without_key && attempt.ended == Ended::NotTried {
-            open.push(
-                "no password was given, so the certificate was shown to the server and nobody logged in \
-                 as the account: an empty password would count as a wrong one, and may lock it \
-                 (MYTLS_ACCOUNT_PASSWORD, --account-file)"
-                    .to_owned(),
-            );
-        }
-        if let Some(count) = attempt.connect_errors {
-            let most = self.facts.server.read().and_then(|s| s.variable("max_connect_errors"));
-            open.push(format!(
-                "the server now counts {count} connections from here that ended before a login, and shuts \
-                 this host out at {} (max_connect_errors); a login that succeeds sets that back",
-                most.unwrap_or("its limit")
-            ));
-        }
-        open
+    fn admits(&self, account: &AccountName) -> bool {
+        let from = self.attempt.from.as_deref();
+        self.facts.server.read().is_none_or(|server| answering::admits(server, account, from))
     }
 
     fn flavor(&self) -> Option<Flavor> {

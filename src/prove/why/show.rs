@@ -14,6 +14,7 @@ impl Denial {
         if self.let_in {
             out += "nothing keeps it out\n";
         }
+        self.notes.iter().for_each(|note| line(&mut out, format_args!("note: {note}")));
         for (at, cause) in self.causes.iter().enumerate() {
             let lead = if at == 0 { "the reason: " } else { "and besides: " };
             // writing to a String cannot fail
@@ -43,7 +44,7 @@ impl Cause {
                 let whose = self.evidence.first().map_or("", |(label, _)| label.as_str());
                 for text in difference.lines(COLUMNS) {
                     let text = match text.strip_prefix("the server saw    ") {
-                        Some(rest) if whose != "the server saw" => format!("{whose:<18}{rest}"),
+                        Some(rest) if whose != "the server saw" => format!("{whose:<17} {rest}"),
                         _ => text,
                     };
                     line(out, format_args!("  {text}"));
@@ -69,7 +70,9 @@ impl Cause {
                     _ => String::new(),
                 };
                 let _ = writeln!(out, "    {place}:{what}");
-                if action.kind != ActionKind::File {
+                if action.kind == ActionKind::File {
+                    out.push_str("      (its text: --format json)\n");
+                } else {
                     action.text.lines().for_each(|text| line(out, format_args!("      {text}")));
                 }
             }

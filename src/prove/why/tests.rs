@@ -1,5 +1,6 @@
 use super::*;
-use crate::facts::Source;
+use crate::facts::{Require, Source};
+use crate::prove::log::Part;
 use crate::rules::testing::{account, healthy, with_server};
 use crate::x509::testing;
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::Form;
-use crate::facts::{AccountName, Flavor, ServerFacts, Version};
+use crate::facts::{AccountName, Flavor, ServerFacts, Version, knows_lengths};
 use crate::printable::printable;
 use crate::x509::{Name, OneLine, Unwritable};
 
@@ -69,6 +69,11 @@ impl Dialect {
             (likeliest(flavor, version), false)
         };
         Self { flavor, version, names, names_known }
+    }
+
+    /// Whether a host of the form `10.0.0.0/16` is a network to it.
+    pub fn knows_lengths(self) -> bool {
+        knows_lengths(self.flavor, self.version)
     }
 
     /// The other forms in which this server may compare names, where its library is not known.

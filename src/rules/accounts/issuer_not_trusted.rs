@@ -63,7 +63,7 @@ fn judge(facts: &Facts) -> Answer {
     let Some(files) = facts.files.read().filter(|files| !files.ca_certificates().is_empty()) else {
         return Answer::not_applicable("the server's CA is not known here");
     };
-    let strangers = strangers(server, files);
+    let (trusted, strangers) = known(server, files);
     let findings: Vec<_> = bound
         .iter()
         .filter(|(_, issuer)| strangers.contains(issuer))
@@ -72,14 +72,14 @@ fn judge(facts: &Facts) -> Answer {
             let dialect = Dialect::of(server);
             let sql = dialect.require(one, &Require::X509, Form::Alter).sql();
             let undo = dialect.require(one, &account.require, Form::Alter).sql();
-            let trusted: Vec<String> =
+            let held: Vec<String> =
                 files.ca_certificates().iter().map(|ca| ca.subject.display()).collect();
             let title = format!("{} requires a certificate of a CA that the server does not trust", account.name);
             ISSUER_NOT_TRUSTED
                 .finding(title, "the server refuses every such certificate, so nobody can log in to it")
                 .saw("account", account.name.to_string())
                 .saw("requires issuer", issuer)
-                .saw("ssl_ca holds", trusted.join("; "))
+                .saw("ssl_ca holds", held.join("; "))
                 .remedy(its_own_certificate(facts, files, server, account))
                 .remedy([Remedy::new(
                     "ask it for any certificate of the CA that the server trusts",
@@ -89,7 +89,14 @@ fn judge(facts: &Facts) -> Answer {
         })
         .collect();
     if findings.is_empty() {
-        Answer::Pass(format!("{} checked", bound.len()))
+        let unknown = bound.iter().filter(|(_, issuer)| !trusted.contains(issuer)).count();
+        Answer::Pass(match unknown {
+            0 => format!("{} checked", bound.len()),
+            unknown => format!(
+                "{} checked, {unknown} of CAs of which nothing is known here",
+                bound.len() - unknown
+            ),
+        })
     } else {
         Answer::Fail(findings)
     }
@@ -125,7 +132,7 @@ fn its_own_certificate(
 
 /// The names of CAs that are known from files here and lead to nothing in `ssl_ca`; a name that a
 /// trusted CA bears, too, is no stranger.
-fn strangers(server: &ServerFacts, files: &ServerFiles) -> Vec<String> {
+fn known(server: &ServerFacts, files: &ServerFiles) -> (Vec<String>, Vec<String>) {
     let names = Dialect::of(server).names;
     let nearby = files.nearby.iter().flat_map(|near| match &near.holds {
         Holds::Certificates(certificates) => certificates.as_slice(),
@@ -153,7 +160,7 @@ fn strangers(server: &ServerFacts, files: &ServerFiles) -> Vec<String> {
     let trusted: Vec<String> = trusted.iter().map(|ca| ca.subject.oneline(names)).collect();
     let mut strangers: Vec<String> = known.iter().map(|ca| ca.subject.oneline(names)).collect();
     strangers.retain(|name| !trusted.contains(name));
-    strangers
+    (trusted, strangers)
 }
 
 #[cfg(test)]
@@ -178,6 +185,9 @@ mod tests {
         for issuer in ["/CN=Example Root", "/CN=Issuing CA"] {
             assert_eq!(judge(&requires(issuer)), Answer::Pass("1 checked".into()), "{issuer}");
         }
+        // nobody claims to have looked at what is not known
+        let unknown = "0 checked, 1 of CAs of which nothing is known here";
+        assert_eq!(judge(&requires("/CN=Other CA")), Answer::Pass(unknown.into()));
     }
 
     #[test]

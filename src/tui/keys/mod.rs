@@ -131,6 +131,7 @@ impl Context {
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
+                | Overlay::ProofKey { .. }
                 | Overlay::Save(_)
                 | Overlay::Cipher(_)
                 | Overlay::AskWhy { .. }

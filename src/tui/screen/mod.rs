@@ -124,6 +124,9 @@ fn view(state: &State, body: Rect) -> View<'_> {
             Overlay::Passphrase { form, .. } => {
                 View::Form { intro: overlay::passphrase(width), form }
             }
+            Overlay::ProofKey { account, form } => {
+                View::Form { intro: overlay::proof_key(account, width), form }
+            }
             Overlay::Save(form) => View::Form { intro: overlay::save(width), form },
             Overlay::AskWhy { account, form } => {
                 View::Form { intro: denied::ask(account, width), form }

@@ -34,6 +34,7 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Card => register::page_of_card(state, columns),
         Overlay::Password { .. }
         | Overlay::Passphrase { .. }
+        | Overlay::ProofKey { .. }
         | Overlay::Save(_)
         | Overlay::Cipher(_)
         | Overlay::AskWhy { .. }
@@ -307,6 +308,19 @@ pub fn passphrase(columns: usize) -> Vec<Line<'static>> {
                 written or given up, and wiped then.";
     let mut out = vec![rule("Passphrase of the private CA", columns)];
     out.extend(paragraph(text, columns, 0, Style::new()));
+    out.push(Line::default());
+    out
+}
+
+pub fn proof_key(account: &AccountName, columns: usize) -> Vec<Line<'static>> {
+    let text = format!(
+        "Some of the logins as {account} come with a certificate that is made for the proof alone and \
+         signed with the key of the private CA: of another subject, or expired. That key is under a \
+         passphrase. It is kept until the logins were tried, and wiped then; Enter alone leaves them \
+         out."
+    );
+    let mut out = vec![rule("Passphrase of the private CA", columns)];
+    out.extend(paragraph(&text, columns, 0, Style::new()));
     out.push(Line::default());
     out
 }

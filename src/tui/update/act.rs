@@ -326,7 +326,7 @@ fn prove(state: &mut State, effects: &mut Vec<Effect>) {
     let Some(account) = shown.or_else(|| state.current_account()) else { return };
     let Some(exam) = state.exam.clone() else { return };
     let password = state.passwords.get(&account).cloned();
-    let job = Job::Prove { exam, account: account.clone(), password };
+    let job = Job::Prove { exam, account: account.clone(), password, without_key: false };
     if run(state, Doing::Proving, job, effects) {
         if again {
             state.layers.pop();
@@ -405,8 +405,12 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
         Some(Overlay::Password { account, form }) => {
             let account = account.clone();
             let password = form.focused().and_then(Field::secret_value).unwrap_or_default();
-            let job =
-                Job::Prove { exam, account: account.clone(), password: Some(password.clone()) };
+            let job = Job::Prove {
+                exam,
+                account: account.clone(),
+                password: Some(password.clone()),
+                without_key: false,
+            };
             if run(state, Doing::Proving, job, effects) {
                 state.layers.pop();
                 state.passwords.insert(account, password);
@@ -421,10 +425,19 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
                 return;
             };
             state.layers.pop();
-            // for this job alone: what the wizard goes on with does not hold it
-            let mut unlocked = (*exam).clone();
-            unlocked.facts.target.ca_passphrase = Some(passphrase);
-            register::start(state, planning, unlocked.into(), effects);
+            register::start(state, planning, register::unlocked(exam, Some(passphrase)), effects);
+        }
+        Some(Overlay::ProofKey { account, form }) => {
+            let account = account.clone();
+            let passphrase = form.focused().and_then(Field::secret_value);
+            let without_key = passphrase.is_none();
+            // for this job alone, as with a plan
+            let exam = register::unlocked(exam, passphrase);
+            let password = state.passwords.get(&account).cloned();
+            let job = Job::Prove { exam, account, password, without_key };
+            if run(state, Doing::Proving, job, effects) {
+                state.layers.pop();
+            }
         }
         Some(Overlay::Sure { plan, word, form }) => {
             let (plan, word) = (plan.clone(), *word);
@@ -456,7 +469,7 @@ fn submit_question(state: &mut State, effects: &mut Vec<Effect>) {
 fn close(state: &mut State) {
     match state.layers.pop().map(|layer| layer.over) {
         // without a password there is no proof to look at either
-        Some(Overlay::Password { .. }) => {
+        Some(Overlay::Password { .. } | Overlay::ProofKey { .. }) => {
             if matches!(state.top(), Some(Overlay::Proof(view)) if view.ended.is_none()) {
                 state.layers.pop();
             }

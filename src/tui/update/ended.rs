@@ -48,6 +48,9 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
             let form = Form::new(vec![Field::secret("password", help, Secret::default())]);
             push(state, Overlay::Password { account, form });
         }
+        Outcome::PassphraseNeeded { account, wrong } => {
+            register::ask_proof_key(state, account, wrong);
+        }
         Outcome::Saved(Ok(path)) => {
             state.layers.pop();
             state.toast = Some(format!("written to {}", path.display()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{go, push, run};
 use crate::apply::Plan;
 use crate::checklist::Examination;
+use crate::facts::AccountName;
 use crate::secret::Secret;
 use crate::tui::form::{Field, Form};
 use crate::tui::register::Register;
@@ -111,6 +112,25 @@ pub fn ask_passphrase(state: &mut State, wrong: bool) {
         form.fail(0, "this does not open the key; try again");
     }
     push(state, Overlay::Passphrase { planning, form });
+}
+
+/// What was found with the passphrase in it, for one job alone: what the wizard goes on with does not
+/// hold it.
+pub fn unlocked(exam: Arc<Examination>, passphrase: Option<Secret>) -> Arc<Examination> {
+    let Some(passphrase) = passphrase else { return exam };
+    let mut unlocked = (*exam).clone();
+    unlocked.facts.target.ca_passphrase = Some(passphrase);
+    unlocked.into()
+}
+
+/// The same for the logins of a proof, some of which can do without.
+pub fn ask_proof_key(state: &mut State, account: AccountName, wrong: bool) {
+    let help = "what was chosen when the CA was made; Enter: without those logins";
+    let mut form = Form::new(vec![Field::secret("passphrase", help, Secret::default())]);
+    if wrong {
+        form.fail(0, "this does not open the key; try again");
+    }
+    push(state, Overlay::ProofKey { account, form });
 }
 
 /// Asks once more, with a word that nobody types ahead.

@@ -148,7 +148,8 @@ fn of_ca(register: &Register, ca: &Certificate) -> Option<(&'static str, String)
         || "none: nothing of it was revoked yet".to_owned(),
         |list| {
             let (count, until) = (list.serials.len(), day(list.next_update));
-            format!("{count} revoked, next update by {until}")
+            let by = if list.next_update < register.now { "was due by" } else { "by" };
+            format!("{count} revoked, next update {by} {until}")
         },
     );
     Some(("CRL", text))

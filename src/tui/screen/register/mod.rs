@@ -154,10 +154,13 @@ fn next(register: &Register, columns: usize) -> Line<'static> {
     let Some(next) = &register.next else {
         return Line::styled("nothing was issued that could expire", theme::quiet());
     };
-    let soon = next.on < register.now + SOON * DAY;
-    let (sign, style) =
-        if soon { (theme::WARNING, theme::warning()) } else { (theme::GOOD, theme::good()) };
-    let text = format!(" next: {}", next.sentence(register.now));
+    let (sign, style) = match next.on - register.now {
+        // a CA or a list: nobody gets in
+        left if left < 0 => (theme::BAD, theme::bad()),
+        left if left < SOON * DAY => (theme::WARNING, theme::warning()),
+        _ => (theme::GOOD, theme::good()),
+    };
+    let text = format!(" {}", next.headline(register.now));
     Line::from(vec![
         Span::styled(sign, style),
         Span::styled(clip(&text, columns.saturating_sub(1)), theme::strong()),

@@ -10,11 +10,15 @@ use rcgen::{CertificateRevocationListParams, RevocationReason, RevokedCertParams
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use deploy::{hand_over, may_replace};
+
 use super::authority::serial;
-use super::store::{Event, RevocationList, Work, read, read_chain, with_key};
-use super::{Authority, CaError, Entry, Store};
-use crate::disk::{self, DiskError, Meta};
-use crate::x509::certificate::unix_seconds;
+use super::store::{Event, Revoked, Work, read, with_key};
+use super::{Authority, CaError, Store};
+use crate::disk::{self, Meta};
+use crate::x509::certificate::{hex_upper, unix_seconds};
+
+mod deploy;
 
 /// Why a certificate was revoked (RFC 5280 §5.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -100,29 +104,49 @@ impl Store {
         self.begin()?.sign_lists(update)
     }
 
-    /// Revokes these serial numbers and signs the lists.
+    /// Revokes these serial numbers, which are in the list of the CA, and signs the lists.
     pub fn revoke(
         &self,
         serials: &[String],
         reason: Reason,
         update: &Update,
     ) -> Result<Signed, CaError> {
-        let mut work = self.begin()?;
+        let work = self.begin()?;
         let missing = serials.iter().find(|serial| work.index.get(serial).is_none());
         if let Some(serial) = missing {
             return Err(CaError::NoSuchCertificate { sought: serial.clone() });
         }
-        // whatever would keep the list from being signed is said before anything is entered
-        work.look(update)?;
-        work.announce_lists()?;
-        let at = update.now;
-        let event = |serial: &String| Event::Revoked { serial: serial.clone(), at, reason };
-        work.append(serials.iter().map(event).collect())?;
-        work.sign_lists(update)
+        work.revoke(serials, reason, update)
+    }
+
+    /// Revokes serial numbers that the CA gave with another tool, and signs the lists. They are
+    /// upper-case hexadecimal, as [`hex`] writes them; what was revoked before stays as it was.
+    pub fn revoke_elsewhere(
+        &self,
+        serials: &[String],
+        reason: Reason,
+        update: &Update,
+    ) -> Result<Signed, CaError> {
+        self.begin()?.revoke(serials, reason, update)
     }
 }
 
 impl Work<'_> {
+    fn revoke(
+        mut self,
+        serials: &[String],
+        reason: Reason,
+        update: &Update,
+    ) -> Result<Signed, CaError> {
+        // whatever would keep the list from being signed is said before anything is entered
+        self.look(update)?;
+        self.announce_lists()?;
+        let at = update.now;
+        let event = |serial: &String| Event::Revoked { serial: serial.clone(), at, reason };
+        self.append(serials.iter().map(event).collect())?;
+        self.sign_lists(update)
+    }
+
     /// Whether the lists can be signed.
     fn look(&self, update: &Update) -> Result<(), CaError> {
         super::authority::refuse_clock(update.now)?;
@@ -219,19 +243,16 @@ impl Work<'_> {
         }
     }
 
-    /// Whatever was revoked and would still be valid.
+    /// Whatever was revoked and would still be valid, or of which nobody knows until when it is.
     fn revoked(&self, now: i64) -> Result<Vec<RevokedSerial>, CaError> {
         let valid = self.index.entries.iter().filter(|entry| entry.not_after >= now);
-        let line = |entry: &Entry| {
-            let revoked = entry.revoked?;
-            let number = openssl::bn::BigNum::from_hex_str(&entry.serial);
-            Some(number.map(|number| RevokedSerial {
-                serial: number.to_vec(),
-                at: revoked.at,
-                reason: revoked.reason,
-            }))
+        let own = valid.filter_map(|entry| Some((&entry.serial, entry.revoked?)));
+        let others = self.index.elsewhere.iter().map(|one| (&one.serial, one.revoked));
+        let line = |(serial, revoked): (&String, Revoked)| {
+            let serial = openssl::bn::BigNum::from_hex_str(serial)?.to_vec();
+            Ok(RevokedSerial { serial, at: revoked.at, reason: revoked.reason })
         };
-        Ok(valid.filter_map(line).collect::<Result<_, _>>()?)
+        own.chain(others).map(line).collect()
     }
 }
 
@@ -243,51 +264,14 @@ fn may_sign_lists(ca: &X509) -> Result<(), CaError> {
     Ok(())
 }
 
+/// A serial number as lists are compared by: upper-case hexadecimal, no leading zero bytes.
+pub fn hex(serial: &openssl::bn::BigNumRef) -> String {
+    hex_upper(&serial.to_vec())
+}
+
 pub(super) fn number_of(list: &X509Crl) -> Option<u64> {
     let (_, number) = list.extension::<openssl::x509::CrlNumber>().ok()??;
     number.to_bn().ok()?.to_dec_str().ok()?.parse().ok()
-}
-
-/// Lays the CA's lists into the file that a server reads as `ssl_crl`, with its owner and mode as they
-/// are; `None` for the backup when the file was not there, or held them already. A file that holds
-/// anything but lists of this CA and the CAs above it is left as it is: the lists of others would be lost.
-pub fn hand_over(dir: &Path, file: &Path) -> Result<Option<PathBuf>, CaError> {
-    let lists = bounded(&dir.join(Store::CRL_FILE))?;
-    match std::fs::symlink_metadata(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            disk::write_new(file, &lists, Meta::mode(0o644))?;
-            return Ok(None);
-        }
-        _ => {}
-    }
-    let there = bounded(file)?;
-    if !replaceable(&there, &read_chain(dir)?) {
-        let why = "it holds something else than lists of this CA; name another file, or join the lists by hand";
-        return Err(CaError::NotAccepted { path: file.to_owned(), why: why.to_owned() });
-    }
-    Ok(disk::replace(file, &lists, Meta::of(file)?)?)
-}
-
-/// Whether nothing is lost when the lists of this CA take the place of what the file holds.
-pub fn may_replace(dir: &Path, file: &Path) -> bool {
-    let held = || -> Result<bool, CaError> { Ok(replaceable(&bounded(file)?, &read_chain(dir)?)) };
-    held().unwrap_or(false)
-}
-
-/// Lists of these CAs, and no other block.
-fn replaceable(there: &[u8], chain: &[X509]) -> bool {
-    let blocks = String::from_utf8_lossy(there).matches("-----BEGIN ").count();
-    let lists = lists_in(there);
-    let ours = |list: &X509Crl| RevocationList::of(list, chain).is_some();
-    let known = blocks > 0 || there.trim_ascii().is_empty(); // a list in DER has no block either
-    known && blocks == lists.len() && lists.iter().all(ours)
-}
-
-fn bounded(path: &Path) -> Result<Vec<u8>, CaError> {
-    /// A list of a million serials.
-    const LARGEST: u64 = 64 << 20;
-    crate::bounded::read(path, LARGEST)
-        .map_err(|error| DiskError::new(path, std::io::Error::other(error.to_string())).into())
 }
 
 /// The lists of a file that mytls wrote.
@@ -304,9 +288,34 @@ fn revoked_before(old: Option<&X509Crl>) -> Result<Vec<RevokedSerial>, CaError> 
     let line = |one: &openssl::x509::X509RevokedRef| {
         let serial = one.serial_number().to_bn()?.to_vec();
         let at = unix_seconds(one.revocation_date());
-        Ok(RevokedSerial { serial, at, reason: Reason::Unspecified })
+        Ok(RevokedSerial { serial, at, reason: reason_of(one) })
     };
     revoked.map(line).collect()
+}
+
+/// What another tool revoked, and the number of its list, for the list of a new store.
+pub(super) fn earlier(list: &X509Crl) -> Result<Vec<Event>, CaError> {
+    let revoked = list.get_revoked().into_iter().flatten();
+    let event = |one: &openssl::x509::X509RevokedRef| {
+        let serial = hex(&*one.serial_number().to_bn()?);
+        let at = unix_seconds(one.revocation_date());
+        Ok(Event::Revoked { serial, at, reason: reason_of(one) })
+    };
+    let mut events: Vec<Event> = revoked.map(event).collect::<Result<_, CaError>>()?;
+    events.extend(number_of(list).map(|number| Event::Crl { number }));
+    Ok(events)
+}
+
+/// Of those that mytls gives; any other is one that is not said.
+fn reason_of(one: &openssl::x509::X509RevokedRef) -> Reason {
+    let code = one.extension::<openssl::x509::ReasonCode>().ok().flatten();
+    match code.and_then(|(_, code)| code.get_i64().ok()) {
+        Some(1) => Reason::KeyCompromise,
+        Some(4) => Reason::Superseded,
+        Some(5) => Reason::CessationOfOperation,
+        Some(9) => Reason::PrivilegeWithdrawn,
+        _ => Reason::Unspecified,
+    }
 }
 
 /// For how many days it was meant to be taken.

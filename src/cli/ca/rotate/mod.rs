@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 
+pub use self::args::RotateArgs;
+use self::args::{NextArgs, RotateCommand, StartArgs};
 use super::create::{self, CreateArgs};
 use super::{Done, FINDINGS, Format, StoreArgs, now, shown, tell, waiting};
 use crate::apply::journal;
@@ -13,7 +15,7 @@ use crate::ca::crl::Update;
 use crate::ca::rotate::{
     Client, Held, Seen, State, Step, awaits_restart, both_file, clients, holds, position,
 };
-use crate::ca::{CaError, Catalog, KeyKind, PlainName, Store, Validity};
+use crate::ca::{CaError, Catalog, Store, Validity};
 use crate::cli::Failure;
 use crate::cli::target::TargetArgs;
 use crate::facts::gather::{Cancel, gather};
@@ -21,107 +23,9 @@ use crate::facts::{Facts, Target};
 use crate::printable::printable_lines;
 use crate::remedy::{Effect, shell};
 
+mod args;
 mod new;
 mod show;
-
-/// Replace the CA with a new one, nobody locked out on the way
-#[derive(Debug, Args)]
-#[command(
-    disable_help_flag = true,
-    after_help = "Example:\n  \
-    mytls ca rotate start --ca-dir ~/db-ca --to ~/db-ca-2 -S /run/mysqld/mysqld.sock\n  \
-    mytls ca rotate next --to ~/db-ca-2\n\n\
-    Ten steps in five stages: make the new CA; server and clients trust both; the server's\n\
-    certificate; the clients' certificates; drop the old CA. Each is shown until you say --yes,\n\
-    and the next is offered when the running server shows that it took effect. Stopped at any\n\
-    moment, it goes on from there."
-)]
-pub struct RotateArgs {
-    #[command(subcommand)]
-    command: RotateCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum RotateCommand {
-    Start(StartArgs),
-    Next(NextArgs),
-    Status(StatusArgs),
-}
-
-/// Make the new CA and begin
-#[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-#[command(
-    disable_help_flag = true,
-    after_help = "Example:\n  mytls ca rotate start --ca-dir ~/db-ca --to ~/db-ca-2 --yes\n\n\
-    A CA that lies in the new folder already (mytls ca create, mytls ca import) is used."
-)]
-struct StartArgs {
-    /// Folder of the new CA; made if it does not exist
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Name of the new CA; the old one's with a number
-    #[arg(long)]
-    name: Option<PlainName>,
-    /// Kind of its key; like the old one's
-    #[arg(long, value_enum)]
-    key: Option<KeyKind>,
-    /// A root and an issuing CA below it, the root's key apart in root/
-    #[arg(long)]
-    intermediate: bool,
-    /// Read a passphrase for its key from standard input, instead of asking for one
-    #[arg(long, conflicts_with = "no_passphrase")]
-    passphrase_stdin: bool,
-    /// Do not protect its key with a passphrase, and do not ask
-    #[arg(long)]
-    no_passphrase: bool,
-    /// Do it
-    #[arg(long)]
-    yes: bool,
-    #[command(flatten)]
-    target: TargetArgs,
-}
-
-/// Show the next step, or do it
-#[derive(Debug, Args)]
-#[command(
-    disable_help_flag = true,
-    after_help = "Example:\n  mytls ca rotate next --to ~/db-ca-2 --yes\n\n\
-    The server is the one that was named before, unless it is named again. Exit status 1: the step\n\
-    was done, and the running server does not show it yet."
-)]
-struct NextArgs {
-    /// Folder of the new CA
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// Do what is shown
-    #[arg(long)]
-    yes: bool,
-    /// Every client is as far as it has to be, which mytls cannot see
-    #[arg(long)]
-    clients_ready: bool,
-    /// Read the passphrase of the new CA's key from standard input
-    #[arg(long)]
-    passphrase_stdin: bool,
-    #[command(flatten)]
-    target: TargetArgs,
-}
-
-/// Say where it stands and what comes next
-#[derive(Debug, Args)]
-#[command(
-    disable_help_flag = true,
-    after_help = "Example:\n  mytls ca rotate status --to ~/db-ca-2 --format json\n\n\
-    It reads what was noted and asks no server; mytls ca rotate next does."
-)]
-struct StatusArgs {
-    /// Folder of the new CA
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
 
 pub fn run(args: &RotateArgs) -> Result<Done, Failure> {
     match &args.command {
