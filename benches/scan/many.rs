@@ -19,7 +19,10 @@ pub fn measure(home: &Path, port: u16) {
          --timeout 2, 32 at a time"
     );
     for many in [10, 100, 1000] {
-        let ports: Vec<u16> = (0..many).map(|number| open(number, port)).collect();
+        // closed when all others are open, so that none of them gets the same port
+        let mut closed = Vec::new();
+        let ports: Vec<u16> = (0..many).map(|number| open(number, port, &mut closed)).collect();
+        drop(closed);
         let list = ports.iter().map(|port| format!("127.0.0.1:{port}\n"));
         let list: String = list.collect();
         let file = std::env::temp_dir().join(format!("mytls-bench-targets-{}", std::process::id()));
@@ -67,12 +70,13 @@ pub fn measure(home: &Path, port: u16) {
 }
 
 /// A port that leads to the server, or to one that means no good.
-fn open(number: usize, server: u16) -> u16 {
+fn open(number: usize, server: u16, closed: &mut Vec<TcpListener>) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("it is bound").port();
     let kind = number % 10;
     if kind == REAL {
-        return port; // it is closed with this: refused
+        closed.push(listener);
+        return port;
     }
     let play: Arc<dyn Fn(TcpStream) + Send + Sync> = match kind {
         kind if kind < REAL => Arc::new(move |client| forward(client, server)),

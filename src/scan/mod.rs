@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod aside;
+mod between;
 pub mod compare;
 mod eliminate;
 mod family;

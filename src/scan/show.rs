@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::between;
 use super::force::InForce;
 use super::result::{Scan, TlsScan};
 use crate::printable::printable;
@@ -45,7 +46,12 @@ fn rest_lines(scan: &Scan, line: &mut impl FnMut(&str, String)) {
         None => {
             line("TLS", "not offered: every session, password exchange and row can be read".into());
         }
-        Some(tls) => tls_lines(tls, line),
+        Some(tls) => {
+            tls_lines(tls, line);
+            for (at, words) in between::noticed(tls).into_iter().enumerate() {
+                line(if at == 0 { "in the middle" } else { "" }, words);
+            }
+        }
     }
     let cost = &scan.cost;
     let resets = if cost.resets > 0 { ", and a login set the count back" } else { "" };
