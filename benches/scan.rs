@@ -1,7 +1,7 @@
 //! `mytls scan` beside `sslscan`, `nmap` and `testssl.sh` on one server, near and at 20 ms of round trip: time, CPU,
 //! connections, peak memory; and what each leaves in the server's books. Then lists of 10, 100 and 1,000 servers.
 //!
-//! What takes turns meets the same server; each figure is the median, with the least and the most beside it. The
+//! All meet the same server, one after the other; each figure is the median, with the least and the most beside it. The
 //! server counts the connections itself. The round trip is made by a proxy ([`proxy`]); what comes through
 //! it reaches the server from 127.0.0.2, which is not exempt from `max_connect_errors`.
 
