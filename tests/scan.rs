@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -20,6 +20,11 @@ use mytls::wire::{Endpoint, Limits, Trust};
 #[allow(dead_code, reason = "each test uses its part")]
 mod lab;
 
+#[path = "scan/command.rs"]
+mod command;
+#[path = "scan/hostile.rs"]
+mod hostile;
+
 /// A scan of this host's loopback, with the fast probes.
 fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
     let limits = Limits { connect: Duration::from_secs(2), total: Duration::from_secs(seconds) };
@@ -27,9 +32,10 @@ fn look(endpoint: &Endpoint, seconds: u64) -> Result<Scan, String> {
         trust: &Trust::Unverified,
         limits,
         polite: false,
-        at_a_time: 4,
+        at_a_time: 8,
         give_up: &|_, _| 8,
         login: None,
+        told: &|_| (),
     };
     scan(endpoint, &how, &AtomicBool::new(false)).map_err(|error| error.to_string())
 }
@@ -118,6 +124,8 @@ fn set_ups(series: Series) -> &'static [(&'static str, &'static [Protocol])] {
             ("", &[Tls10]),
             ("ssl_cipher=AES256-SHA:AES128-SHA", &[Tls10]),
             ("ssl_cipher=DES-CBC3-SHA", &[Tls10]),
+            ("ssl_cipher=DHE-RSA-AES256-SHA:AES128-SHA", &[Tls10]),
+            ("ssl_cipher=AES256-SHA", &[Tls10]),
             ("ssl_cipher=RC4-SHA:AES128-SHA", &[Tls10]),
         ],
     }
@@ -185,6 +193,64 @@ fn counted(server: &lab::Server) -> u64 {
     server.sql(asked).unwrap().parse().unwrap_or(0)
 }
 
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A port that leads to this one, from an address that is not exempt from being counted.
+fn from_127_0_0_2(port: u16) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let lane = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+            socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+            let server = TcpStream::from(socket);
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    lane
+}
+
+/// A login with the client program through that port.
+fn log_in(lane: u16, ca: &Path) {
+    let output = Command::new(lab::client())
+        .arg("--no-defaults")
+        .args(["--protocol=tcp", "-h127.0.0.1", "-uwatch", &format!("-P{lane}")])
+        .arg(format!("--ssl-ca={}", ca.display()))
+        .args(["--batch", "--skip-column-names", "-e", "SELECT USER()"])
+        .env("MYSQL_PWD", "Wat-ch3r")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert_eq!(said, "watch@127.0.0.2", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What a login is told beside what the wire shows.
+fn in_force_is_what_the_wire_shows(scan: &Scan, program: &lab::Program) {
+    let in_force = scan.in_force.as_ref().expect("there was a login");
+    let none: [String; 0] = [];
+    assert_eq!(in_force.differences, none, "{:?}", program.series);
+    assert_eq!(in_force.unseen, none, "{:?}", program.series);
+    assert!(in_force.variables.contains_key("tls_version"), "{:?}", in_force.variables);
+    assert_eq!(in_force.plain_sessions.as_deref(), Some(&[][..]), "performance_schema is on");
+    assert_eq!(in_force.session_version, "TLSv1.3");
+    assert!(in_force.cipher_list.contains(&in_force.session_cipher));
+}
+
 #[test]
 fn ten_scans_in_a_row_shut_nobody_out() {
     for program in lab::servers().into_iter().filter(|one| one.series != Series::MySql56) {
@@ -193,7 +259,17 @@ fn ten_scans_in_a_row_shut_nobody_out() {
         let text = fs::read_to_string(&config).unwrap().replace("skip_name_resolve\n", "");
         fs::write(&config, format!("{text}\n[mysqld]\nperformance_schema=ON\n")).unwrap();
         server.sandbox.restart().unwrap();
-        server.sql("CREATE USER watch@'127.0.0.2' IDENTIFIED BY 'Wat-ch3r'; CREATE USER watch@'127.0.0.1' IDENTIFIED BY 'Wat-ch3r'; CREATE USER watch@localhost IDENTIFIED BY 'Wat-ch3r'").unwrap();
+        let mariadb = program.series.name().starts_with("mariadb");
+        let monitor = if mariadb { ", SLAVE MONITOR" } else { "" };
+        for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
+            server
+                .sql(&format!(
+                    "CREATE USER watch@'{host}' IDENTIFIED BY 'Wat-ch3r'; \
+                     GRANT PROCESS, REPLICATION CLIENT{monitor} ON *.* TO watch@'{host}'; \
+                     GRANT SELECT ON performance_schema.* TO watch@'{host}'"
+                ))
+                .unwrap();
+        }
         let (target, home) = (server.sandbox.target(), tempfile::tempdir().unwrap());
         let at = format!("127.0.0.1:{}", target.port.unwrap());
         let scan = |arguments: &[&str]| -> Scan {
@@ -209,11 +285,16 @@ fn ten_scans_in_a_row_shut_nobody_out() {
             serde_json::from_slice(&output.stdout)
                 .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
         };
+        let lane = from_127_0_0_2(target.port.unwrap());
+        let log_in = || log_in(lane, target.ssl_ca.as_deref().unwrap());
+        in_force_is_what_the_wire_shows(&scan(&["-u", "watch"]), &program);
         for limit in [100, 10] {
             server.sql(&format!("SET GLOBAL max_connect_errors={limit}")).unwrap();
             for login in [&[][..], &["-u", "watch"]] {
                 let (most, over) = (AtomicU64::new(0), AtomicBool::new(false));
                 thread::scope(|scope| {
+                    // also where something fails below: nobody waits for what is not told to end
+                    let _end = AtEnd(&over);
                     scope.spawn(|| {
                         while !over.load(Ordering::Relaxed) {
                             most.fetch_max(counted(&server), Ordering::Relaxed);
@@ -224,101 +305,26 @@ fn ten_scans_in_a_row_shut_nobody_out() {
                         let scan = scan(login);
                         let whole = scan.left_out.is_empty();
                         assert!(whole || login.is_empty(), "{:?}", scan.left_out);
-                        assert!(whole || number > 0 || limit == 10, "{:?}", scan.left_out);
+                        // two whole scans of a MariaDB are within what is given up without a login
+                        let first = if mariadb { number < 2 } else { number == 0 };
+                        assert!(whole || !first || limit == 10, "{:?}", scan.left_out);
+                        if number == 5 && !login.is_empty() {
+                            log_in();
+                        }
                     }
-                    over.store(true, Ordering::Relaxed);
                 });
                 let (most, what) =
                     (most.into_inner(), format!("{} {limit} {login:?}", program.series.name()));
                 eprintln!("{what}: at most {most}, {} in the end", counted(&server));
-                assert!(most > 0, "{what}: nothing is counted here, so nothing is shown");
+                // with a login nothing stays counted for longer than a look takes
+                let seen = most > 0 || !login.is_empty();
+                assert!(seen, "{what}: nothing is counted here, so nothing is shown");
                 assert!(most < limit, "{what}: {most}");
                 if !login.is_empty() {
                     assert_eq!(counted(&server), 0, "{what}");
                 }
+                log_in();
             }
         }
-    }
-}
-
-/// Plays this to everybody who comes.
-fn hostile(play: impl Fn(TcpStream) + Send + Sync + 'static) -> Endpoint {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let play = std::sync::Arc::new(play);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let play = std::sync::Arc::clone(&play);
-            thread::spawn(move || play(stream));
-        }
-    });
-    Endpoint::new("127.0.0.1", port)
-}
-
-fn greeting() -> Vec<u8> {
-    let mut payload = b"\x0a9.7.4\0\x01\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xdf\x15".to_vec();
-    payload.extend([0; 10]);
-    payload.extend(b"ijklmnopqrst\0mysql_native_password\0");
-    let mut packet = vec![u8::try_from(payload.len()).unwrap(), 0, 0, 0];
-    packet.extend(payload);
-    packet
-}
-
-#[test]
-fn servers_that_mean_no_good_are_left_in_time_with_a_word_about_what_they_did() {
-    type Play = Box<dyn Fn(TcpStream) + Send + Sync>;
-    let greeted = |then: fn(&mut TcpStream)| -> Play {
-        Box::new(move |mut stream| {
-            let _ = stream.write_all(&greeting());
-            let mut read = [0; 4096];
-            let _ = stream.read(&mut read);
-            then(&mut stream);
-        })
-    };
-    let endless = |bytes: &'static [u8]| -> Play {
-        Box::new(move |mut stream| while stream.write_all(bytes).is_ok() {})
-    };
-    let plays: [(&str, Play); 9] = [
-        ("closed", Box::new(drop)),
-        ("something else", endless(&[0xff, 0xff, 0xff, 0, 0x0a])),
-        ("HTTP", endless(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
-        (
-            "time",
-            Box::new(|mut stream| {
-                for byte in greeting() {
-                    let _ = stream.write_all(&[byte]);
-                    thread::sleep(Duration::from_secs(1));
-                }
-            }),
-        ),
-        (
-            "time",
-            Box::new(|stream| {
-                thread::sleep(Duration::from_secs(30));
-                drop(stream);
-            }),
-        ),
-        (
-            "blocked",
-            Box::new(|mut stream| {
-                let _ = stream.write_all(b"\x15\0\0\0\xff\x69\x04Host is blocked...");
-            }),
-        ),
-        ("", greeted(|_| ())),
-        ("", greeted(|stream| while stream.write_all(&[0x16, 3, 3, 0, 1, 2]).is_ok() {})),
-        ("", greeted(|stream| while stream.write_all(&[0x55; 4096]).is_ok() {})),
-    ];
-    for (number, (word, play)) in plays.into_iter().enumerate() {
-        let endpoint = hostile(play);
-        let said = match look(&endpoint, 2) {
-            Err(why) => why,
-            Ok(scan) => {
-                let tls = scan.tls.unwrap();
-                assert!(tls.versions.iter().all(|version| !version.offered), "{number}");
-                tls.handshake_failed.expect("it failed")
-            }
-        };
-        eprintln!("{number}: {said}");
-        assert!(!said.is_empty() && said.contains(word), "{number}: {said}");
     }
 }

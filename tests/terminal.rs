@@ -16,6 +16,7 @@ use mytls::checklist::Examination;
 use mytls::facts::gather::{Cancel, Progress};
 use mytls::facts::{AccountName, Require, Target};
 use mytls::remedy::Remedy;
+use mytls::scan::Scan;
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
@@ -275,6 +276,15 @@ impl Engine for Odd {
         told: &mut dyn FnMut(ProofRow),
     ) -> Result<Proof, String> {
         self.fake.prove(exam, account, password, cancel, told)
+    }
+
+    fn scan(
+        &self,
+        exam: &Examination,
+        cancel: &Cancel,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Scan, String> {
+        self.fake.scan(exam, cancel, told)
     }
 
     fn known_password(&self, account: &AccountName) -> Option<Secret> {

@@ -898,6 +898,7 @@ fn no_size_breaks_a_screen() {
         "ng<tab><tab><tab><tab><tab><enter>",
         "3",
         "4",
+        "4s",
         "5",
         "5<down><enter>",
         "5<down><enter>a",
@@ -948,6 +949,7 @@ fn the_screens_at_three_sizes() {
         ("workshop", "ng"),
         ("review", "ng<tab><tab><tab><tab><tab><enter>"),
         ("encryption", "4"),
+        ("scan", "4s"),
         ("accounts", "5<down>"),
         ("accounts_find", "5/'10.'"),
         ("accounts_marked", "5<down><space><space><space>"),
@@ -975,6 +977,20 @@ fn the_screens_at_three_sizes() {
     done.walk("5<down><enter>aw<esc>p<esc>6");
     done.state.toast = None;
     insta::assert_snapshot!("report_done_80x24", done.screen());
+}
+
+#[test]
+fn what_the_server_offers_is_asked_from_the_step_and_can_be_stopped() {
+    let mut w = broken();
+    w.walk("3").does_not_see("scan").walk("4").sees("s scan");
+    w.held = Some(Vec::new());
+    w.walk("s").sees("asking").sees("Esc stop").walk("<esc>").sees("stopped").sees("Is TLS on");
+    w.let_go(); // what it found comes too late
+    w.held = None;
+    w.does_not_see("What the server offers");
+    w.walk("s").sees("What the server offers").sees("TLSv1.3").sees("no forward secrecy");
+    w.sees("! AES256-SHA").sees("✗ RC4-SHA").sees("not offered: TLSv1, SSLv3");
+    w.walk("y").walk("<esc>").sees("s scan");
 }
 
 #[test]

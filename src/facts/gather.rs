@@ -49,6 +49,11 @@ impl Cancel {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// For whoever looks at it between one connection and the next.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.0
+    }
 }
 
 /// Reads everything there is to read about the target. Never fails: what could not be read says

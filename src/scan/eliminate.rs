@@ -19,6 +19,8 @@ pub struct Elimination {
     open: Vec<u16>,
     /// What was chosen, and what it was chosen from.
     found: Vec<(u16, Vec<u16>)>,
+    /// The same of every answer, also where what was chosen was known already.
+    answers: Vec<(u16, Vec<u16>)>,
     /// What servers of this family like best.
     likely: Vec<u16>,
     under_way: Vec<Option<u16>>,
@@ -36,11 +38,13 @@ pub enum Preference {
 
 impl Elimination {
     pub fn of(universe: Vec<u16>, likely: Vec<u16>) -> Self {
-        Self { open: universe, found: Vec::new(), likely, under_way: Vec::new(), rounds: 0 }
+        let (found, answers, under_way) = (Vec::new(), Vec::new(), Vec::new());
+        Self { open: universe, found, answers, likely, under_way, rounds: 0 }
     }
 
     /// What is known to be accepted already, chosen from this.
     pub fn know(&mut self, chosen: u16, from: Vec<u16>) {
+        self.answers.push((chosen, from.clone()));
         if self.open.contains(&chosen) {
             self.open.retain(|one| *one != chosen);
             self.found.push((chosen, from));
@@ -54,19 +58,34 @@ impl Elimination {
         if guessed.len() < self.under_way.len() {
             return None;
         }
-        let mut offered: Vec<u16> =
+        let offered: Vec<u16> =
             self.open.iter().copied().filter(|one| !guessed.contains(one)).collect();
         if offered.is_empty() {
             return None;
         }
-        let guess = self.likely.iter().copied().find(|one| offered.contains(one));
+        // whose order counts is asked once, and first: guesses hang on it
+        let guess = if self.rounds == 0 {
+            None
+        } else {
+            self.likely.iter().copied().find(|one| offered.contains(one))
+        };
+        Some(self.round(offered, guess))
+    }
+
+    /// A round with just these, alone.
+    pub fn round_of(&mut self, offered: Vec<u16>) -> Round {
+        self.round(offered, None)
+    }
+
+    fn round(&mut self, mut offered: Vec<u16>, guess: Option<u16>) -> Round {
         // a server that has an order of its own answers the same whichever way round it is asked
-        if self.rounds % 2 == 1 {
+        let turned = if self.likely.is_empty() { self.rounds % 2 == 1 } else { self.rounds == 0 };
+        if turned {
             offered.reverse();
         }
         self.rounds += 1;
         self.under_way.push(guess);
-        Some(Round { offered, guess })
+        Round { offered, guess }
     }
 
     /// The answer to a round: what was chosen, or that nothing was.
@@ -103,12 +122,34 @@ impl Elimination {
 
     /// What is accepted, the server's favourite first, as far as the answers tell.
     pub fn found(&self) -> Vec<u16> {
-        let all: BTreeSet<u16> = self.found.iter().map(|(chosen, _)| *chosen).collect();
-        let rivals = |from: &[u16]| from.iter().filter(|one| all.contains(one)).count();
-        let mut ranked: Vec<(usize, u16)> =
-            self.found.iter().map(|(chosen, from)| (rivals(from), *chosen)).collect();
-        ranked.sort_by_key(|(rivals, _)| usize::MAX - rivals);
-        ranked.into_iter().map(|(_, chosen)| chosen).collect()
+        self.sorted().0
+    }
+
+    /// Two of which no answer tells which the server likes better: after guesses that were wrong.
+    pub fn undecided(&self) -> Option<[u16; 2]> {
+        self.sorted().1
+    }
+
+    /// Whatever was chosen comes before all else that is accepted and was offered with it.
+    fn sorted(&self) -> (Vec<u16>, Option<[u16; 2]>) {
+        let mut left: Vec<u16> = self.found.iter().map(|(chosen, _)| *chosen).collect();
+        let (mut sorted, mut undecided) = (Vec::new(), None);
+        while !left.is_empty() {
+            let is_behind = |one: &u16| {
+                self.answers.iter().any(|(chosen, from)| {
+                    chosen != one && left.contains(chosen) && from.contains(one)
+                })
+            };
+            let first: Vec<u16> = left.iter().copied().filter(|one| !is_behind(one)).collect();
+            if let [one, other, ..] = first[..] {
+                undecided.get_or_insert([one, other]);
+            }
+            // one that contradicts itself has no order: as it was met
+            let next = first.first().copied().unwrap_or(left[0]);
+            left.retain(|one| *one != next);
+            sorted.push(next);
+        }
+        (sorted, undecided)
     }
 
     /// Whether the server went by its own order or by that of the offers, which came both ways round.
@@ -160,6 +201,13 @@ mod tests {
             elimination.answered(&round, chosen);
         }
         assert!(elimination.is_over());
+        while let Some(two) = elimination.undecided().filter(|_| own) {
+            asked += 1;
+            assert!(asked < 2000, "no end");
+            let round = elimination.round_of(two.to_vec());
+            let chosen = accepts.iter().copied().find(|one| two.contains(one));
+            elimination.answered(&round, chosen);
+        }
         (elimination, asked)
     }
 
@@ -186,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_guessed_the_set_is_right() {
+    fn whatever_is_guessed_set_and_order_are_right() {
         let mut random = Random(0x656c_696d);
         for _ in 0..500 {
             let mut pick = |most| -> Vec<u16> {
@@ -201,10 +249,7 @@ mod tests {
             let at_a_time = 1 + likely.len() % 7;
             let start = Elimination::of((0..256).collect(), likely);
             let (found, _) = run(start, &accepts, at_a_time, true);
-            let mut set = found.found();
-            set.sort_unstable();
-            accepts.sort_unstable();
-            assert_eq!(set, accepts);
+            assert_eq!(found.found(), accepts);
         }
     }
 }

@@ -38,6 +38,25 @@ pub fn suite(number: u16) -> Option<&'static Suite> {
     SUITES.iter().find(|suite| suite.number == number)
 }
 
+/// What is wrong with a suite, in words, and whether it is broken altogether; `None`: nothing.
+pub fn weakness(iana: &str) -> Option<(&'static str, bool)> {
+    let has = |part: &str| iana.contains(part);
+    let single_des = has("_DES_") || has("DES40") || has("RC2");
+    Some(match () {
+        () if has("_NULL_") => ("no encryption", true),
+        () if has("anon") => ("nobody proves who he is", true),
+        () if has("EXPORT") => ("keys cut to 40 or 56 bits", true),
+        () if has("RC4") => ("RC4", true),
+        () if single_des => ("DES", true),
+        () if has("_MD5") => ("MD5", true),
+        () if has("3DES") => ("3DES", false),
+        () if !has("_WITH_") => return None,
+        () if !has("DHE_") => ("no forward secrecy", false),
+        () if has("_CBC_") => ("CBC", false),
+        () => return None,
+    })
+}
+
 #[cfg(test)]
 /// By IANA's name or OpenSSL's.
 pub fn suite_named(name: &str) -> Option<&'static Suite> {
@@ -152,6 +171,21 @@ pub fn signature_name(number: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_weak_is_told_from_what_is_broken() {
+        for (suite, expected) in [
+            ("TLS_AES_256_GCM_SHA384", None),
+            ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", None),
+            ("TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA", Some(("CBC", false))),
+            ("TLS_RSA_WITH_AES_256_GCM_SHA384", Some(("no forward secrecy", false))),
+            ("TLS_RSA_WITH_3DES_EDE_CBC_SHA", Some(("3DES", false))),
+            ("TLS_RSA_WITH_DES_CBC_SHA", Some(("DES", true))),
+            ("TLS_ECDHE_RSA_WITH_NULL_SHA", Some(("no encryption", true))),
+        ] {
+            assert_eq!(weakness(suite), expected, "{suite}");
+        }
+    }
 
     #[test]
     fn every_suite_is_there_once_and_found_by_either_name() {

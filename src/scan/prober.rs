@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use openssl::ssl::SslVersion;
 
-use super::hello::{self, Answer, FLIGHT_LIMIT, Heard, Offer, Protocol};
+use super::answer::{self, Answer, FLIGHT_LIMIT, Heard};
+use super::hello::{self, Offer, Protocol};
 use super::names;
 use super::result::Cost;
-use crate::wire::{self, CarriedTls, Endpoint, Exactly, Limits, Opening, Shaken, Trust, WireError};
+use super::slots::Slots;
+use crate::wire::{
+    self, CarriedTls, Endpoint, Exactly, GivenUp, Limits, Opening, Shaken, Trust, WireError,
+};
 
 /// How much harm may be done.
 pub enum Budget<'a> {
@@ -42,7 +46,12 @@ pub struct Prober<'a> {
     pub budget: Budget<'a>,
     pub polite: bool,
     pub cancel: &'a AtomicBool,
+    /// Hears how many connections have been made so far.
+    pub told: &'a (dyn Fn(u32) + Sync),
     pub count: Mutex<Count>,
+    pub slots: Slots,
+    /// Given up, and perhaps not counted yet: a login before that would not set it back.
+    pub left: Mutex<Vec<GivenUp>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,20 +69,24 @@ const PACE: Duration = Duration::from_millis(300);
 impl Prober<'_> {
     /// A bare hello: the fastest, and counted by the server as an error.
     pub fn bare(&self, offer: &Offer<'_>) -> Result<Option<Answer>, Stop> {
+        let _slot = self.slots.take();
         self.spend()?;
         let mut random = [0; 32];
         openssl::rand::rand_bytes(&mut random).map_err(|error| self.failed(&error.to_string()))?;
         let bytes = hello::client_hello(offer, random);
-        let enough = |heard: &[u8]| match hello::heard(heard) {
+        let enough = |heard: &[u8]| match answer::heard(heard) {
             Heard::More => false,
             // what else comes in the clear is in the same flight
             Heard::Answer(answer) => answer.complete,
             Heard::Alert(_) | Heard::Other(_) => true,
         };
-        let heard =
+        let (heard, left) =
             wire::hello(&self.endpoint, self.opening, &bytes, self.limits, &enough, FLIGHT_LIMIT)
                 .map_err(|error| self.stop(error))?;
-        match hello::heard(&heard) {
+        if let Budget::Reset { .. } = self.budget {
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(left);
+        }
+        match answer::heard(&heard) {
             Heard::Answer(answer) => Ok(Some(answer)),
             // an alert, or closed without a word: older servers have no alert for it
             Heard::Alert(_) | Heard::More => Ok(None),
@@ -92,10 +105,12 @@ impl Prober<'_> {
     ) -> Result<Result<Option<Shaken>, ()>, Stop> {
         let Some(version) = library_version(protocol) else { return Ok(Err(())) };
         let exactly = Exactly {
-            version,
+            version: Some(version),
             suites: suites.iter().filter_map(|one| names::suite(*one)?.openssl).collect(),
             groups: groups.iter().map(|group| names::group_name(*group)).collect(),
+            overhear: false,
         };
+        let _slot = self.slots.take();
         self.spend()?;
         let trust = Trust::Unverified;
         let carried = wire::carried(&self.endpoint, &trust, Some(&exactly), self.limits)
@@ -135,8 +150,9 @@ impl Prober<'_> {
             }
             Budget::Fixed(most) if count.since_reset >= *most => {
                 return Err(Stop::Budget(format!(
-                    "that would be more than {most} connections given up before a login, which count towards \
-                     the server's max_connect_errors; give a login, or allow more with --give-up"
+                    "without a login {most} more connections could be given up at this server, and are used up. Each \
+                     counts towards its max_connect_errors, which would shut this host out, and no waiting takes it \
+                     back: give a login (-u), which does, or allow more with --give-up where the limit is known"
                 )));
             }
             Budget::Free | Budget::Reset { .. } | Budget::Fixed(_) => {}
@@ -144,6 +160,7 @@ impl Prober<'_> {
         count.since_reset += 1;
         count.cost.given_up += 1;
         count.cost.connections += 1;
+        (self.told)(count.cost.connections);
         Ok(())
     }
 
@@ -162,6 +179,9 @@ impl Prober<'_> {
             return None;
         }
         count.cost.connections += 1;
+        for left in self.left.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            left.wait();
+        }
         match login() {
             Ok(()) => {
                 count.cost.resets += 1;

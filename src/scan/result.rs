@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::force::InForce;
 use super::hello::Protocol;
 use super::policy::Verdict;
 use crate::wire::{Greeting, Handshake};
@@ -19,6 +20,9 @@ pub struct Scan {
     /// `None`: the greeting offers no TLS.
     pub tls: Option<TlsScan>,
     pub cost: Cost,
+    /// By the server's own word; `None` without a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
     /// What could not be asked, and why; empty for a whole scan.
     pub left_out: Vec<String>,
 }

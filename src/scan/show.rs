@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::between;
+use super::force::InForce;
 use super::result::{Scan, TlsScan};
 use crate::printable::printable;
+
+pub use super::metrics::Metrics;
 
 /// One server, from the greeting to the policies.
 pub fn text(scan: &Scan) -> String {
@@ -13,11 +17,41 @@ pub fn text(scan: &Scan) -> String {
         let _ = writeln!(out, "  {name:<14} {}", printable(&words));
     };
     line("server", scan.greeting.describe());
+    if let Some(tls) = &scan.tls {
+        version_lines(tls, &mut line);
+    }
+    rest_lines(scan, &mut line);
+    if let Some(tls) = &scan.tls {
+        for verdict in &tls.policies {
+            let words = if verdict.fits {
+                "fits".to_owned()
+            } else {
+                format!("no: {}", verdict.faults.join("; "))
+            };
+            line("policy", format!("{}: {words}", verdict.title));
+        }
+    }
+    format!("{}:{}\n{out}", scan.host, scan.port)
+}
+
+/// All but versions, suites and policies, as names and words; the words are not printable yet.
+pub fn rest(scan: &Scan) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    rest_lines(scan, &mut |name, words| all.push((name.to_owned(), words)));
+    all
+}
+
+fn rest_lines(scan: &Scan, line: &mut impl FnMut(&str, String)) {
     match &scan.tls {
         None => {
             line("TLS", "not offered: every session, password exchange and row can be read".into());
         }
-        Some(tls) => tls_lines(tls, &mut line),
+        Some(tls) => {
+            tls_lines(tls, line);
+            for (at, words) in between::noticed(tls).into_iter().enumerate() {
+                line(if at == 0 { "in the middle" } else { "" }, words);
+            }
+        }
     }
     let cost = &scan.cost;
     let resets = if cost.resets > 0 { ", and a login set the count back" } else { "" };
@@ -28,13 +62,15 @@ pub fn text(scan: &Scan) -> String {
             cost.connections, cost.given_up, cost.milliseconds
         ),
     );
+    if let Some(in_force) = &scan.in_force {
+        in_force_lines(in_force, line);
+    }
     for why in &scan.left_out {
         line("left out", why.clone());
     }
-    format!("{}:{}\n{out}", scan.host, scan.port)
 }
 
-fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
+fn version_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     for version in &tls.versions {
         let name = version.protocol.name();
         if !version.offered {
@@ -56,6 +92,12 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
             line("", suite.name.clone());
         }
     }
+}
+
+/// Of a chain; no honest one is longer.
+const SHOWN: usize = 10;
+
+fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     let missing =
         |words: &[String]| if words.is_empty() { "?".to_owned() } else { words.join(", ") };
     line("groups", missing(&tls.groups));
@@ -66,7 +108,7 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
         line("handshake", format!("this host's library did not agree with it: {why}"));
     }
     if let Some(shaken) = &tls.handshake {
-        for (depth, certificate) in shaken.chain.iter().enumerate() {
+        for (depth, certificate) in shaken.chain.iter().take(SHOWN).enumerate() {
             let key = certificate
                 .public_key
                 .as_ref()
@@ -80,6 +122,9 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
                     day(certificate.not_after)
                 ),
             );
+        }
+        if shaken.chain.len() > SHOWN {
+            line("", format!("and {} more", shaken.chain.len() - SHOWN));
         }
         if let Some(faults) = &shaken.faults {
             let texts: Vec<&str> = faults.iter().map(|fault| fault.text.as_str()).collect();
@@ -110,59 +155,49 @@ fn tls_lines(tls: &TlsScan, line: &mut impl FnMut(&str, String)) {
     if let Some(bits) = tls.dh_bits {
         line("DH group", format!("{bits} bits"));
     }
-    for verdict in &tls.policies {
-        let words = if verdict.fits {
-            "fits".to_owned()
-        } else {
-            format!("no: {}", verdict.faults.join("; "))
+}
+
+fn in_force_lines(in_force: &InForce, line: &mut impl FnMut(&str, String)) {
+    let session = match in_force.session_version.as_str() {
+        "" => "without TLS".to_owned(),
+        version => format!("{version}, {}", in_force.session_cipher),
+    };
+    line("in force", format!("the login's session: {session}"));
+    for (name, value) in &in_force.variables {
+        line("", format!("{name} = {value}"));
+    }
+    for difference in &in_force.differences {
+        line("differs", difference.clone());
+    }
+    match in_force.plain_sessions.as_deref() {
+        None => {}
+        Some([]) => line("sessions now", "over TCP none is without TLS".to_owned()),
+        Some(plain) => {
+            for one in plain {
+                let (user, from, seconds) = (&one.user, &one.from, one.for_seconds);
+                line("without TLS", format!("{user} from {from}, {seconds} s in what it does now"));
+            }
+        }
+    }
+    for channel in &in_force.channels {
+        let how = match (channel.encrypted, channel.verified) {
+            (false, _) => "not encrypted",
+            (true, false) => "encrypted; nobody looks at the source's certificate",
+            (true, true) => "encrypted and verified",
         };
-        line("policy", format!("{}: {words}", verdict.title));
+        line("replicates", format!("from {}: {how}", channel.source));
+    }
+    for sentence in &in_force.beside {
+        line("beside", sentence.clone());
+    }
+    for why in &in_force.unseen {
+        line("not seen", why.clone());
     }
 }
 
 fn day(seconds: i64) -> String {
     time::OffsetDateTime::from_unix_timestamp(seconds)
         .map_or_else(|_| "?".to_owned(), |time| time.date().to_string())
-}
-
-/// Metrics of many servers, in Prometheus' text format.
-pub fn prometheus<'a>(scans: impl Iterator<Item = (&'a str, Option<&'a Scan>)>) -> String {
-    let mut out = String::from(
-        "# HELP mytls_scan_up Whether the server could be scanned.\n# TYPE mytls_scan_up gauge\n\
-         # HELP mytls_scan_tls Whether it offers TLS.\n# TYPE mytls_scan_tls gauge\n\
-         # HELP mytls_scan_version Whether it offers this version.\n# TYPE mytls_scan_version gauge\n\
-         # HELP mytls_scan_not_after_seconds When its certificate ends.\n# TYPE mytls_scan_not_after_seconds gauge\n\
-         # HELP mytls_scan_policy Whether it fits this policy.\n# TYPE mytls_scan_policy gauge\n",
-    );
-    // writing to a String cannot fail
-    for (target, scan) in scans {
-        let target = printable(target).replace('\\', "\\\\").replace('"', "\\\"");
-        let _ = writeln!(out, "mytls_scan_up{{target=\"{target}\"}} {}", u8::from(scan.is_some()));
-        let Some(scan) = scan else { continue };
-        let _ =
-            writeln!(out, "mytls_scan_tls{{target=\"{target}\"}} {}", u8::from(scan.tls.is_some()));
-        let Some(tls) = &scan.tls else { continue };
-        for version in &tls.versions {
-            let (name, offered) = (version.protocol.name(), u8::from(version.offered));
-            let _ = writeln!(
-                out,
-                "mytls_scan_version{{target=\"{target}\",version=\"{name}\"}} {offered}"
-            );
-        }
-        if let Some(leaf) = tls.handshake.as_ref().and_then(|shaken| shaken.chain.first()) {
-            let _ = writeln!(
-                out,
-                "mytls_scan_not_after_seconds{{target=\"{target}\"}} {}",
-                leaf.not_after
-            );
-        }
-        for verdict in &tls.policies {
-            let (name, fits) = (&verdict.policy, u8::from(verdict.fits));
-            let _ =
-                writeln!(out, "mytls_scan_policy{{target=\"{target}\",policy=\"{name}\"}} {fits}");
-        }
-    }
-    out
 }
 
 /// One line of the table of many servers.

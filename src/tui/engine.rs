@@ -18,6 +18,7 @@ pub use crate::prove::why::Denial;
 use crate::remedy::Remedy;
 pub use crate::remedy::key_kinds::KeyKinds;
 pub use crate::remedy::offer::Level;
+use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::x509::Certificate;
 
@@ -128,6 +129,15 @@ pub trait Engine: Send + Sync {
         account: &AccountName,
         login: &ClientLogin,
     ) -> Result<Denial, String>;
+
+    /// What the server offers of TLS, as a client meets it: every version, suite and group. `told` gets a word
+    /// on its way. Stops early when cancelled.
+    fn scan(
+        &self,
+        exam: &Examination,
+        cancel: &Cancel,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Scan, String>;
 
     /// A password known already (the sandbox's), so that nobody is asked for it.
     fn known_password(&self, account: &AccountName) -> Option<Secret>;

@@ -24,12 +24,14 @@ use crate::report::json::json_with;
 use crate::report::markdown::markdown;
 use crate::report::record::{self, Deed, Record};
 use crate::rules::Step;
+use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::wire::ClientIdentity;
 use crate::x509::Certificate;
 
 mod change;
 mod kept;
+mod offers;
 mod why;
 
 /// Works on real servers.
@@ -315,6 +317,15 @@ impl Engine for Live {
         login: &ClientLogin,
     ) -> Result<Denial, String> {
         why::denied(&exam.facts, account, login)
+    }
+
+    fn scan(
+        &self,
+        exam: &Examination,
+        cancel: &Cancel,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Scan, String> {
+        offers::scan(&exam.facts, cancel, told)
     }
 
     fn known_password(&self, account: &AccountName) -> Option<Secret> {

@@ -273,6 +273,22 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
             login.password = login.password.or_else(|| engine.known_password(&account));
             Outcome::Denied(engine.why_denied(&exam, &account, &login))
         }
+        Job::Scan { exam } => {
+            // heard from several threads
+            let (give, take) = mpsc::channel::<String>();
+            let scanned = thread::scope(|scope| {
+                let scan = scope.spawn(move || {
+                    let say = |word: &str| drop(give.send(word.to_owned()));
+                    engine.scan(&exam, cancel, &say).map(Box::new)
+                });
+                for word in take {
+                    told(Told::Line(word));
+                }
+                scan.join()
+            });
+            let broken = || Err("the scan broke; a fault of mytls".to_owned());
+            Outcome::Scanned(scanned.unwrap_or_else(|_| broken()))
+        }
         Job::PlanAccounts { exam, orders, form } => {
             Outcome::Planned(engine.plan_accounts(&exam, &orders, form))
         }

@@ -22,6 +22,7 @@ use crate::facts::gather::{Progress, ProgressState};
 use crate::facts::{Account, AccountName, Require, Target};
 use crate::remedy::Remedy;
 use crate::rules::{Finding, Rule, Step};
+use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::x509::Certificate;
 
@@ -208,6 +209,12 @@ pub enum Overlay {
         account: AccountName,
         answer: Option<Result<Denial, String>>,
     },
+    /// What the server offers; `None` while that is being found out.
+    Scan {
+        /// The last word on its way.
+        so_far: String,
+        answer: Option<Result<Box<Scan>, String>>,
+    },
     /// How one is to be renewed, or why it is revoked.
     Ways(Ways),
     /// All of the certificate under the cursor.
@@ -339,6 +346,7 @@ pub enum Doing {
     Looking,
     /// For what keeps an account out.
     Asking,
+    Scanning,
 }
 
 impl Doing {
@@ -356,6 +364,7 @@ impl Doing {
             Self::Saving => "writing the report",
             Self::Looking => "looking for defaults",
             Self::Asking => "trying the login",
+            Self::Scanning => "asking what the server offers",
         }
     }
 }
@@ -406,6 +415,7 @@ pub enum Outcome {
     Saved(Result<PathBuf, String>),
     ClientFiles(AccountName, Option<(PathBuf, PathBuf)>),
     Denied(Result<Denial, String>),
+    Scanned(Result<Box<Scan>, String>),
     /// The job broke; a fault of this program.
     Broken(String),
 }
@@ -468,6 +478,9 @@ pub enum Job {
         exam: Arc<Examination>,
         account: AccountName,
         login: ClientLogin,
+    },
+    Scan {
+        exam: Arc<Examination>,
     },
     PlanAccounts {
         exam: Arc<Examination>,

@@ -283,6 +283,9 @@ pub(super) fn tls_text(reason: &str) -> String {
         "dh key too small" | "ee key too small" | "ca key too small" | "ca md too weak" => {
             "the keys or signatures are weaker than OpenSSL accepts here"
         }
+        "excessive message size" => {
+            "the server sent certificates, or another message, larger than TLS libraries take"
+        }
         "unsafe legacy renegotiation disabled" => {
             "the server knows only the unsafe way to renegotiate (a TLS library before 2010)"
         }

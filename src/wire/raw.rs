@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::auth;
+use super::flight::Said;
 use super::greeting::{self, Hello, Until};
 use super::packet::{Connection, ServerError, capability};
 use super::probe::{be_refused, describe};
@@ -47,6 +48,20 @@ pub struct Shaken {
     pub suite: u16,
     /// OpenSSL's name of the group: `X25519`, `prime256v1`.
     pub group: Option<String>,
+    /// What was said under the cover of TLS 1.3, where it was wanted.
+    pub said: Option<Said>,
+}
+
+/// A connection that was given up: the server counts that before it closes its end, and not before it has seen
+/// ours closed.
+pub struct GivenUp(Channel);
+
+impl GivenUp {
+    /// Until the server has closed it.
+    pub fn wait(mut self) {
+        let mut piece = [0; 8192];
+        while matches!(self.0.read(&mut piece), Ok(1..)) {}
+    }
 }
 
 /// Sends a first hello and reads on until `enough` says so; what came after the greeting is returned, also
@@ -58,7 +73,7 @@ pub fn hello(
     limits: Limits,
     enough: &dyn Fn(&[u8]) -> bool,
     most: usize,
-) -> Result<Vec<u8>, WireError> {
+) -> Result<(Vec<u8>, GivenUp), WireError> {
     let until = Until::new(limits);
     let at = endpoint.to_string();
     let request = auth::header(opening.capabilities);
@@ -97,7 +112,10 @@ pub fn hello(
             return Err(WireError::Server { at, code, message });
         }
     }
-    Ok(heard)
+    if let Channel::Plain(stream) = &stream {
+        stream.end();
+    }
+    Ok((heard, GivenUp(stream)))
 }
 
 /// Shakes hands with exactly these suites and goes on to a login that is refused.
@@ -107,15 +125,41 @@ pub fn carried(
     exactly: Option<&Exactly>,
     limits: Limits,
 ) -> Result<Carried, WireError> {
+    let (carried, farewell) = shaken(endpoint, trust, exactly, limits)?;
+    farewell.say();
+    Ok(carried)
+}
+
+/// The login that is refused, and still has to be made: what is dropped before counts as an error.
+pub struct Farewell(Option<(Connection, Hello, bool)>);
+
+impl Farewell {
+    pub fn say(self) {
+        if let Some((connection, hello, inside_tls)) = self.0 {
+            be_refused(connection, &hello, inside_tls);
+        }
+    }
+}
+
+/// As [`carried`], up to the login.
+pub fn shaken(
+    endpoint: &Endpoint,
+    trust: &Trust,
+    exactly: Option<&Exactly>,
+    limits: Limits,
+) -> Result<(Carried, Farewell), WireError> {
     let began = Instant::now();
     let until = Until::new(limits);
     let mut connection = greeting::connect(endpoint, until)?;
-    let round_trip = began.elapsed();
+    let connected = began.elapsed();
     let address = peer(&connection).unwrap_or_else(|| std::net::Ipv4Addr::UNSPECIFIED.into());
     let hello: Hello = greeting::read(&mut connection, &endpoint.to_string())?;
+    // a proxy on the way may answer for the server: the greeting never comes sooner than there and back
+    let round_trip = connected.max(began.elapsed().saturating_sub(connected));
+    let greeting = hello.greeting.clone();
     let capabilities = auth::capabilities(&hello) | capability::SSL;
     let request = auth::header(capabilities);
-    let tls = if hello.greeting.offers_tls {
+    let (tls, farewell) = if greeting.offers_tls {
         let how = Handshaking {
             trust,
             identity: None,
@@ -125,11 +169,12 @@ pub fn carried(
             exactly,
         };
         match tls::start(connection, &request, endpoint, &how) {
-            Ok((connection, verified)) => {
+            Ok((connection, mut verified)) => {
                 let (suite, group) = chosen(&connection);
+                let said = verified.said.take();
                 let handshake = describe(&connection, verified, trust);
-                be_refused(connection, &hello, true);
-                CarriedTls::Established(Shaken { handshake, suite, group })
+                let shaken = Shaken { handshake, suite, group, said };
+                (CarriedTls::Established(shaken), Some((connection, hello, true)))
             }
             Err(Broken::TimedOut) => {
                 let at = endpoint.to_string();
@@ -137,15 +182,14 @@ pub fn carried(
             }
             Err(broken) => {
                 let alert = if let Broken::Alert(alert) = &broken { Some(*alert) } else { None };
-                CarriedTls::Failed(alert, super::probe::reason(&broken))
+                (CarriedTls::Failed(alert, super::probe::reason(&broken)), None)
             }
         }
     } else {
-        be_refused(connection, &hello, false);
-        CarriedTls::NotOffered
+        (CarriedTls::NotOffered, Some((connection, hello, false)))
     };
     let opening = Opening { capabilities, early: false };
-    Ok(Carried { greeting: hello.greeting, opening, address, round_trip, tls })
+    Ok((Carried { greeting, opening, address, round_trip, tls }, Farewell(farewell)))
 }
 
 fn peer(connection: &Connection) -> Option<std::net::IpAddr> {

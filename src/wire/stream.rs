@@ -40,15 +40,33 @@ pub struct Timed {
     tcp: TcpStream,
     /// `None`: nothing is waited for at all, and "would block" is said as it is.
     deadline: Option<Deadline>,
+    /// What has come since somebody wanted it kept.
+    kept: Option<Vec<u8>>,
 }
 
 impl Timed {
     pub fn new(tcp: TcpStream, deadline: Deadline) -> Self {
-        Self { tcp, deadline: Some(deadline) }
+        Self { tcp, deadline: Some(deadline), kept: None }
     }
 
     pub fn peer(&self) -> Option<std::net::IpAddr> {
         self.tcp.peer_addr().ok().map(|address| address.ip())
+    }
+
+    /// The other end is told that nothing more comes.
+    pub fn end(&self) {
+        // one that is gone already knows
+        let _ = self.tcp.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// From now on what comes is kept as well, as much of it as a handshake may have.
+    pub fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// What was kept; nothing more is.
+    pub fn kept(&mut self) -> Vec<u8> {
+        self.kept.take().unwrap_or_default()
     }
 
     /// From now on the deadline is forgotten, and nothing waits: whoever reads and writes polls.
@@ -64,6 +82,9 @@ impl Timed {
     }
 }
 
+/// No handshake worth reading again is longer.
+const MOST_KEPT: usize = 256 * 1024;
+
 fn left(deadline: Deadline) -> io::Result<Duration> {
     deadline.left().ok_or_else(|| io::ErrorKind::TimedOut.into())
 }
@@ -78,7 +99,11 @@ impl Read for Timed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Some(deadline) = self.deadline else { return self.tcp.read(buf) };
         self.tcp.set_read_timeout(Some(left(deadline)?))?;
-        self.tcp.read(buf).map_err(timed_out)
+        let length = self.tcp.read(buf).map_err(timed_out)?;
+        if let Some(kept) = self.kept.as_mut().filter(|kept| kept.len() < MOST_KEPT) {
+            kept.extend_from_slice(&buf[..length]);
+        }
+        Ok(length)
     }
 }
 

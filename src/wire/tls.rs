@@ -9,7 +9,9 @@ use openssl::ssl::{
 };
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
+use zeroize::Zeroizing;
 
+use super::flight::{self, Said};
 use super::packet::Connection;
 use super::stream::{Broken, Channel, Timed};
 use super::{ClientIdentity, Endpoint};
@@ -63,14 +65,18 @@ pub struct Handshaking<'a> {
     pub exactly: Option<&'a Exactly>,
 }
 
-/// One version, and the suites of it that are offered, in OpenSSL's names.
-#[derive(Clone, Debug)]
+/// What is offered, in OpenSSL's names; what is empty is as the library likes it.
+#[derive(Clone, Debug, Default)]
 pub struct Exactly {
-    pub version: SslVersion,
+    pub version: Option<SslVersion>,
     pub suites: Vec<&'static str>,
-    /// None: as the library likes.
     pub groups: Vec<String>,
+    /// What the server says under the cover of TLS 1.3 is read, too.
+    pub overhear: bool,
 }
+
+/// Where the library logs the secret with which a server's first flight is read again.
+type Logged = Arc<Mutex<Option<Zeroizing<String>>>>;
 
 /// What was found out about the server's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +84,8 @@ pub struct Verified {
     /// Every fault of the chain, in the order in which OpenSSL met them.
     pub faults: Vec<VerifyFault>,
     pub name_matches: bool,
+    /// What the server said under the cover of TLS 1.3, where it was wanted and could be read.
+    pub said: Option<Said>,
 }
 
 /// Asks for TLS with this `Protocol::SSLRequest` and shakes hands. Faults of the server's certificate do
@@ -88,14 +96,17 @@ pub fn start(
     endpoint: &Endpoint,
     how: &Handshaking<'_>,
 ) -> Result<(Connection, Verified), Broken> {
-    let context = context(how)?;
+    let mut builder = context(how)?;
+    let logged = how.exactly.filter(|exactly| exactly.overhear).map(|_| log_into(&mut builder));
+    let context = builder.build();
     let ssl = Ssl::new(&context)?;
     connection.write(request)?;
     let mut verified = Verified::default();
     let connection = connection.over(|channel| match channel {
         Channel::Plain(stream) => {
-            let (stream, found) = handshake(ssl, stream, endpoint)?;
+            let (mut stream, found) = handshake(ssl, stream, endpoint, logged.is_some())?;
             verified = found;
+            verified.said = logged.and_then(|logged| said(&mut stream, &logged));
             Ok(Channel::Tls(Box::new(stream)))
         }
         Channel::Tls(_) => Err(Broken::Tls("TLS was started twice".to_owned())),
@@ -103,16 +114,38 @@ pub fn start(
     Ok((connection, verified))
 }
 
+fn log_into(builder: &mut SslContextBuilder) -> Logged {
+    let logged = Logged::default();
+    let into = Arc::clone(&logged);
+    builder.set_keylog_callback(move |_, line| {
+        if line.starts_with("SERVER_HANDSHAKE_TRAFFIC_SECRET ") {
+            *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.to_owned().into());
+        }
+    });
+    logged
+}
+
+fn said(stream: &mut SslStream<Timed>, logged: &Logged) -> Option<Said> {
+    let bytes = stream.get_mut().kept();
+    let suite = u16::from_be_bytes(stream.ssl().current_cipher()?.protocol_id());
+    let line = logged.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    flight::read(&bytes, suite, &line)
+}
+
 fn handshake(
     mut ssl: Ssl,
-    stream: Timed,
+    mut stream: Timed,
     endpoint: &Endpoint,
+    keep: bool,
 ) -> Result<(SslStream<Timed>, Verified), Broken> {
     if let Some(ip) = endpoint.ip() {
         ssl.param_mut().set_ip(ip)?;
     } else {
         ssl.param_mut().set_host(&endpoint.host)?;
         ssl.set_hostname(&endpoint.host)?;
+    }
+    if keep {
+        stream.keep();
     }
     let met = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&met);
@@ -136,7 +169,7 @@ fn handshake(
     stream.connect().map_err(|error| Broken::from(&error))?;
     let met = std::mem::take(&mut *met.lock().unwrap_or_else(PoisonError::into_inner));
     let (names, faults): (Vec<_>, Vec<_>) = met.into_iter().partition(is_about_name);
-    Ok((stream, Verified { faults, name_matches: names.is_empty() }))
+    Ok((stream, Verified { faults, name_matches: names.is_empty(), said: None }))
 }
 
 /// `X509_V_ERR_HOSTNAME_MISMATCH` and `X509_V_ERR_IP_ADDRESS_MISMATCH`.
@@ -144,7 +177,7 @@ fn is_about_name(fault: &VerifyFault) -> bool {
     matches!(fault.code, 62 | 64)
 }
 
-fn context(how: &Handshaking<'_>) -> Result<SslContext, ErrorStack> {
+fn context(how: &Handshaking<'_>) -> Result<SslContextBuilder, ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::tls_client())?;
     match how.trust {
         Trust::Only(cas) => {
@@ -161,17 +194,7 @@ fn context(how: &Handshaking<'_>) -> Result<SslContext, ErrorStack> {
         be_lenient(&mut builder)?;
     }
     if let Some(exactly) = how.exactly {
-        let names = exactly.suites.join(":");
-        if exactly.version == SslVersion::TLS1_3 {
-            builder.set_ciphersuites(&names)?;
-        } else {
-            builder.set_cipher_list(&format!("{names}:@SECLEVEL=0"))?;
-        }
-        if !exactly.groups.is_empty() {
-            builder.set_groups_list(&exactly.groups.join(":"))?;
-        }
-        builder.set_min_proto_version(Some(exactly.version))?;
-        builder.set_max_proto_version(Some(exactly.version))?;
+        offer_exactly(&mut builder, exactly)?;
     }
     if how.min_version.is_some() {
         builder.set_min_proto_version(how.min_version)?;
@@ -190,7 +213,30 @@ fn context(how: &Handshaking<'_>) -> Result<SslContext, ErrorStack> {
         builder.set_private_key(&identity.key)?;
         builder.check_private_key()?;
     }
-    Ok(builder.build())
+    Ok(builder)
+}
+
+fn offer_exactly(builder: &mut SslContextBuilder, exactly: &Exactly) -> Result<(), ErrorStack> {
+    let names = exactly.suites.join(":");
+    if !names.is_empty() {
+        if exactly.version == Some(SslVersion::TLS1_3) {
+            builder.set_ciphersuites(&names)?;
+        } else {
+            builder.set_cipher_list(&format!("{names}:@SECLEVEL=0"))?;
+        }
+    }
+    if !exactly.groups.is_empty() {
+        let groups = builder.set_groups_list(&exactly.groups.join(":"));
+        // a library that lacks one of them takes none; where no version was named, its own will do
+        if exactly.version.is_some() {
+            groups?;
+        }
+    }
+    if exactly.version.is_some() {
+        builder.set_min_proto_version(exactly.version)?;
+        builder.set_max_proto_version(exactly.version)?;
+    }
+    Ok(())
 }
 
 /// Whatever the library has: old versions, small keys, SHA-1, servers from before RFC 5746.

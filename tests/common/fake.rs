@@ -21,6 +21,8 @@ use mytls::prove::{self, Corrected, Mismatch, Part};
 use mytls::remedy::lockout::Forecast;
 use mytls::remedy::{Action, Effect, Remedy};
 use mytls::rules::{self, Answer, Evidence, Finding, Severity, Step};
+use mytls::scan::result::{Cost, SuiteSeen, TlsScan, VersionScan};
+use mytls::scan::{Protocol, Scan, names, policy};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof,
@@ -502,6 +504,19 @@ impl Engine for Fake {
         ))
     }
 
+    fn scan(
+        &self,
+        exam: &Examination,
+        _: &Cancel,
+        told: &(dyn Fn(&str) + Sync),
+    ) -> Result<Scan, String> {
+        told("12 connections so far");
+        let Some(wire) = exam.facts.wire.read() else {
+            return Err("nothing answers at db1.example:3306".into());
+        };
+        Ok(scan(wire))
+    }
+
     fn known_password(&self, _: &AccountName) -> Option<Secret> {
         self.does.lock().unwrap().password.map(Secret::new)
     }
@@ -954,4 +969,52 @@ fn mismatch(account_says: &str, server_saw: &str) -> prove::Reason {
     };
     let meaning = "the password is right; the SUBJECT is not what the account says".into();
     prove::Reason { lines: vec![line], mismatch: Some(mismatch), meaning }
+}
+
+/// A server that still takes what nobody should.
+fn scan(wire: &WireFacts) -> Scan {
+    let version = |protocol, order: &str, numbers: &[u16]| VersionScan {
+        protocol,
+        offered: !numbers.is_empty(),
+        suites: numbers
+            .iter()
+            .map(|number| SuiteSeen {
+                number: *number,
+                name: names::suite_name(*number),
+                iana: names::suite(*number).unwrap().iana.to_owned(),
+            })
+            .collect(),
+        order: order.to_owned(),
+        complete: true,
+    };
+    let mut tls = TlsScan {
+        versions: vec![
+            version(Protocol::Tls13, "server", &[0x1302, 0x1303, 0x1301]),
+            version(Protocol::Tls12, "server", &[0xc030, 0xc02f, 0xc028, 0x9d, 0x35, 0x0a]),
+            version(Protocol::Tls11, "server", &[0x35, 0x0a, 0x05]),
+            version(Protocol::Tls10, "unknown", &[]),
+            version(Protocol::Ssl3, "unknown", &[]),
+        ],
+        groups: ["X25519", "P-256", "P-384"].map(str::to_owned).to_vec(),
+        signs_with: vec!["rsa_pss_rsae_sha256".to_owned()],
+        asks_certificate: Some(true),
+        session_ids: Some(true),
+        tickets: Some(true),
+        compression: Some(false),
+        secure_renegotiation: Some(true),
+        ..TlsScan::default()
+    };
+    tls.policies = policy::judge(&tls);
+    Scan {
+        schema: 1,
+        at: NOW,
+        host: wire.host.clone(),
+        port: wire.port,
+        address: "10.0.3.9".to_owned(),
+        greeting: wire.greeting.clone(),
+        tls: Some(tls),
+        cost: Cost { connections: 16, given_up: 4, resets: 0, milliseconds: 31 },
+        in_force: None,
+        left_out: Vec::new(),
+    }
 }

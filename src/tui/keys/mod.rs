@@ -40,6 +40,8 @@ pub enum Action {
     MarkShown,
     Cipher,
     WhyDenied,
+    /// What the server offers of TLS.
+    Scan,
     Copy,
     Next,
     Back,
@@ -86,10 +88,12 @@ pub enum Context {
     Denied,
     /// What can be done here, looked for by its words.
     Palette,
+    /// What the server offers.
+    Scan,
 }
 
 impl Context {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Connect,
         Self::Waiting,
         Self::List,
@@ -109,6 +113,7 @@ impl Context {
         Self::Ways,
         Self::Denied,
         Self::Palette,
+        Self::Scan,
     ];
 
     /// The context that the next key is for.
@@ -128,6 +133,7 @@ impl Context {
             Some(Overlay::Ways(_)) => Self::Ways,
             Some(Overlay::Denied { .. }) => Self::Denied,
             Some(Overlay::Palette(_)) => Self::Palette,
+            Some(Overlay::Scan { .. }) => Self::Scan,
             Some(
                 Overlay::Password { .. }
                 | Overlay::Passphrase { .. }
@@ -174,6 +180,7 @@ impl Context {
             Self::Ask => "A password, a file's name, a cipher suite, or a word",
             Self::Denied => "Why an account is denied",
             Self::Palette => "What can be done here, by its words",
+            Self::Scan => "What the server offers",
             Self::Ways => "How to renew, why to revoke",
         }
     }

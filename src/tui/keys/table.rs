@@ -216,6 +216,17 @@ pub static BINDINGS: &[Binding] = &[
     )
     .unless(no_account),
     bind(
+        &[Key::Char('s')],
+        1,
+        &[Context::List],
+        Action::Scan,
+        |_| "scan",
+        "on the step Encryption: scan what the server offers, every version, suite and group",
+    )
+    .when(|state| state.step() == Step::Encryption),
+    bind(&[Key::Char('s')], 1, &[Context::Scan], Action::Scan, |_| "again", "scan it again")
+        .when(|state| !state.is_doing(Doing::Scanning)),
+    bind(
         &[Key::Char('c')],
         1,
         &[Context::Proof],
@@ -250,6 +261,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Applying,
             Context::Proof,
             Context::Denied,
+            Context::Scan,
         ],
         Action::Scroll,
         |_| "scroll",
@@ -451,6 +463,7 @@ pub static BINDINGS: &[Binding] = &[
             Context::Done,
             Context::Proof,
             Context::Denied,
+            Context::Scan,
         ],
         Action::Copy,
         |_| "copy",
@@ -511,7 +524,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[ESC, Key::Char('q')],
         1,
-        &[Context::Proof, Context::Text, Context::Denied],
+        &[Context::Proof, Context::Text, Context::Denied, Context::Scan],
         Action::Close,
         |_| "back",
         "back",
@@ -608,6 +621,7 @@ const READING: &[Context] = &[
     Context::Proof,
     Context::Text,
     Context::Denied,
+    Context::Scan,
 ];
 /// The same, and the CA, where pages are of lines.
 const ENDS: &[Context] = &[
@@ -624,6 +638,7 @@ const ENDS: &[Context] = &[
     Context::Proof,
     Context::Text,
     Context::Denied,
+    Context::Scan,
 ];
 const HELPED: &[Context] = &[
     Context::Waiting,
@@ -640,6 +655,7 @@ const HELPED: &[Context] = &[
     Context::Proof,
     Context::Text,
     Context::Denied,
+    Context::Scan,
 ];
 const WALKING: &[Context] = &[Context::List, Context::Accounts, Context::Account, Context::Report];
 const LISTS: &[Context] = &[Context::List, Context::Accounts];

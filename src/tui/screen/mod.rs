@@ -35,6 +35,7 @@ mod register;
 pub mod report;
 pub mod review;
 mod roster;
+mod scan;
 
 /// The smallest terminal that shows anything but its own size.
 pub const SMALLEST: (u16, u16) = (40, 12);

@@ -28,6 +28,9 @@ pub fn lines(state: &State, over: &Overlay, columns: usize) -> Vec<Line<'static>
         Overlay::Denied { account, answer } => {
             super::denied::lines(state, account, answer.as_ref(), columns)
         }
+        Overlay::Scan { so_far, answer } => {
+            super::scan::lines(state, so_far, answer.as_ref(), columns)
+        }
         Overlay::Card => register::page_of_card(state, columns),
         Overlay::Password { .. }
         | Overlay::Passphrase { .. }

@@ -70,6 +70,7 @@ pub fn act(state: &mut State, action: Action, key: KeyEvent, effects: &mut Vec<E
         Action::Mark => accounts::mark(state),
         Action::MarkShown => state.roster.mark_shown(),
         Action::WhyDenied => accounts::ask_client(state, effects),
+        Action::Scan => super::scan::ask(state, effects),
         Action::Cipher => accounts::ask_cipher(state),
         Action::Filter if !matches!(state.place, Place::Authority(_)) => accounts::find(state),
         Action::Sort if matches!(state.place, Place::Step(_)) => accounts::sort(state),

@@ -62,6 +62,7 @@ pub fn ended(state: &mut State, what: Doing, outcome: Outcome, effects: &mut Vec
         }
         Outcome::ClientFiles(account, files) => accounts::ask_login(state, account, files),
         Outcome::Denied(answer) => accounts::denied(state, answer),
+        Outcome::Scanned(answer) => super::scan::scanned(state, answer),
         Outcome::Broken(why) => broken(state, what, why, effects),
         // they have no job of their own
         Outcome::Offered(_) | Outcome::Issued(_) => {}

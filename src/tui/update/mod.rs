@@ -16,6 +16,7 @@ mod act;
 pub mod connect;
 mod ended;
 mod register;
+mod scan;
 pub mod workshop;
 
 /// Takes one message in.
@@ -114,6 +115,7 @@ fn told(state: &mut State, id: JobId, told: Told) {
         (Told::Line(line), Some(Overlay::Applying { lines, .. })) => {
             lines.push(crate::printable::printable(&line).into_owned());
         }
+        (Told::Line(line), Some(Overlay::Scan { so_far, .. })) => *so_far = line,
         (Told::Row(row), Some(Overlay::Proof(view))) => view.rows.push(row),
         _ => {}
     }
@@ -184,7 +186,8 @@ fn stop(state: &mut State, effects: &mut Vec<Effect>) {
                 go(state, from);
             }
         }
-        (Doing::Asking, Some(Overlay::Denied { .. })) => drop(state.layers.pop()),
+        (Doing::Asking, Some(Overlay::Denied { .. }))
+        | (Doing::Scanning, Some(Overlay::Scan { .. })) => drop(state.layers.pop()),
         _ => {}
     }
 }
