@@ -69,7 +69,8 @@ impl Started {
                 groups.iter().map(|group| format!("{group}{suffix}")).collect();
             groups.extend(suffixed);
         }
-        Reading::of(groups, Dialect::of(server)).read(main_file, &files)
+        let read = Reading::of(groups, Dialect::of(server)).read(main_file, &files);
+        read.map(|(config, _)| config)
     }
 }
 
