@@ -35,7 +35,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(
         &[UP, DOWN, Key::Code(KeyCode::Tab), Key::Code(KeyCode::BackTab)],
         2,
-        FORMS,
+        &[Context::Connect, Context::Workshop, Context::Ask],
         Action::Move,
         |_| "field",
         "another field",
