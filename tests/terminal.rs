@@ -125,7 +125,9 @@ fn a_small_terminal_says_so_and_grows_back() {
     pty.sees("terminal too small: 38x10, need 40x12");
     // what is found out ends with its own screen: keys count from then on
     pty.resize(80, 24).sees("checked:").resize(38, 10).sees("terminal too small");
-    pty.keys("2").resize(80, 24).sees("Do key and certificate belong together");
+    // a key that arrives in the moment of a new size may wait for the next one to be read; this one
+    // means nothing
+    pty.keys("2").resize(80, 24).keys("z").sees("Do key and certificate belong together");
     pty.resize(40, 12).sees("? help").keys("q").ends();
     assert_eq!(pty.is_restored(), Ok(()));
 }
