@@ -20,7 +20,7 @@ use mytls::scan::Scan;
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, ReportForm, StatementForm,
+    ProofRow, Reason, StatementForm,
 };
 use mytls::tui::{Start, run};
 use mytls::x509::Certificate;
@@ -298,7 +298,7 @@ impl Engine for Odd {
         exam: &Examination,
         done: &[Applied],
         proofs: &[Proof],
-        form: ReportForm,
+        form: mytls::report::Form,
     ) -> String {
         self.fake.report(exam, done, proofs, form)
     }

@@ -83,6 +83,22 @@ impl Entry {
         Self { id, at, target, by: host::who(), applied, ..Self::default() }
     }
 
+    /// Whether its program ended in the middle of it, or is in the middle of it now. Entries from before
+    /// there were marks have neither accounts nor ways back, and were written when all was done.
+    pub fn is_cut_off(&self) -> bool {
+        self.state.is_none() && !(self.accounts.is_empty() && self.ways_back.is_empty())
+    }
+
+    /// What became of it, in words; empty for what is in force.
+    pub fn became(&self) -> &'static str {
+        match self.state {
+            Some(State::Undone) => "taken back",
+            Some(State::Partly) => "not all of it",
+            None if self.is_cut_off() => "cut off, or still being made",
+            Some(State::Applied) | None => "",
+        }
+    }
+
     /// Whether it was made on this server, whichever way that is reached now: by its identity, or
     /// by the target's words where either is not known.
     pub fn is_of(&self, server: &str, target: &str) -> bool {

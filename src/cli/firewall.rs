@@ -58,7 +58,7 @@ pub struct FirewallArgs {
     limit: Option<u32>,
     /// For what the rules are written
     #[arg(long, value_enum, value_name = "TOOL", default_value = "nft")]
-    tool: ToolName,
+    tool: Tool,
     /// Take the rules away instead
     #[arg(long, conflicts_with_all = ["allow", "from_server", "limit", "ports"])]
     remove: bool,
@@ -79,31 +79,6 @@ pub struct FirewallArgs {
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ToolName {
-    Nft,
-    Iptables,
-    Ufw,
-    Firewalld,
-    Aws,
-    Gcp,
-    Azure,
-}
-
-impl From<ToolName> for Tool {
-    fn from(name: ToolName) -> Self {
-        match name {
-            ToolName::Nft => Self::Nft,
-            ToolName::Iptables => Self::Iptables,
-            ToolName::Ufw => Self::Ufw,
-            ToolName::Firewalld => Self::Firewalld,
-            ToolName::Aws => Self::Aws,
-            ToolName::Gcp => Self::Gcp,
-            ToolName::Azure => Self::Azure,
-        }
-    }
-}
-
 impl From<FirewallError> for Failure {
     fn from(error: FirewallError) -> Self {
         Self { code: NOT_EXAMINED, message: error.to_string() }
@@ -111,7 +86,7 @@ impl From<FirewallError> for Failure {
 }
 
 pub fn run(args: &FirewallArgs) -> Result<ExitCode, Failure> {
-    let tool = Tool::from(args.tool);
+    let tool = args.tool;
     if args.confirm {
         firewall::confirm()?;
         tell(format_args!("kept, and noted in the journal with its undo\n"));

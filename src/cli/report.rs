@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::target::TargetArgs;
 use super::{Failure, check, print, tell};
@@ -16,8 +16,8 @@ use crate::facts::gather::{Cancel, gather};
 use crate::facts::host;
 use crate::printable::shown;
 use crate::prove::Matrix;
+use crate::report::Form;
 use crate::report::record::{Deed, Proof, Record};
-use crate::report::{html::html, json::json_with, markdown::markdown};
 
 /// Write what was checked, what was changed, and what is still open
 ///
@@ -50,13 +50,6 @@ pub struct ReportArgs {
     target: TargetArgs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
-    Markdown,
-    Html,
-    Json,
-}
-
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let form = args.format.map_or_else(|| named(args.out.as_deref()), Ok)?;
     // said before a server is asked for nothing
@@ -80,16 +73,9 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         proofs: proofs.into_iter().flatten().collect(),
         ..Record::default()
     };
-    let text = match form {
-        Form::Markdown => markdown(&examination, &record),
-        Form::Html => html(&examination, &record),
-        Form::Json => {
-            let object = json_with(&examination, &record).map_err(|error| {
-                Failure::not_examined(format!("the report cannot be written: {error}"))
-            })?;
-            object + "\n"
-        }
-    };
+    let text = form
+        .write(&examination, &record)
+        .map_err(|error| Failure::not_examined(format!("the report cannot be written: {error}")))?;
     match &args.out {
         Some(file) => {
             disk::write_new(file, text.as_bytes(), Meta::mode(0o600))
@@ -104,15 +90,9 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
 /// The form that a file's name asks for.
 fn named(file: Option<&Path>) -> Result<Form, Failure> {
     let Some(file) = file else { return Ok(Form::Markdown) };
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("html" | "htm") => Ok(Form::Html),
-        Some("md" | "markdown") => Ok(Form::Markdown),
-        Some("json") => Ok(Form::Json),
-        _ => Err(Failure::usage(format!(
-            "{}: name it .html, .md or .json, or say --format",
-            shown(file)
-        ))),
-    }
+    Form::named(file).ok_or_else(|| {
+        Failure::usage(format!("{}: name it .html, .md or .json, or say --format", shown(file)))
+    })
 }
 
 /// What the journal has of this server, oldest first.

@@ -316,12 +316,9 @@ fn line(entry: &Entry) -> String {
     let at = at.map_or_else(String::new, |at| {
         format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute())
     });
-    let state = match entry.state {
-        Some(State::Applied) => "",
-        Some(State::Undone) => " (taken back)",
-        Some(State::Partly) => " (not all of it)",
-        None if entry.accounts.is_empty() && entry.ways_back.is_empty() => "",
-        None => " (cut off, or still being made)",
+    let state = match entry.became() {
+        "" => String::new(),
+        became => format!(" ({became})"),
     };
     let (target, title) = (printable(&entry.target), printable(&entry.applied.title));
     format!("{}  {at}  {target}  {title}{state}", printable(&entry.id))

@@ -30,7 +30,7 @@ pub struct Deed {
     /// Who did it; empty where that was not written down.
     pub by: String,
     pub title: String,
-    /// `taken back`, `not all of it`; empty for what is in force.
+    /// [What became of it](Entry::became): `taken back`, `not all of it`; empty for what is in force.
     pub state: &'static str,
     /// One line each.
     pub done: Vec<String>,
@@ -50,13 +50,13 @@ impl Deed {
         }
     }
 
-    /// What the journal has; `None` for a line of it that only says that something began.
+    /// What the journal has; `None` where nothing was done in the end.
     pub fn of_journal(entry: &Entry) -> Option<Self> {
         /// More accounts are counted rather than listed.
         const FEW: usize = 50;
         let applied = &entry.applied;
         let nothing = applied.done.is_empty() && applied.undo.is_empty();
-        if nothing && entry.accounts.is_empty() {
+        if nothing && entry.accounts.is_empty() && !entry.is_cut_off() {
             return None;
         }
         let mut done = applied.done.clone();
@@ -70,23 +70,16 @@ impl Deed {
         if let Some(more) = entry.accounts.len().checked_sub(FEW).filter(|more| *more > 0) {
             done.push(format!("and {more} more accounts"));
         }
-        let state = match entry.state {
-            Some(State::Applied) => "",
-            Some(State::Undone) => "taken back",
-            Some(State::Partly) => "not all of it",
-            None if entry.accounts.is_empty() => "",
-            None => "cut off",
-        };
         let mut undo = Vec::new();
         if entry.state != Some(State::Undone) {
-            undo.push(format!("mytls undo {}", entry.id));
+            undo.push(format!("mytls undo {} --yes", entry.id));
         }
         Some(Self {
             id: entry.id.clone(),
             at: Some(entry.at),
             by: entry.by.clone(),
             title: applied.title.clone(),
-            state,
+            state: entry.became(),
             done,
             undo,
         })
@@ -154,5 +147,23 @@ impl Login {
             Some(false) => "✗",
             None => "–",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::back::Step;
+
+    #[test]
+    fn a_change_that_was_cut_off_is_told_and_one_that_came_to_nothing_is_not() {
+        let titled = Applied { title: "new files".into(), ..Applied::default() };
+        let mut entry = Entry::new("db1".into(), titled);
+        entry.ways_back = vec![vec![Step::ByHand { line: "look at it".into() }]];
+        let deed = Deed::of_journal(&entry).expect("it was begun");
+        assert_eq!(deed.state, "cut off, or still being made");
+        assert_eq!(deed.undo, [format!("mytls undo {} --yes", entry.id)]);
+        entry.state = Some(State::Undone);
+        assert_eq!(Deed::of_journal(&entry), None);
     }
 }

@@ -18,6 +18,7 @@ pub use crate::prove::why::Denial;
 use crate::remedy::Remedy;
 pub use crate::remedy::key_kinds::KeyKinds;
 pub use crate::remedy::offer::Level;
+use crate::report;
 use crate::scan::Scan;
 use crate::secret::Secret;
 use crate::x509::Certificate;
@@ -148,7 +149,7 @@ pub trait Engine: Send + Sync {
         exam: &Examination,
         done: &[Applied],
         proofs: &[Proof],
-        form: ReportForm,
+        form: report::Form,
     ) -> String;
 
     /// What the form of the first screen starts with (option files, the usual socket).
@@ -225,25 +226,6 @@ pub struct ProofRow {
     pub detail: String,
     /// Why it was refused, in the server's words and ours.
     pub reason: Option<crate::prove::Reason>,
-}
-
-/// What a report is written as; its file's name says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportForm {
-    Markdown,
-    Html,
-    Json,
-}
-
-impl ReportForm {
-    /// `report.html`, `report.json`; any other name is for Markdown.
-    pub fn of(path: &std::path::Path) -> Self {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("html" | "htm") => Self::Html,
-            Some("json") => Self::Json,
-            _ => Self::Markdown,
-        }
-    }
 }
 
 /// All logins of one account, tried on the live server.

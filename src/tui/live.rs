@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::kept::{certificate, client_file, revoked, signing_ca};
 use super::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, ReportForm, StatementForm,
+    ProofRow, Reason, StatementForm,
 };
 use crate::apply::accounts::{self, Danger};
 use crate::apply::{self, Applied, Noting, Plan, Restart, authority};
@@ -19,9 +19,7 @@ use crate::remedy::cipher::Cipher;
 use crate::remedy::key_kinds::key_kinds;
 use crate::remedy::lockout::{self, Proposal};
 use crate::remedy::{Remedy, offer, statement, transport};
-use crate::report::html::html;
-use crate::report::json::json_with;
-use crate::report::markdown::markdown;
+use crate::report;
 use crate::report::record::{self, Deed, Record};
 use crate::rules::Step;
 use crate::scan::Scan;
@@ -338,7 +336,7 @@ impl Engine for Live {
         exam: &Examination,
         done: &[Applied],
         proofs: &[Proof],
-        form: ReportForm,
+        form: report::Form,
     ) -> String {
         let by = host::who();
         let record = Record {
@@ -348,12 +346,8 @@ impl Engine for Live {
             throwaway: self.throwaway,
             by,
         };
-        match form {
-            ReportForm::Markdown => markdown(exam, &record),
-            ReportForm::Html => html(exam, &record),
-            // strings, numbers and lists can always be written
-            ReportForm::Json => json_with(exam, &record).unwrap_or_default() + "\n",
-        }
+        // strings, numbers and lists can always be written
+        form.write(exam, &record).unwrap_or_default()
     }
 
     fn suggest_target(&self) -> Target {
@@ -460,9 +454,9 @@ mod tests {
         let exam = Examination::judge(testing::healthy());
         let mut live = Live::default();
         let done = [done];
-        assert!(live.report(&exam, &done, &[], ReportForm::Html).contains("mv /tmp"));
+        assert!(live.report(&exam, &done, &[], report::Form::Html).contains("mv /tmp"));
         live.throwaway = true;
-        let report = live.report(&exam, &done, &[], ReportForm::Html);
+        let report = live.report(&exam, &done, &[], report::Form::Html);
         assert!(report.contains("the server was a sandbox") && !report.contains("mv /tmp"));
     }
 }

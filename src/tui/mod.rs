@@ -24,8 +24,9 @@ use thiserror::Error;
 use crate::disk::{self, Meta};
 use crate::facts::Target;
 use crate::facts::gather::Cancel;
+use crate::report;
 use crate::rules::Severity;
-use engine::{Engine, ReportForm};
+use engine::Engine;
 use state::{Effect, Job, JobId, Msg, OfferKey, Outcome, State, Told};
 
 mod clipboard;
@@ -308,8 +309,16 @@ pub fn perform(engine: &dyn Engine, job: Job, cancel: &Cancel, told: &dyn Fn(Tol
             Outcome::Proved(engine.prove(&exam, &account, &password, cancel, &mut row))
         }
         Job::Save { exam, done, proofs, path } => Outcome::Saved(
-            save(&engine.report(&exam, &done, &proofs, ReportForm::of(&path)), &path)
-                .map(|()| path),
+            save(
+                &engine.report(
+                    &exam,
+                    &done,
+                    &proofs,
+                    report::Form::named(&path).unwrap_or(report::Form::Markdown),
+                ),
+                &path,
+            )
+            .map(|()| path),
         ),
     }
 }

@@ -26,7 +26,7 @@ use mytls::scan::{Protocol, Scan, names, policy};
 use mytls::secret::Secret;
 use mytls::tui::engine::{
     AuthorityForm, ClientLogin, Denial, Engine, KeyKind, KeyKinds, Level, NotPlanned, Offer, Proof,
-    ProofRow, Reason, ReportForm, StatementForm,
+    ProofRow, Reason, StatementForm,
 };
 use mytls::wire::{Greeting, Handshake, TlsOffer, WireFacts};
 use mytls::x509::chain::VerifyFault;
@@ -526,7 +526,7 @@ impl Engine for Fake {
         exam: &Examination,
         done: &[Applied],
         proofs: &[Proof],
-        _: ReportForm,
+        _: mytls::report::Form,
     ) -> String {
         format!(
             "# {} findings, {} changes, {} proofs\n",

@@ -4,6 +4,8 @@
 //! can be shown, replaced and removed whole; they speak of the server's ports alone, so that ssh is
 //! never touched; and writing them twice is as writing them once.
 
+use clap::ValueEnum;
+
 use crate::facts::network::AddressSet;
 
 mod cloud;
@@ -53,7 +55,7 @@ impl Wish {
 }
 
 /// What carries the rules out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Tool {
     Nft,
     Iptables,
